@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"sort"
+	"strings"
+)
+
+// e2eModule is the module this package belongs to.
+const e2eModule = "github.com/towline/towline/e2e"
+
+// sourceDir finds the controlplane module beside this package's sources.
+func sourceDir(ctx context.Context) (string, error) {
+	// A test binary knows where it was compiled, unless built with -trimpath.
+	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
+		dir := filepath.Join(filepath.Dir(file), "controlplane")
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+	}
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", e2eModule).Output()
+	if err != nil {
+		return "", fmt.Errorf("the sources of the control plane: run inside the repository: %w", describe(err))
+	}
+	return filepath.Join(strings.TrimSpace(string(out)), "cluster", "controlplane"), nil
+}
+
+// goCommand prepares a go command in the controlplane module, which must not see
+// the workspace.
+func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	return cmd
+}
+
+// digest names a build: the same digest means the same binary.
+func digest(ctx context.Context, dir string, include func(path string) bool, flags []string) (string, error) {
+	env, err := goCommand(ctx, dir, "env", "GOVERSION", "GOOS", "GOARCH", "GOAMD64", "GOARM64",
+		"CGO_ENABLED", "GOFLAGS", "GOEXPERIMENT").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env: %w", describe(err))
+	}
+	files, err := sourceFiles(dir, include)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%q\n", env, flags)
+	for _, name := range files {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return "", fmt.Errorf("source of the control plane: %w", err)
+		}
+		fmt.Fprintf(sum, "%s %d\n", name, len(content))
+		sum.Write(content)
+	}
+	return hex.EncodeToString(sum.Sum(nil))[:16], nil
+}
+
+// sourceFiles lists the files below dir that include accepts, by relative path.
+func sourceFiles(dir string, include func(path string) bool) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err == nil && include(name) {
+			files = append(files, name)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sources of the control plane: %w", err)
+	}
+	sort.Strings(files)
+	return files, nil
+}
+
+// moduleFile accepts the files that fix every dependency.
+func moduleFile(path string) bool { return path == "go.mod" || path == "go.sum" }
+
+// programFile accepts what is compiled into the controlplane program.
+func programFile(path string) bool {
+	return moduleFile(path) || strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
+}
+
+var kubernetesRequirement = regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)`)
+
+// versionFlags returns the linker flags that tell a Kubernetes program its own
+// version, read from go.mod. Without them a server calls itself v0.0.0-master,
+// and charts with a kubeVersion condition refuse it.
+func versionFlags(dir string) (string, error) {
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return "", fmt.Errorf("version of Kubernetes: %w", err)
+	}
+	match := kubernetesRequirement.FindSubmatch(mod)
+	if match == nil {
+		return "", errors.New("version of Kubernetes: go.mod does not require k8s.io/kubernetes")
+	}
+	flags := []string{"-s", "-w"} // symbols are a third of the file
+	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		flags = append(flags,
+			fmt.Sprintf("-X %s.gitVersion=%s", pkg, match[1]),
+			fmt.Sprintf("-X %s.gitMajor=%s", pkg, match[2]),
+			fmt.Sprintf("-X %s.gitMinor=%s", pkg, match[3]),
+			fmt.Sprintf("-X %s.gitCommit=unknown", pkg),
+			fmt.Sprintf("-X %s.gitTreeState=archive", pkg))
+	}
+	return strings.Join(flags, " "), nil
+}
+
+// describe adds what a failed command wrote to stderr.
+func describe(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+	}
+	return err
+}

@@ -1,0 +1,236 @@
+package gate
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
+
+	"github.com/towline/towline/pkg/grant"
+)
+
+// Verifier checks a grant's signature, audience and times.
+type Verifier interface {
+	Verify(ctx context.Context, token, audience string) (*grant.Claims, error)
+}
+
+// Gate is an http.Handler in front of one Kubernetes API. It is safe for
+// concurrent use.
+type Gate struct {
+	verifier Verifier
+	log      *slog.Logger
+	upstream *url.URL
+	normal   http.RoundTripper
+	upgrade  http.RoundTripper // HTTP/1.1 only: SPDY and WebSocket need it
+	info     *request.RequestInfoFactory
+	buffers  bufferPool
+
+	mu       sync.RWMutex
+	sessions map[[sha256.Size]byte]*Session
+}
+
+// Session is one grant in use.
+type Session struct {
+	claims *grant.Claims
+	proxy  *httputil.ReverseProxy
+	ctx    context.Context
+	cancel context.CancelFunc
+	close  func()
+}
+
+// Claims returns what policy signed.
+func (s *Session) Claims() *grant.Claims { return s.claims }
+
+// Close ends the session: its grant is refused from now on and its open
+// requests are cut off.
+func (s *Session) Close() { s.close() }
+
+// New returns a Gate to the API server that cfg describes, with cfg's own
+// credential, which may do nothing but impersonate. It dials nothing.
+func New(cfg *rest.Config, v Verifier, log *slog.Logger) (*Gate, error) {
+	host, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("address of the Kubernetes API: %w", err)
+	}
+	normal, err := rest.TransportFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("transport to the Kubernetes API: %w", err)
+	}
+	h1 := rest.CopyConfig(cfg)
+	h1.NextProtos = []string{"http/1.1"}
+	upgrade, err := rest.TransportFor(h1)
+	if err != nil {
+		return nil, fmt.Errorf("transport to the Kubernetes API: %w", err)
+	}
+	return &Gate{
+		verifier: v, log: log, upstream: host, normal: normal, upgrade: upgrade,
+		info:     &request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
+		sessions: map[[sha256.Size]byte]*Session{},
+	}, nil
+}
+
+// Open verifies a grant and admits its bearer until the session is closed, ctx
+// ends or the grant expires.
+func (g *Gate) Open(ctx context.Context, token string) (*Session, error) {
+	claims, err := g.verifier.Verify(ctx, token, grant.AudienceGate)
+	if err != nil {
+		return nil, err
+	}
+	sctx, cancel := context.WithDeadline(ctx, claims.ExpiresAt.Time)
+	key := sha256.Sum256([]byte(token))
+	s := &Session{claims: claims, ctx: sctx, cancel: cancel}
+	s.close = sync.OnceFunc(func() {
+		cancel()
+		g.mu.Lock()
+		delete(g.sessions, key)
+		g.mu.Unlock()
+	})
+	s.proxy = g.newProxy(claims)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.sessions[key] != nil {
+		cancel()
+		return nil, errors.New("this grant is in use already")
+	}
+	g.sessions[key] = s
+	context.AfterFunc(sctx, s.close)
+	return s, nil
+}
+
+func (g *Gate) newProxy(claims *grant.Claims) *httputil.ReverseProxy {
+	id := claims.Identity
+	as := transport.ImpersonationConfig{UserName: id.User, UID: id.UID, Groups: id.Groups, Extra: id.Extra}
+	normal := transport.NewImpersonatingRoundTripper(as, g.normal)
+	upgrade := transport.NewImpersonatingRoundTripper(as, g.upgrade)
+	return &httputil.ReverseProxy{
+		Rewrite:       g.rewrite,
+		Transport:     byKind{normal, upgrade},
+		FlushInterval: -1,
+		BufferPool:    &g.buffers,
+		ErrorLog:      slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if r.Context().Err() == nil {
+				g.log.Warn("kubernetes api does not answer", "path", r.URL.Path, "error", err.Error())
+			}
+			refuse(w, http.StatusServiceUnavailable, "ServiceUnavailable", "the Kubernetes API does not answer the runner: "+err.Error())
+		},
+	}
+}
+
+// rewrite aims the request at the API server and drops everything by which a
+// client could speak of an identity.
+func (g *Gate) rewrite(p *httputil.ProxyRequest) {
+	p.Out.URL.Scheme, p.Out.URL.Host = g.upstream.Scheme, g.upstream.Host
+	p.Out.URL.Path = strings.TrimSuffix(g.upstream.Path, "/") + p.In.URL.Path
+	p.Out.Host = ""
+	for name := range p.Out.Header {
+		if speaksOfIdentity(name) {
+			p.Out.Header.Del(name)
+		}
+	}
+}
+
+func speaksOfIdentity(header string) bool {
+	switch header {
+	case "Authorization", "Proxy-Authorization", "Cookie", "Forwarded", "X-Forwarded-For", "X-Forwarded-Uri", "X-Forwarded-Host", "X-Forwarded-Proto":
+		return true
+	}
+	return strings.HasPrefix(header, "Impersonate-") || strings.HasPrefix(header, "X-Remote-")
+}
+
+// ServeHTTP checks and forwards one request.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s := g.session(r)
+	if s == nil {
+		refuse(w, http.StatusUnauthorized, "Unauthorized", "this grant is not valid here: it has expired, its job is over, or it belongs to another runner")
+		return
+	}
+	info, refusal := g.check(s.claims, r)
+	if refusal != nil {
+		g.log.Warn("request refused", "job_id", s.claims.Job.ID, "verb", r.Method, "path", r.URL.Path, "reason", refusal.message)
+		refuse(w, refusal.code, refusal.reason, refusal.message)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	rec := &statusRecorder{ResponseWriter: w}
+	began := time.Now()
+	s.proxy.ServeHTTP(rec, r.WithContext(ctx))
+	g.audit(s.claims, info, rec.code, time.Since(began))
+}
+
+func (g *Gate) session(r *http.Request) *Session {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok || len(r.Header.Values("Authorization")) != 1 {
+		return nil
+	}
+	g.mu.RLock()
+	s := g.sessions[sha256.Sum256([]byte(token))]
+	g.mu.RUnlock()
+	if s == nil || s.ctx.Err() != nil || time.Now().After(s.claims.ExpiresAt.Time) {
+		return nil
+	}
+	return s
+}
+
+// audit writes one line per request that may change something.
+func (g *Gate) audit(c *grant.Claims, info *request.RequestInfo, code int, took time.Duration) {
+	switch info.Verb {
+	case "get", "list", "watch", "head", "options":
+		return
+	}
+	g.log.Info("kubernetes request",
+		"job_id", c.Job.ID, "project", c.Job.ProjectPath, "user", c.Identity.User, "verb", info.Verb,
+		"group", info.APIGroup, "resource", info.Resource, "subresource", info.Subresource,
+		"namespace", info.Namespace, "name", info.Name, "code", code, "took_ms", took.Milliseconds())
+}
+
+// byKind sends upgrade requests over HTTP/1.1 and everything else over the
+// shared connection.
+type byKind struct{ normal, upgrade http.RoundTripper }
+
+func (k byKind) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("Upgrade") != "" {
+		return k.upgrade.RoundTrip(r)
+	}
+	return k.normal.RoundTrip(r)
+}
+
+type statusRecorder struct {
+	http.ResponseWriter
+	code int
+}
+
+func (s *statusRecorder) WriteHeader(code int) {
+	s.code = code
+	s.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap lets the proxy flush and hijack the real writer.
+func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+type bufferPool struct{ pool sync.Pool }
+
+const copyBuffer = 32 << 10
+
+func (b *bufferPool) Get() []byte {
+	if v, ok := b.pool.Get().(*[]byte); ok {
+		return *v
+	}
+	return make([]byte, copyBuffer)
+}
+
+func (b *bufferPool) Put(buf []byte) { b.pool.Put(&buf) }

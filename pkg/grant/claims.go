@@ -1,0 +1,207 @@
+package grant
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Who issues grants and who takes them.
+const (
+	Issuer         = "towline-policy"
+	AudienceGate   = "gate"
+	AudienceEgress = "egress"
+)
+
+// Skew is how far clocks of two pods may differ before a grant is refused.
+const Skew = 30 * time.Second
+
+// Limits on a grant.
+const (
+	// MaxToken is the largest token in bytes. It travels in a header.
+	MaxToken = 16 << 10
+	// MaxGroups and MaxExtra bound an identity; GitLab nests at most 20 groups.
+	MaxGroups = 128
+	MaxExtra  = 64
+	// MaxNamespaces bounds the namespaces of a grant.
+	MaxNamespaces = 256
+	// maxName bounds each text that ends in an impersonation header.
+	maxName = 1024
+)
+
+// The modes of an identity (agent-config sheet, section 1.2).
+const (
+	ModeAgent       = "agent"
+	ModeImpersonate = "impersonate"
+	ModeCIJob       = "ci_job"
+)
+
+// Identity is who a job is towards the Kubernetes API.
+type Identity struct {
+	Mode   string              `json:"mode"`
+	User   string              `json:"user"`
+	UID    string              `json:"uid,omitempty"`
+	Groups []string            `json:"groups,omitempty"`
+	Extra  map[string][]string `json:"extra,omitempty"`
+}
+
+// Agent is the GitLab agent on whose behalf policy signs. ID is 0 when unknown.
+type Agent struct {
+	ID      int64  `json:"id,omitempty"`
+	Project string `json:"project"`
+	Name    string `json:"name"`
+}
+
+// Context is the name of the agent's kubeconfig context as GitLab writes it
+// (agent-config sheet, section 2.1).
+func (a Agent) Context() string { return a.Project + ":" + a.Name }
+
+// Job is the GitLab job a grant is for, in GitLab's own words.
+type Job struct {
+	ID          int64  `json:"id"`
+	PipelineID  int64  `json:"pipeline_id,omitempty"`
+	ProjectID   int64  `json:"project_id,omitempty"`
+	ProjectPath string `json:"project_path,omitempty"`
+}
+
+// Subject is the sub of the job's grants.
+func (j Job) Subject() string { return "job:" + strconv.FormatInt(j.ID, 10) }
+
+// Claims is what a grant says.
+type Claims struct {
+	jwt.RegisteredClaims
+	Job      Job      `json:"job"`
+	Identity Identity `json:"identity"`
+	Agent    Agent    `json:"agent"`
+	// Namespaces the job may use; empty means what RBAC allows.
+	Namespaces       []string `json:"namespaces,omitempty"`
+	DefaultNamespace string   `json:"default_namespace,omitempty"`
+	// PayloadDigest is Digest of the job's payload.
+	PayloadDigest string `json:"payload_digest"`
+	// ConfigRevision is the configuration the decision was made with.
+	ConfigRevision string `json:"config_revision"`
+}
+
+// Digest identifies a payload by its bytes: "sha256:<hex>".
+func Digest(payload []byte) string {
+	sum := sha256.Sum256(payload)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+var (
+	digestText = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	dnsLabel   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	// accountName is a namespace and a ServiceAccount, whose name is a DNS
+	// subdomain.
+	accountName = regexp.MustCompile(`^system:serviceaccount:[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?:[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$`)
+)
+
+// ServiceAccountUser is the name by which Kubernetes knows a ServiceAccount.
+func ServiceAccountUser(namespace, name string) string {
+	return "system:serviceaccount:" + namespace + ":" + name
+}
+
+// validate refuses claims that no decision of ours can have led to.
+func (c *Claims) validate() error {
+	switch {
+	case c.Job.ID <= 0:
+		return errors.New("job id is missing")
+	case c.Subject != c.Job.Subject():
+		return errors.New("subject is not the job")
+	case c.ID == "":
+		return errors.New("jti is missing")
+	case c.Agent.Project == "" || c.Agent.Name == "":
+		return errors.New("agent is missing")
+	case !digestText.MatchString(c.PayloadDigest):
+		return errors.New("payload digest is missing or not sha256:<hex>")
+	case len(c.Namespaces) > MaxNamespaces:
+		return fmt.Errorf("%d namespaces are over the limit of %d", len(c.Namespaces), MaxNamespaces)
+	case c.DefaultNamespace != "" && !dnsLabel.MatchString(c.DefaultNamespace):
+		return errors.New("default namespace is not a namespace name")
+	case c.DefaultNamespace != "" && len(c.Namespaces) > 0 && !slices.Contains(c.Namespaces, c.DefaultNamespace):
+		return errors.New("default namespace is outside the namespaces")
+	}
+	for _, n := range c.Namespaces {
+		if !dnsLabel.MatchString(n) {
+			return fmt.Errorf("%q is not a namespace name", n)
+		}
+	}
+	return c.Identity.Validate()
+}
+
+// Validate refuses an identity that no grant may carry: one without a user,
+// one of Kubernetes' own users and groups (system:...), unless the mode is
+// agent, where the user is a ServiceAccount and the groups are those that
+// Kubernetes gives it anyway.
+func (i Identity) Validate() error {
+	switch i.Mode {
+	case ModeAgent:
+		if !accountName.MatchString(i.User) {
+			return fmt.Errorf("mode agent needs a ServiceAccount as user, not %q", i.User)
+		}
+	case ModeImpersonate, ModeCIJob:
+		switch {
+		case i.User == "":
+			return fmt.Errorf("mode %s needs a user", i.Mode)
+		case reserved(i.User):
+			return fmt.Errorf("user %q is one of Kubernetes' own", i.User)
+		case i.Mode == ModeCIJob && !strings.HasPrefix(i.User, "gitlab:ci_job:"):
+			return fmt.Errorf("user %q is not a CI job", i.User)
+		}
+	default:
+		return fmt.Errorf("unknown mode %q", i.Mode)
+	}
+	if len(i.Groups) > MaxGroups || len(i.Extra) > MaxExtra {
+		return fmt.Errorf("%d groups and %d extra fields are over the limits of %d and %d", len(i.Groups), len(i.Extra), MaxGroups, MaxExtra)
+	}
+	implied := i.impliedGroups()
+	for _, g := range i.Groups {
+		if reserved(g) && !slices.Contains(implied, g) {
+			return fmt.Errorf("group %q is one of Kubernetes' own", g)
+		}
+	}
+	return i.printable()
+}
+
+// reserved says whether a name is in the space that Kubernetes keeps to itself.
+func reserved(name string) bool {
+	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "system:")
+}
+
+func (i Identity) impliedGroups() []string {
+	if i.Mode != ModeAgent {
+		return nil
+	}
+	namespace, _, _ := strings.Cut(strings.TrimPrefix(i.User, "system:serviceaccount:"), ":")
+	return []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"}
+}
+
+// printable checks every text that becomes an impersonation header.
+func (i Identity) printable() error {
+	texts := append([]string{i.User}, i.Groups...)
+	for key, values := range i.Extra {
+		if key == "" || len(values) == 0 || len(values) > MaxExtra {
+			return fmt.Errorf("extra field %q has no name, no value or too many", key)
+		}
+		texts = append(append(texts, key), values...)
+	}
+	for _, s := range append(texts, i.UID) {
+		if len(s) > maxName || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+			return fmt.Errorf("%q is too long or holds control characters", s[:min(len(s), 64)])
+		}
+	}
+	if slices.Contains(i.Groups, "") {
+		return errors.New("a group without a name")
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package policyapi
+
+// Evidence is what is known of a job.
+type Evidence struct {
+	Job EvidenceJob `json:"job"`
+	// AllowedAgents is GitLab's answer to GET /api/v4/job/allowed_agents,
+	// asked with the job's own token; nil when GitLab could not be asked.
+	AllowedAgents *AllowedAgents `json:"allowed_agents,omitempty"`
+	// EnvironmentName is the name of the environment whose slug is in
+	// AllowedAgents, verified against GitLab's environments API; "" unknown.
+	EnvironmentName string `json:"environment_name,omitempty"`
+	// RequestedContext is the job's KUBE_CONTEXT, which its author wrote. It
+	// can only narrow: naming another agent refuses the job.
+	RequestedContext string `json:"requested_context,omitempty"`
+}
+
+// EvidenceJob is the job as the payload has it. GitLab wrote all of it except
+// Name, which is for people to read.
+type EvidenceJob struct {
+	ID          int64  `json:"id"`
+	Name        string `json:"name,omitempty"`
+	PipelineID  int64  `json:"pipeline_id,omitempty"`
+	ProjectID   int64  `json:"project_id"`
+	ProjectPath string `json:"project_path"`
+	UserID      int64  `json:"user_id,omitempty"`
+	// ScopedUserID is set for composite identities: UserID is then a service
+	// account that acts for this person.
+	ScopedUserID   *int64 `json:"scoped_user_id,omitempty"`
+	TimeoutSeconds int64  `json:"timeout_seconds,omitempty"`
+	// RefProtected is git_info.protected; nil means not protected.
+	RefProtected  *bool  `json:"ref_protected,omitempty"`
+	PayloadDigest string `json:"payload_digest"`
+}
+
+// AllowedAgents is GitLab's answer about the job (agent-config sheet, section
+// 2.3), with what Towline uses of it.
+type AllowedAgents struct {
+	JobID     int64 `json:"job_id"`
+	ProjectID int64 `json:"project_id"`
+	// GroupIDs are the project's group and its ancestors, in GitLab's order.
+	GroupIDs []int64 `json:"group_ids,omitempty"`
+	User     User    `json:"user"`
+	// Environment is nil when the job has none.
+	Environment *Environment   `json:"environment,omitempty"`
+	Agents      []AllowedAgent `json:"agents,omitempty"`
+}
+
+// User is who the job runs for.
+type User struct {
+	ID       int64    `json:"id"`
+	Username string   `json:"username"`
+	Roles    []string `json:"roles,omitempty"`
+}
+
+// Environment is the job's environment as GitLab stores it.
+type Environment struct {
+	Slug string `json:"slug"`
+	Tier string `json:"tier"`
+}
+
+// AllowedAgent is an agent that GitLab would let the job use. On the free tier
+// GitLab leaves out those whose entry has access_as, so its absence here means
+// nothing.
+type AllowedAgent struct {
+	ID              int64 `json:"id"`
+	ConfigProjectID int64 `json:"config_project_id"`
+}
+
+// Configuration is the agent configuration that the tunnel found in GitLab.
+type Configuration struct {
+	// Source says where: "group/project@<commit>:path".
+	Source string `json:"source"`
+	// Revision is the SHA-256 of Content in hexadecimal.
+	Revision string `json:"revision"`
+	// Content is left out when policy already has the revision.
+	Content []byte `json:"content,omitempty"`
+}
+
+// DecideRequest is the body of POST /v1/decide.
+type DecideRequest struct {
+	Evidence
+	Configuration *Configuration `json:"configuration,omitempty"`
+}

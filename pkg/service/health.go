@@ -1,0 +1,76 @@
+package service
+
+import (
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// Health collects the links a service needs: it is ready while all are up.
+// Liveness is another matter: an outage of GitLab or Redis restarts nothing.
+type Health struct {
+	log   *slog.Logger
+	mu    sync.Mutex
+	links map[string]string // name -> why it is down; "" is up
+}
+
+// NewHealth returns a Health without links.
+func NewHealth(log *slog.Logger) *Health {
+	return &Health{log: log, links: map[string]string{}}
+}
+
+// Link is one thing the service depends on, for example "redis" or "gitlab".
+type Link struct {
+	name string
+	h    *Health
+}
+
+// Link registers a dependency. It is down until Up is called.
+func (h *Health) Link(name string) *Link {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.links[name] = "not connected yet"
+	return &Link{name: name, h: h}
+}
+
+// Up marks the link as working; one line is logged when that is news.
+func (l *Link) Up() { l.set("") }
+
+// Down marks the link as broken. why says what is wrong and what to do about
+// it; one line is logged when the text is news.
+func (l *Link) Down(why error) { l.set(why.Error()) }
+
+func (l *Link) set(why string) {
+	l.h.mu.Lock()
+	before := l.h.links[l.name]
+	l.h.links[l.name] = why
+	l.h.mu.Unlock()
+	switch {
+	case before == why:
+	case why == "":
+		l.h.log.Info("link is up", KeyLink, l.name)
+	default:
+		l.h.log.Warn("link is down", KeyLink, l.name, KeyError, why)
+	}
+}
+
+// Report is the state of every link.
+type Report struct {
+	Ready bool              `json:"ready"`
+	Links map[string]string `json:"links"`
+}
+
+// Report says whether the service is ready and why not.
+func (h *Health) Report() Report {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := Report{Ready: true, Links: map[string]string{}}
+	for _, name := range slices.Sorted(maps.Keys(h.links)) {
+		r.Links[name] = "up"
+		if why := h.links[name]; why != "" {
+			r.Ready, r.Links[name] = false, why
+		}
+	}
+	return r
+}

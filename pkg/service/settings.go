@@ -1,0 +1,126 @@
+package service
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Settings binds a service's options. Each option has one name, which is its
+// flag (--redis-url), its environment variable (TOWLINE_REDIS_URL) and its key
+// in the chart's values. Precedence: default, environment, flag.
+type Settings struct {
+	flags  *flag.FlagSet
+	getenv func(string) string
+	out    io.Writer
+	faults []error
+}
+
+// NewSettings starts an empty set for the named service. Help goes to out.
+func NewSettings(name string, getenv func(string) string, out io.Writer) *Settings {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // a wrong option is one line of error, not a page of usage
+	fs.Usage = func() {}
+	return &Settings{flags: fs, getenv: getenv, out: out}
+}
+
+// EnvName is the environment variable of an option: redis-url becomes
+// TOWLINE_REDIS_URL.
+func EnvName(option string) string {
+	return "TOWLINE_" + strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
+}
+
+// String binds a text option.
+func (s *Settings) String(p *string, name, def, usage string) {
+	s.flags.StringVar(p, name, def, usage)
+	s.fromEnv(name)
+}
+
+// Int binds a whole number.
+func (s *Settings) Int(p *int, name string, def int, usage string) {
+	s.flags.IntVar(p, name, def, usage)
+	s.fromEnv(name)
+}
+
+// Int64 binds a whole number, for example an id of GitLab's.
+func (s *Settings) Int64(p *int64, name string, def int64, usage string) {
+	s.flags.Int64Var(p, name, def, usage)
+	s.fromEnv(name)
+}
+
+// Bool binds a switch.
+func (s *Settings) Bool(p *bool, name string, def bool, usage string) {
+	s.flags.BoolVar(p, name, def, usage)
+	s.fromEnv(name)
+}
+
+// Duration binds a span of time, written like 30s or 5m.
+func (s *Settings) Duration(p *time.Duration, name string, def time.Duration, usage string) {
+	s.flags.DurationVar(p, name, def, usage)
+	s.fromEnv(name)
+}
+
+// List binds a comma-separated list; empty entries are dropped.
+func (s *Settings) List(p *[]string, name, usage string) {
+	s.flags.Func(name, usage, func(v string) error {
+		*p = nil
+		for e := range strings.SplitSeq(v, ",") {
+			if e = strings.TrimSpace(e); e != "" {
+				*p = append(*p, e)
+			}
+		}
+		return nil
+	})
+	s.fromEnv(name)
+}
+
+func (s *Settings) fromEnv(name string) {
+	v := s.getenv(EnvName(name))
+	if v == "" {
+		return
+	}
+	if err := s.flags.Set(name, v); err != nil {
+		s.faults = append(s.faults, fmt.Errorf("%s=%s: %w", EnvName(name), strconv.Quote(v), err))
+	}
+}
+
+// Parse applies the command line. All faults found so far come back together.
+func (s *Settings) Parse(args []string) error {
+	if err := s.flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			s.help()
+			return err
+		}
+		s.faults = append(s.faults, fmt.Errorf("%w; -h lists the options", err))
+	} else if s.flags.NArg() > 0 {
+		s.faults = append(s.faults, fmt.Errorf("unexpected argument %q; options look like --name=value", s.flags.Arg(0)))
+	}
+	return errors.Join(s.faults...)
+}
+
+// help prints every option with its environment variable and default, never a
+// value that is set.
+func (s *Settings) help() {
+	fmt.Fprintf(s.out, "Usage: %s [options]\n\nOptions, each with its environment variable:\n", s.flags.Name())
+	s.flags.VisitAll(func(f *flag.Flag) {
+		kind, usage := flag.UnquoteUsage(f)
+		if kind != "" {
+			kind = " " + kind
+		}
+		if f.DefValue != "" {
+			usage += fmt.Sprintf(" (default %s)", f.DefValue)
+		}
+		fmt.Fprintf(s.out, "  --%s%s  %s\n      %s\n", f.Name, kind, EnvName(f.Name), usage)
+	})
+}
+
+// Names lists every bound option, sorted.
+func (s *Settings) Names() []string {
+	var names []string
+	s.flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	return names
+}

@@ -1,0 +1,106 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/policy/internal/decide"
+)
+
+// settings are the options as given.
+type settings struct {
+	listen         string
+	config         string
+	agent          string
+	agentID        int64
+	agentAccount   string
+	namespaces     []string
+	signingKeyFile string
+	kubeconfig     string
+	callers        []string
+	logFormat      string
+	logLevel       string
+
+	decide decide.Settings // made of the above by validate
+}
+
+func (s *settings) bind(b *service.Settings) {
+	b.String(&s.listen, "listen", ":8081", "address to serve on")
+	b.String(&s.config, "config", "", "agent configuration: a file, or a directory with config.yaml; empty: the tunnel sends the one from GitLab")
+	b.String(&s.agent, "agent", "", "the GitLab agent, as group/project:name (required)")
+	b.Int64(&s.agentID, "agent-id", 0, "the agent's id in GitLab; 0 is unknown")
+	b.String(&s.agentAccount, "agent-service-account", "", "namespace/name of the ServiceAccount of jobs with access_as: agent; empty refuses them")
+	b.List(&s.namespaces, "namespaces", "comma-separated namespaces jobs may use; empty: what RBAC allows")
+	b.String(&s.signingKeyFile, "signing-key-file", "", "Ed25519 key in PKCS#8 PEM; empty: one that dies with the process")
+	b.String(&s.kubeconfig, "kubeconfig", "", "kubeconfig of the Kubernetes API that checks callers; empty: in-cluster")
+	b.List(&s.callers, "callers", "comma-separated ServiceAccounts that may ask, like system:serviceaccount:towline:towline-tunnel (required)")
+	b.String(&s.logFormat, "log-format", "json", "json or text")
+	b.String(&s.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// parse reads flags and environment and reports everything wrong at once.
+func parse(args []string, getenv func(string) string, out io.Writer) (*settings, error) {
+	s := &settings{}
+	b := service.NewSettings("policy", getenv, out)
+	s.bind(b)
+	if err := b.Parse(args); err != nil {
+		return nil, err
+	}
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+var (
+	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	dnsSubdomain = regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$`)
+	projectPath  = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
+)
+
+func (s *settings) validate() error {
+	var faults []error
+	fault := func(option, value, remedy string) {
+		faults = append(faults, fmt.Errorf("--%s=%s: %s", option, value, remedy))
+	}
+	project, name, _ := strings.Cut(s.agent, ":")
+	if !projectPath.MatchString(project) || !dnsLabel.MatchString(name) {
+		fault("agent", s.agent, "want group/project:name, the agent's configuration project and its name in GitLab")
+	}
+	if s.agentID < 0 {
+		fault("agent-id", fmt.Sprint(s.agentID), "want the agent's id in GitLab, or 0 when it is not known")
+	}
+	var account decide.ServiceAccount
+	if s.agentAccount != "" {
+		account.Namespace, account.Name, _ = strings.Cut(s.agentAccount, "/")
+		if !dnsLabel.MatchString(account.Namespace) || !dnsSubdomain.MatchString(account.Name) {
+			fault("agent-service-account", s.agentAccount, "want namespace/name of a ServiceAccount")
+		}
+	}
+	for _, n := range s.namespaces {
+		if !dnsLabel.MatchString(n) {
+			fault("namespaces", n, "not a namespace name")
+		}
+	}
+	if len(s.namespaces) > grant.MaxNamespaces {
+		fault("namespaces", fmt.Sprint(len(s.namespaces)), fmt.Sprintf("at most %d fit into a grant", grant.MaxNamespaces))
+	}
+	if len(s.callers) == 0 {
+		fault("callers", "", "name the tunnel's ServiceAccount, for example system:serviceaccount:towline:towline-tunnel")
+	}
+	for _, c := range s.callers {
+		if !strings.HasPrefix(c, "system:serviceaccount:") || strings.Count(c, ":") != 3 {
+			fault("callers", c, "want system:serviceaccount:<namespace>:<name>")
+		}
+	}
+	s.decide = decide.Settings{
+		Agent:               grant.Agent{ID: s.agentID, Project: project, Name: name},
+		AgentServiceAccount: account, Namespaces: s.namespaces,
+	}
+	return errors.Join(faults...)
+}

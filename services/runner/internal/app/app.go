@@ -1,0 +1,257 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/towline/towline/pkg/gate"
+	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/retry"
+	"github.com/towline/towline/pkg/seal"
+	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/runner/internal/relay"
+	"github.com/towline/towline/services/runner/internal/sandbox"
+	"github.com/towline/towline/services/runner/internal/worker"
+)
+
+// JobCommand is the argument with which the binary becomes a job process.
+const JobCommand = "job"
+
+const (
+	checkEvery   = 3 * time.Second
+	checkTimeout = 5 * time.Second
+)
+
+// Run is the runner.
+func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
+	cfg, err := parse(args, getenv, out)
+	if err != nil {
+		return err
+	}
+	log, err := service.NewLogger(out, "runner", cfg.logFormat, cfg.logLevel)
+	if err != nil {
+		return err
+	}
+	r, err := build(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	return r.run(ctx)
+}
+
+// runner is everything the process consists of.
+type runner struct {
+	cfg     *settings
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	health  *service.Health
+	api     *rest.Config
+	http    *http.Client
+	ledger  *ledger.Ledger
+	gate    *gate.Gate
+	gateL   net.Listener
+	relay   *relay.Relay
+	worker  *worker.Worker
+}
+
+func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error) {
+	r := &runner{cfg: cfg, log: log, metrics: service.NewRegistry(), health: service.NewHealth(log), http: &http.Client{Timeout: checkTimeout}}
+	if err := r.checkSandbox(); err != nil {
+		return nil, err
+	}
+	box, err := seal.Load(cfg.sealKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--seal-key-file: %w", err)
+	}
+	rdb, err := ledger.Open(cfg.redisURL)
+	if err != nil {
+		return nil, err
+	}
+	r.ledger = ledger.New(rdb, cfg.redisPrefix)
+	if r.api, err = apiConfig(cfg.kubeconfig); err != nil {
+		return nil, err
+	}
+	keys := grant.NewRemoteKeys(strings.TrimRight(cfg.policyURL, "/")+"/v1/jwks", r.http)
+	if r.gate, err = gate.New(r.api, grant.NewVerifier(keys), log); err != nil {
+		return nil, err
+	}
+	endpoint, err := r.listen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	gitCA, err := readCA(cfg.gitCAFile)
+	if err != nil {
+		return nil, err
+	}
+	host, _ := os.Hostname()
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	r.worker = worker.New(worker.Config{
+		Ledger: r.ledger, Seal: box, Gate: r.gate, Endpoint: endpoint, Runner: replicaName(host), Name: cfg.name, Hostname: host,
+		Slots: cfg.concurrent, Warm: cfg.warm, Command: []string{self, JobCommand}, Dir: cfg.workDir, Sandbox: cfg.sandbox,
+		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, GitCA: gitCA, Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
+	})
+	return r, nil
+}
+
+// checkSandbox refuses to run jobs unconfined unless the operator says so.
+func (r *runner) checkSandbox() error {
+	abi, err := sandbox.Check()
+	switch {
+	case r.cfg.sandbox == sandbox.ModeOff:
+		r.log.Warn("job processes are not confined (--sandbox=off): a job can read what this process can read")
+		return nil
+	case err != nil:
+		return fmt.Errorf("this kernel cannot confine job processes (%w); use a node with Landlock (Linux 6.7 or newer), or accept unconfined jobs with --sandbox=off", err)
+	}
+	r.log.Info("job processes are confined", "landlock_abi", abi)
+	return nil
+}
+
+func apiConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		cfg, err := rest.InClusterConfig()
+		if err != nil {
+			return nil, fmt.Errorf("no Kubernetes API: %w; give --kubeconfig when the runner is not in a pod", err)
+		}
+		return cfg, nil
+	}
+	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("--kubeconfig: %w", err)
+	}
+	return cfg, nil
+}
+
+func readCA(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("--git-ca-file: %w", err)
+	}
+	return string(b), nil
+}
+
+// listen opens the two loopback ports of the job processes.
+func (r *runner) listen(ctx context.Context) (worker.Endpoint, error) {
+	cert, ca, err := gate.SelfSigned()
+	if err != nil {
+		return worker.Endpoint{}, err
+	}
+	const loopback = "127.0.0.1:0"
+	g, err := service.Listen(ctx, "gate", loopback)
+	if err != nil {
+		return worker.Endpoint{}, err
+	}
+	e, err := service.Listen(ctx, "relay", loopback)
+	if err != nil {
+		return worker.Endpoint{}, errors.Join(err, g.Close())
+	}
+	r.gateL = tls.NewListener(g, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}})
+	r.relay = &relay.Relay{Listener: e, Target: r.cfg.egressAddress, Log: r.log}
+	return worker.Endpoint{GatePort: port(g), EgressPort: port(e), CA: ca}, nil
+}
+
+func port(l net.Listener) uint16 {
+	return l.Addr().(*net.TCPAddr).AddrPort().Port()
+}
+
+// ready says whether a job would find what it needs. Where it would not, jobs
+// wait in GitLab instead of failing here.
+func (r *runner) ready() bool { return r.health.Report().Ready }
+
+// run starts the parts in order and stops them in reverse.
+func (r *runner) run(ctx context.Context) error {
+	admin, err := service.Listen(ctx, "listen", r.cfg.listen)
+	if err != nil {
+		return err
+	}
+	router := service.NewRouter(r.health, r.metrics, r.log)
+	r.log.Info("runner starts", "version", service.Version, "kubernetes", r.api.Host, "concurrent", r.cfg.concurrent, "listen", admin.Addr().String())
+	return service.RunStages(ctx,
+		service.Stage{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router) }},
+		service.Stage{Name: "redis", Run: r.watch("redis", r.ledger.Ping)},
+		service.Stage{Name: "policy", Run: r.watch("policy", r.askPolicy)},
+		service.Stage{Name: "kubernetes", Run: r.watch("kubernetes", r.askKubernetes)},
+		service.Stage{Name: "relay", Run: r.relay.Run},
+		service.Stage{Name: "gate", Run: func(ctx context.Context) error { return service.Serve(ctx, r.gateL, r.gate) }},
+		service.Stage{Name: "worker", Run: r.worker.Run},
+	)
+}
+
+// watch keeps a link's state true.
+func (r *runner) watch(name string, ask func(context.Context) error) func(context.Context) error {
+	link := r.health.Link(name)
+	return func(ctx context.Context) error {
+		for {
+			if err := ask(ctx); err == nil {
+				link.Up()
+			} else if ctx.Err() == nil {
+				link.Down(err)
+			}
+			if !retry.Sleep(ctx, checkEvery) {
+				return nil
+			}
+		}
+	}
+}
+
+func (r *runner) askPolicy(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(r.cfg.policyURL, "/")+"/livez", nil)
+	if err != nil {
+		return errors.New("--policy-url is not an address")
+	}
+	resp, err := r.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("policy at %s does not answer; grants cannot be verified", r.cfg.policyURL)
+	}
+	return resp.Body.Close()
+}
+
+func (r *runner) askKubernetes(ctx context.Context) error {
+	client, err := rest.HTTPClientFor(r.api)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(r.api.Host, "/")+"/version", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("the Kubernetes API at %s does not answer; check the address, the network policy and the API server", r.api.Host)
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		err = fmt.Errorf("the Kubernetes API at %s does not accept the runner's credential; check its ServiceAccount or --kubeconfig", r.api.Host)
+	}
+	return errors.Join(err, resp.Body.Close())
+}
+
+// replicaName tells replicas and restarts apart.
+func replicaName(host string) string {
+	var b [4]byte
+	_, _ = rand.Read(b[:])
+	return host + "-" + hex.EncodeToString(b[:])
+}

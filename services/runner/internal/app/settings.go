@@ -1,0 +1,76 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/towline/towline/pkg/service"
+)
+
+// Defaults and bounds of settings.
+const (
+	defaultLogLimit = 4 << 20
+	maxLogLimit     = 32 << 20
+	maxConcurrent   = 1000
+)
+
+type settings struct {
+	redisURL, redisPrefix, sealKeyFile string
+	policyURL, egressAddress           string
+	kubeconfig, gitCAFile              string
+	concurrent, warm, logLimit         int
+	workDir, sandbox                   string
+	drainTimeout                       time.Duration
+	listen, name, logFormat, logLevel  string
+}
+
+func parse(args []string, getenv func(string) string, out io.Writer) (*settings, error) {
+	var c settings
+	s := service.NewSettings("runner", getenv, out)
+	s.String(&c.redisURL, "redis-url", "redis://127.0.0.1:6379/0", "address of Redis")
+	s.String(&c.redisPrefix, "redis-prefix", "towline", "first part of every key in Redis")
+	s.String(&c.sealKeyFile, "seal-key-file", "", "file with the sealing keys, shared with the tunnel (required)")
+	s.String(&c.policyURL, "policy-url", "http://127.0.0.1:8081", "address of policy, for the keys that verify grants")
+	s.String(&c.egressAddress, "egress-address", "127.0.0.1:8082", "host:port of the tunnel's egress proxy")
+	s.String(&c.kubeconfig, "kubeconfig", "", "kubeconfig for the Kubernetes API; empty uses the pod's ServiceAccount")
+	s.String(&c.gitCAFile, "git-ca-file", "", "PEM file of certificates to trust for Git beside the system's")
+	s.Int(&c.concurrent, "concurrent", 10, "jobs at a time")
+	s.Int(&c.warm, "warm", 2, "job processes kept ready")
+	s.Int(&c.logLimit, "log-limit", defaultLogLimit, "bytes of output per job; the rest is dropped with a notice")
+	s.String(&c.workDir, "work-dir", filepath.Join(os.TempDir(), "towline"), "directory of the job directories")
+	s.String(&c.sandbox, "sandbox", "enforce", "enforce: confine job processes with Landlock or refuse to start; off: do not confine them")
+	s.Duration(&c.drainTimeout, "drain-timeout", time.Hour, "how long running jobs may go on after SIGTERM")
+	s.String(&c.listen, "listen", ":8083", "address for health and metrics")
+	s.String(&c.name, "name", "towline", "name shown in job logs")
+	s.String(&c.logFormat, "log-format", "json", "json or text")
+	s.String(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	if err := s.Parse(args); err != nil {
+		return nil, err
+	}
+	return &c, c.validate()
+}
+
+func (c *settings) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.sealKeyFile == "" {
+		bad("--seal-key-file is missing: make one with `openssl rand -base64 32` and give the same file to tunnel and runner (or set %s)", service.EnvName("seal-key-file"))
+	}
+	if c.concurrent < 1 || c.concurrent > maxConcurrent {
+		bad("--concurrent=%d: use 1 to %d", c.concurrent, maxConcurrent)
+	}
+	if c.warm < 0 || c.warm > c.concurrent {
+		bad("--warm=%d: use 0 to --concurrent", c.warm)
+	}
+	if c.logLimit < 1 || c.logLimit > maxLogLimit {
+		bad("--log-limit=%d: use 1 to %d bytes", c.logLimit, maxLogLimit)
+	}
+	if c.sandbox != "enforce" && c.sandbox != "off" {
+		bad("--sandbox=%s: use enforce or off", c.sandbox)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,149 @@
+package job
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/towline/towline/services/runner/internal/sandbox"
+	"github.com/towline/towline/services/runner/internal/toolbox"
+)
+
+// Exit codes of a job process. The result of the job is in its last frame.
+const (
+	ExitDone     = 0 // a result was written
+	ExitProtocol = 3 // no Spec could be read, or no frame be written
+	ExitOrphaned = 4 // the supervisor closed the pipe: it is gone
+)
+
+// Main is a job process: it prepares what needs no job, waits on stdin for one
+// Spec, runs the job and writes its frames to frames. The process ends at once
+// when stdin ends, so the supervisor keeps it open until it has the result.
+func Main(ctx context.Context, stdin, frames *os.File) int {
+	p := &process{
+		frames: newFrameWriter(frames),
+		orphan: func() { os.Exit(ExitOrphaned) },
+		now:    time.Now,
+	}
+	warm()
+	return p.serve(ctx, stdin)
+}
+
+// warm loads what a job will need and what the sandbox will hide.
+func warm() {
+	toolbox.Warm()
+	// Go reads the system's certificate authorities once per process; after
+	// the sandbox is up their files are out of reach.
+	_, _ = x509.SystemCertPool()
+	_ = time.Local.String()
+}
+
+// process is one job process.
+type process struct {
+	frames *frameWriter
+	orphan func()
+	now    func() time.Time
+}
+
+func (p *process) serve(ctx context.Context, stdin io.Reader) int {
+	var spec Spec
+	if err := readMessage(stdin, &spec); err != nil {
+		if errors.Is(err, io.EOF) {
+			return ExitDone // a warm process that was not needed
+		}
+		fmt.Fprintf(os.Stderr, "job process: %v\n", err)
+		return ExitProtocol
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	canceled, stop := context.WithCancel(context.Background())
+	defer stop()
+	go p.listen(stdin, stop, func() { cancel(errJobTimeout) })
+
+	res := p.guarded(ctx, canceled, &spec, p.confined)
+	if err := p.frames.event(Event{Type: EventResult, Result: &res}); err != nil {
+		return ExitProtocol
+	}
+	return ExitDone
+}
+
+// listen follows the supervisor's messages.
+func (p *process) listen(stdin io.Reader, canceled, timeout func()) {
+	for {
+		var c Control
+		if err := readMessage(stdin, &c); err != nil {
+			p.orphan()
+			return
+		}
+		switch c.Cancel {
+		case CancelCanceled:
+			canceled()
+		case CancelTimeout:
+			timeout()
+		}
+	}
+}
+
+// builder makes a job out of its description.
+type builder func(*Spec, *logger) (*run, error)
+
+// guarded runs the job; a fault of ours still ends in a result.
+func (p *process) guarded(ctx, canceled context.Context, spec *Spec, build builder) (res Result) {
+	log := &logger{w: p.frames.stream(KindRunner), sections: spec.Job.Features.TraceSections, now: p.now}
+	system := func(text string) Result {
+		text = shorten(plain(text))
+		log.error("Job failed (system failure): " + text)
+		return Result{State: StateFailed, FailureReason: ReasonSystem, Message: text}
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			os.Stderr.Write(debug.Stack())
+			res = system(fmt.Sprintf("internal error: %v", v))
+		}
+	}()
+	r, err := build(spec, log)
+	if err != nil {
+		return system(err.Error())
+	}
+	defer r.env.temp.Close()
+	r.canceled = canceled
+	return r.all(ctx)
+}
+
+// confined confines the process and builds the job.
+func (p *process) confined(spec *Spec, log *logger) (*run, error) {
+	err := sandbox.Enter(sandbox.Config{
+		Mode: spec.Sandbox, ProjectDir: spec.ProjectDir, TempDir: spec.TempDir, Ports: spec.Ports,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	return p.build(spec, log)
+}
+
+// build prepares the stages.
+func (p *process) build(spec *Spec, log *logger) (*run, error) {
+	temp, err := openTemp(spec)
+	if err != nil {
+		return nil, err
+	}
+	tools, err := toolbox.New(toolbox.Config{
+		TempDir: spec.TempDir, Proxy: spec.Proxy, Kubeconfig: spec.Kubeconfig,
+	})
+	if err != nil {
+		temp.Close()
+		return nil, err
+	}
+	var once sync.Once
+	return &run{
+		spec: spec, env: newEnvironment(spec, temp), tools: tools, log: log,
+		stdout: p.frames.stream(KindStdout), stderr: p.frames.stream(KindStderr),
+		started: func() { once.Do(func() { _ = p.frames.event(Event{Type: EventScriptStarted}) }) },
+	}, nil
+}

@@ -1,0 +1,131 @@
+package job
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/towline/towline/pkg/jobspec"
+)
+
+// MaxMessage is the largest message on the process's standard input, in bytes.
+const MaxMessage = 16 << 20
+
+// FramesFD is the descriptor on which a job process writes its frames.
+const FramesFD = 3
+
+// lengthBytes is the size of the length in front of a message.
+const lengthBytes = 4
+
+// Spec is everything a job process is told. It holds secrets (the job token in
+// Job, the grant in Kubeconfig and Proxy) and must not be logged.
+type Spec struct {
+	Job        jobspec.Job `json:"job"`
+	ProjectDir string      `json:"project_dir"` // exists, empty, 0700
+	TempDir    string      `json:"temp_dir"`    // exists, empty, 0700, beside ProjectDir
+	Kubeconfig string      `json:"kubeconfig"`  // content; becomes TempDir/KUBECONFIG
+	Proxy      string      `json:"proxy"`       // the only way out; "" connects directly
+	GitCA      string      `json:"git_ca"`      // PEM, optional
+	Ports      []uint16    `json:"ports"`       // loopback TCP ports the job may connect to
+	Sandbox    string      `json:"sandbox"`     // sandbox.ModeEnforce or sandbox.ModeOff
+
+	RunnerName    string   `json:"runner_name"`
+	RunnerVersion string   `json:"runner_version"`
+	SystemID      string   `json:"system_id"`
+	Hostname      string   `json:"hostname"`
+	Preamble      []string `json:"preamble"` // lines of the environment section
+}
+
+// Ways in which the supervisor stops a job.
+const (
+	CancelCanceled = "canceled" // somebody cancelled it: after_script still runs
+	CancelTimeout  = "timeout"  // the job's time is over: nothing more runs
+)
+
+// Control is a later message of the supervisor.
+type Control struct {
+	Cancel string `json:"cancel,omitempty"` // CancelCanceled or CancelTimeout
+	// Proceed answers EventScriptStarted: the start is recorded, and the script
+	// may begin.
+	Proceed bool `json:"proceed,omitempty"`
+}
+
+// States of a Result.
+const (
+	StateSuccess = "success"
+	StateFailed  = "failed"
+)
+
+// Failure reasons a job process gives. All but ReasonCanceled are GitLab's own
+// words; the supervisor maps ReasonCanceled to what GitLab expects of a job it
+// has cancelled.
+const (
+	ReasonScript        = "script_failure"
+	ReasonSystem        = "runner_system_failure"
+	ReasonConfiguration = "runner_configuration_error"
+	ReasonTimeout       = "job_execution_timeout"
+	ReasonCanceled      = "job_canceled"
+)
+
+// Result is how a job ended.
+type Result struct {
+	State         string `json:"state"`
+	FailureReason string `json:"failure_reason,omitempty"`
+	ExitCode      int    `json:"exit_code,omitempty"`
+	Message       string `json:"message,omitempty"` // the text after "Job failed: "
+}
+
+// Types of an Event.
+const (
+	EventScriptStarted = "script_started" // from here on the job must not be run again
+	EventResult        = "result"         // the last frame of every job
+)
+
+// Event is the content of a frame of KindEvent.
+type Event struct {
+	Type   string  `json:"type"`
+	Result *Result `json:"result,omitempty"`
+}
+
+// WriteSpec sends the first message of a job process.
+func WriteSpec(w io.Writer, s *Spec) error { return writeMessage(w, s) }
+
+// WriteControl sends a later message.
+func WriteControl(w io.Writer, c Control) error { return writeMessage(w, c) }
+
+func writeMessage(w io.Writer, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("message to job process: %w", err)
+	}
+	if len(body) > MaxMessage {
+		return fmt.Errorf("message to job process: %d bytes are more than %d", len(body), MaxMessage)
+	}
+	msg := binary.BigEndian.AppendUint32(make([]byte, 0, lengthBytes+len(body)), uint32(len(body)))
+	_, err = w.Write(append(msg, body...))
+	return err
+}
+
+// readMessage reads one message into v. It returns io.EOF when the supervisor
+// closed the pipe between two messages.
+func readMessage(r io.Reader, v any) error {
+	var head [lengthBytes]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n > MaxMessage {
+		return fmt.Errorf("message of %d bytes is larger than %d", n, MaxMessage)
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return fmt.Errorf("message: %w", err)
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		// The error of encoding/json may quote the message, which holds secrets.
+		return errors.New("message is not the JSON that was expected")
+	}
+	return nil
+}

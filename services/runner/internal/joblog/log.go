@@ -1,0 +1,225 @@
+package joblog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/retry"
+)
+
+// Pauses of the flusher.
+const (
+	// gather is how long output is collected before it goes to the ledger; the
+	// first bytes go at once.
+	gather = 100 * time.Millisecond
+	// maxPiece is the most that goes in one call.
+	maxPiece = 256 << 10
+)
+
+// Sink takes the numbered bytes; *ledger.Ledger is one.
+type Sink interface {
+	Append(ctx context.Context, id int64, runner string, offset int64, data []byte) error
+}
+
+// Config is what a Log needs.
+type Config struct {
+	Job      int64
+	Runner   string
+	Sink     Sink
+	Limit    int64    // bytes of output; the notice comes on top
+	Base     int64    // bytes that an earlier runner wrote
+	Phrases  []string // values to mask
+	Prefixes []string // token prefixes to mask, beside the usual ones
+}
+
+// Log takes a job's output. Its methods are safe for concurrent use; output of
+// the runner itself and of the script share it, since only one of them speaks
+// at a time.
+type Log struct {
+	cfg Config
+
+	mu     sync.Mutex
+	mask   *masker
+	torn   []byte // the start of a UTF-8 sequence
+	data   []byte // everything that has an offset, from Base on
+	sent   int64  // of data
+	cut    bool   // the limit is reached
+	closed bool
+	more   chan struct{}
+}
+
+// New returns an empty Log.
+func New(cfg Config) *Log {
+	return &Log{cfg: cfg, mask: newMasker(cfg.Phrases, cfg.Prefixes), more: make(chan struct{}, 1)}
+}
+
+// Write implements io.Writer; it never fails.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed && !l.cut {
+		l.add(l.repair(l.mask.write(p), false))
+	}
+	return len(p), nil
+}
+
+// Printf writes a line of the runner itself.
+func (l *Log) Printf(format string, args ...any) {
+	fmt.Fprintf(l, format+"\n", args...)
+}
+
+// Close ends the log: what was held back is added, and nothing after it.
+func (l *Log) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	if !l.cut {
+		rest := l.repair(l.mask.flush(), true)
+		l.add(rest)
+	}
+	l.closed = true
+	l.signal()
+}
+
+// repair replaces what is not UTF-8, and keeps back a sequence that is cut in
+// two unless it is the last.
+func (l *Log) repair(p []byte, last bool) []byte {
+	p = append(l.torn, p...)
+	l.torn = nil
+	out := make([]byte, 0, len(p))
+	for len(p) > 0 {
+		r, n := utf8.DecodeRune(p)
+		if r == utf8.RuneError && n == 1 && !last && !utf8.FullRune(p) {
+			l.torn = append([]byte(nil), p...)
+			break
+		}
+		out = utf8.AppendRune(out, r)
+		p = p[n:]
+	}
+	return out
+}
+
+// add numbers bytes, up to the limit (runner-api sheet, section 7).
+func (l *Log) add(p []byte) {
+	if room := l.cfg.Limit - l.cfg.Base - int64(len(l.data)); int64(len(p)) > room {
+		p = p[:max(room, 0)]
+		for len(p) > 0 && !utf8.Valid(p) {
+			p = p[:len(p)-1]
+		}
+		p = fmt.Appendf(append([]byte(nil), p...), "\n\x1b[33;1mJob's log exceeded limit of %d bytes.\nJob execution will continue but no more output will be collected.\x1b[0;m\n", l.cfg.Limit)
+		l.cut = true
+	}
+	if len(p) == 0 {
+		return
+	}
+	l.data = append(l.data, p...)
+	l.signal()
+}
+
+func (l *Log) signal() {
+	select {
+	case l.more <- struct{}{}:
+	default:
+	}
+}
+
+// Size is the number of bytes that have an offset.
+func (l *Log) Size() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cfg.Base + int64(len(l.data))
+}
+
+// Ship sends the log to the sink until it is closed and all of it has arrived.
+// While the sink does not answer it tries again; it gives up only when ctx
+// ends. ErrLost comes back when the job belongs to somebody else.
+func (l *Log) Ship(ctx context.Context) error {
+	failures := retry.Policy{Min: 100 * time.Millisecond, Max: 2 * time.Second}
+	failed := 0
+	for {
+		piece, offset, done := l.next()
+		if len(piece) == 0 {
+			if done {
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-l.more:
+			}
+			continue
+		}
+		err := l.cfg.Sink.Append(ctx, l.cfg.Job, l.cfg.Runner, offset, piece)
+		var rewind *ledger.RangeError
+		switch {
+		case err == nil:
+			failed = 0
+			l.shipped(offset + int64(len(piece)))
+			if !l.rest(ctx, offset) {
+				return ctx.Err()
+			}
+			continue
+		case errors.Is(err, ledger.ErrLost), errors.Is(err, ledger.ErrState):
+			return err
+		case errors.As(err, &rewind):
+			l.shipped(rewind.Size)
+		}
+		failed++
+		if !retry.Sleep(ctx, failures.Backoff(failed)) {
+			return ctx.Err()
+		}
+	}
+}
+
+// rest gathers output for a moment, unless the log is complete. The first piece
+// is followed at once.
+func (l *Log) rest(ctx context.Context, offset int64) bool {
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	if closed || offset == l.cfg.Base {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(gather)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-t.C:
+			return true
+		case <-l.more:
+			l.mu.Lock()
+			closed = l.closed
+			l.mu.Unlock()
+			if closed {
+				return true
+			}
+		}
+	}
+}
+
+// next is the next piece to ship.
+func (l *Log) next() (piece []byte, offset int64, done bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rest := l.data[l.sent:]
+	if len(rest) > maxPiece {
+		rest = rest[:maxPiece]
+	}
+	return rest, l.cfg.Base + l.sent, l.closed && len(rest) == 0
+}
+
+// shipped moves to an offset that the sink named, within what there is.
+func (l *Log) shipped(offset int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sent = min(max(offset-l.cfg.Base, 0), int64(len(l.data)))
+}

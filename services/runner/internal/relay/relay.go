@@ -1,0 +1,74 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// Limits of the relay.
+const (
+	dialTimeout    = 10 * time.Second
+	maxConnections = 512
+)
+
+// Relay copies between connections to Listener and new connections to Target.
+type Relay struct {
+	Listener net.Listener
+	Target   string // host:port of the egress proxy
+	Log      *slog.Logger
+}
+
+// Run accepts connections until ctx ends, and then closes all of them.
+func (r *Relay) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { _ = r.Listener.Close() })()
+	var open sync.WaitGroup
+	defer open.Wait()
+	slots := make(chan struct{}, maxConnections)
+	for {
+		c, err := r.Listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			_ = c.Close() // one job cannot take all descriptors
+			continue
+		}
+		open.Go(func() {
+			defer func() { <-slots }()
+			r.join(ctx, c)
+		})
+	}
+}
+
+func (r *Relay) join(ctx context.Context, down net.Conn) {
+	defer down.Close()
+	dialer := net.Dialer{Timeout: dialTimeout}
+	up, err := dialer.DialContext(ctx, "tcp", r.Target)
+	if err != nil {
+		r.Log.Warn("the tunnel's egress proxy does not answer", "address", r.Target, "error", err.Error())
+		return
+	}
+	defer up.Close()
+	defer context.AfterFunc(ctx, func() { _, _ = down.Close(), up.Close() })()
+	var both sync.WaitGroup
+	both.Go(func() { copyHalf(up, down) })
+	both.Go(func() { copyHalf(down, up) })
+	both.Wait()
+}
+
+func copyHalf(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	if t, ok := to.(*net.TCPConn); ok {
+		_ = t.CloseWrite()
+	}
+}

@@ -1,0 +1,49 @@
+package kubectl
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	kubescheme "k8s.io/kubectl/pkg/scheme"
+)
+
+// Warm does, before a job is known, what the first command would otherwise pay
+// for: the tables of kinds, and one pass through the flags and templates of
+// the commands that jobs use most.
+func Warm() {
+	setUpProcess()
+	_ = scheme.Scheme.AllKnownTypes()
+	_ = kubescheme.Scheme.AllKnownTypes()
+	k := New("")
+	for _, args := range [][]string{{"apply", "--help"}, {"get", "--help"}} {
+		k.Run(context.Background(), Invocation{
+			Args: args, Dir: "/", Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard,
+			Getenv: func(string) (string, bool) { return "", false },
+		})
+	}
+}
+
+// Prefetch starts reading what the cluster of kubeconfig can do, so that the
+// first command finds it. Errors are left to that command.
+func (k *Kubectl) Prefetch(kubeconfig []byte) {
+	cfg, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+	if err != nil || cfg.ExecProvider != nil || cfg.AuthProvider != nil {
+		return
+	}
+	c, err := k.clients.get(normal(cfg))
+	if err != nil {
+		return
+	}
+	go func() { _, _, _ = c.discovery.ServerGroupsAndResources() }()
+}
+
+// normal sets what every configuration of ours has.
+func normal(cfg *rest.Config) *rest.Config {
+	cfg.QPS = -1 // the gate protects the server; a client's limit would only slow a job down
+	cfg.UserAgent = userAgent()
+	return cfg
+}

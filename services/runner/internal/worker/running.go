@@ -1,0 +1,250 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/retry"
+	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/runner/internal/job"
+	"github.com/towline/towline/services/runner/internal/joblog"
+)
+
+const (
+	projectDir = "project"
+	tempDir    = "tmp"
+	// graceAfterCancel is how long after_script may take once a job is
+	// cancelled, and graceAfterTimeout how long the process may take to end.
+	graceAfterCancel  = 5*time.Minute + 10*time.Second
+	graceAfterTimeout = 5 * time.Second
+)
+
+// running is one job process and what is watched while it runs.
+type running struct {
+	w    *Worker
+	a    *assignment
+	log  *joblog.Log
+	dir  string
+	lost bool // the job is over at GitLab, or another's: deliver nothing
+
+	proc *process
+	mu   sync.Mutex // guards writes to the process and what follows
+	end  job.Result // what ended the job from outside, if State is set
+	kill *time.Timer
+}
+
+// run starts the process and waits for its result.
+func (r *running) run(ctx context.Context) job.Result {
+	spec, err := r.spec()
+	if err == nil {
+		r.proc, err = r.w.pool.take(spec)
+	}
+	if err != nil {
+		r.log.Printf("\x1b[31;1mERROR: Job failed (system failure): %v\x1b[0;m", err)
+		return job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem}
+	}
+	defer r.proc.discard()
+	watch, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { r.watch(ctx, watch) })
+	res, err := r.read(ctx)
+	stop()
+	watching.Wait()
+	return r.verdict(res, err)
+}
+
+// spec is what the process is told.
+func (r *running) spec() (*job.Spec, error) {
+	claims := r.a.session.Claims()
+	kubeconfig, err := r.kubeconfig(claims)
+	if err != nil {
+		return nil, err
+	}
+	e := r.w.Endpoint
+	return &job.Spec{
+		Job: *r.a.job, ProjectDir: filepath.Join(r.dir, projectDir), TempDir: filepath.Join(r.dir, tempDir),
+		Kubeconfig: kubeconfig,
+		Proxy:      fmt.Sprintf("http://job:%s@127.0.0.1:%d", r.a.warrant.Grant, e.EgressPort),
+		GitCA:      r.w.GitCA, Ports: []uint16{e.GatePort, e.EgressPort}, Sandbox: r.w.Sandbox,
+		RunnerName: r.w.Name, RunnerVersion: service.Version, SystemID: r.w.SystemID, Hostname: r.w.Hostname,
+		Preamble: r.a.warrant.Preamble,
+	}, nil
+}
+
+// kubeconfig has the names that GitLab would give, a current context, and the
+// gate as its server.
+func (r *running) kubeconfig(c *grant.Claims) (string, error) {
+	user, ctxName := fmt.Sprintf("agent:%d", c.Agent.ID), c.Agent.Context()
+	cfg := api.NewConfig()
+	cfg.Clusters["gitlab"] = &api.Cluster{
+		Server: fmt.Sprintf("https://127.0.0.1:%d", r.w.Endpoint.GatePort), CertificateAuthorityData: r.w.Endpoint.CA,
+	}
+	cfg.AuthInfos[user] = &api.AuthInfo{Token: r.a.warrant.Grant}
+	cfg.Contexts[ctxName] = &api.Context{Cluster: "gitlab", AuthInfo: user, Namespace: c.DefaultNamespace}
+	cfg.CurrentContext = ctxName
+	b, err := clientcmd.Write(*cfg)
+	return string(b), err
+}
+
+// read follows what the process says until its pipes close.
+func (r *running) read(ctx context.Context) (*job.Result, error) {
+	var raw sync.WaitGroup
+	raw.Go(func() { _, _ = io.Copy(r.log, r.proc.output) })
+	var res *job.Result
+	err := job.ReadFrames(r.proc.frames, func(f job.Frame) error {
+		if f.Kind != job.KindEvent {
+			_, err := r.log.Write(f.Data)
+			return err
+		}
+		e, err := f.Event()
+		switch {
+		case err != nil:
+			return err
+		case e.Type == job.EventScriptStarted:
+			return r.begin(ctx)
+		}
+		res = e.Result
+		return io.EOF // the last word
+	})
+	if res == nil {
+		// Nothing more can be learnt from it.
+		r.proc.kill()
+	}
+	_ = r.proc.stdin.Close()
+	<-r.proc.exited
+	r.proc.kill() // whatever it started
+	raw.Wait()
+	if res != nil {
+		err = nil
+	}
+	return res, err
+}
+
+// begin marks the job as started before its script may start: from here on it
+// is never given to another runner.
+func (r *running) begin(ctx context.Context) error {
+	var err error
+	loop := retry.Policy{Min: 50 * time.Millisecond, Max: time.Second, Attempts: 20}
+	loop.Loop(ctx, func(ctx context.Context) retry.Result {
+		err = r.w.Ledger.Start(ctx, r.a.id, r.w.Runner)
+		if err == nil || errors.Is(err, ledger.ErrLost) || errors.Is(err, ledger.ErrState) {
+			return retry.Result{Outcome: retry.Done}
+		}
+		return retry.Result{Outcome: retry.Failed}
+	})
+	if err != nil {
+		return fmt.Errorf("start of the script not recorded: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return job.WriteControl(r.proc.stdin, job.Control{Proceed: true})
+}
+
+// watch renews the lease, passes cancellation on and keeps the time, until ctx
+// ends. If that is because the whole worker is stopping, the job is interrupted.
+func (r *running) watch(worker, ctx context.Context) {
+	deadline := time.NewTimer(r.a.job.Timeout())
+	defer deadline.Stop()
+	tick := time.NewTicker(renewEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			if worker.Err() != nil {
+				r.stop(job.Result{State: job.StateFailed, FailureReason: ledger.ReasonInterrupted}, "", 0)
+			}
+			return
+		case <-deadline.C:
+			r.stop(job.Result{State: job.StateFailed, FailureReason: job.ReasonTimeout}, job.CancelTimeout, graceAfterTimeout)
+		case <-tick.C:
+			r.renew(ctx)
+		}
+	}
+}
+
+func (r *running) renew(ctx context.Context) {
+	cancel, err := r.w.Ledger.Renew(ctx, r.a.id, r.w.Runner, leaseFor)
+	switch {
+	case errors.Is(err, ledger.ErrLost):
+		r.abandon()
+	case errors.Is(err, ledger.ErrUnknown):
+		// Redis has lost its data: announce the job again; the log follows.
+		if err := r.w.Ledger.Restore(ctx, r.a.id, r.a.claim, r.w.Runner, leaseFor); err == nil {
+			r.w.Log.Warn("job announced again: redis had lost it", service.JobID(r.a.id))
+		}
+	case err != nil: // Redis is away: go on, the log waits
+	case cancel == ledger.CancelAbort:
+		r.stop(job.Result{State: job.StateFailed, FailureReason: ledger.ReasonCanceled}, "", 0)
+	case cancel != "":
+		r.stop(job.Result{State: job.StateFailed, FailureReason: ledger.ReasonCanceled}, job.CancelCanceled, graceAfterCancel)
+	}
+}
+
+// stop ends the job from outside, once: by a word to the process, and by force
+// when it has not ended within grace.
+func (r *running) stop(why job.Result, word string, grace time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.end.State != "" && word != "":
+		return // it is stopping
+	case r.end.State == "":
+		r.end = why
+	}
+	if r.kill != nil {
+		r.kill.Stop()
+	}
+	if word == "" || job.WriteControl(r.proc.stdin, job.Control{Cancel: word}) != nil {
+		r.proc.kill()
+		return
+	}
+	r.kill = time.AfterFunc(grace, r.proc.kill)
+}
+
+func (r *running) abandon() {
+	r.mu.Lock()
+	r.lost = true
+	r.mu.Unlock()
+	r.proc.kill()
+}
+
+// verdict turns what the process said, and what was done to it, into a result.
+func (r *running) verdict(res *job.Result, err error) job.Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kill != nil {
+		r.kill.Stop()
+	}
+	switch {
+	case res != nil && r.end.State != "":
+		// The process has said its last words; the reason is ours.
+		return r.end
+	case res != nil:
+		return *res
+	case r.end.FailureReason == job.ReasonTimeout:
+		r.log.Printf("\x1b[31;1mERROR: Job failed: execution took longer than %s seconds\x1b[0;m", r.a.job.Timeout())
+		return r.end
+	case r.end.FailureReason == ledger.ReasonInterrupted:
+		r.log.Printf("\x1b[31;1mERROR: Job failed (system failure): aborted: the runner is shutting down\x1b[0;m")
+		return r.end
+	case r.end.State != "":
+		r.log.Printf("\x1b[31;1mERROR: Job failed: canceled\x1b[0;m")
+		return r.end
+	}
+	why := "the job's process ended unexpectedly"
+	if err != nil {
+		why += ": " + err.Error()
+	}
+	r.log.Printf("\x1b[31;1mERROR: Job failed (system failure): %s\x1b[0;m", why)
+	return job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem}
+}

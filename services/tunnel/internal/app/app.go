@@ -1,0 +1,261 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/policyapi"
+	"github.com/towline/towline/pkg/retry"
+	"github.com/towline/towline/pkg/seal"
+	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/tunnel/internal/egress"
+	"github.com/towline/towline/services/tunnel/internal/gitlab"
+	"github.com/towline/towline/services/tunnel/internal/intake"
+	"github.com/towline/towline/services/tunnel/internal/report"
+	"github.com/towline/towline/services/tunnel/internal/sources"
+)
+
+const (
+	checkEvery    = 3 * time.Second
+	policyTimeout = 10 * time.Second
+)
+
+// Run is the tunnel.
+func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
+	cfg, err := parse(args, getenv, out)
+	if err != nil {
+		return err
+	}
+	log, err := service.NewLogger(out, "tunnel", cfg.logFormat, cfg.logLevel)
+	if err != nil {
+		return err
+	}
+	t, err := build(cfg, getenv, log)
+	if err != nil {
+		return err
+	}
+	return t.run(ctx)
+}
+
+// tunnel is everything the process consists of.
+type tunnel struct {
+	cfg     *settings
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	health  *service.Health
+	links   struct{ gitlab, redis, policy *service.Link }
+
+	client  *gitlab.Client
+	ledger  *ledger.Ledger
+	policy  *http.Client
+	sources *sources.Configuration // nil without --config-token-file
+	keeper  *report.Keeper
+	poller  *intake.Poller
+	egress  *egress.Proxy
+}
+
+func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel, error) {
+	t := &tunnel{cfg: cfg, log: log, metrics: service.NewRegistry(), health: service.NewHealth(log), policy: &http.Client{Timeout: policyTimeout}}
+	t.links.gitlab, t.links.redis, t.links.policy = t.health.Link("gitlab"), t.health.Link("redis"), t.health.Link("policy")
+	token, err := cfg.runnerToken(getenv)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := gitlabTransport(cfg.gitlabCAFile)
+	if err != nil {
+		return nil, err
+	}
+	t.client, err = gitlab.New(gitlab.Config{
+		URL: cfg.gitlabURL, Token: token, Version: service.Version, Name: cfg.name,
+		HTTP: &http.Client{Transport: transport}, LongPoll: cfg.longPoll,
+	})
+	if err != nil {
+		return nil, err
+	}
+	box, err := seal.Load(cfg.sealKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--seal-key-file: %w", err)
+	}
+	rdb, err := ledger.Open(cfg.redisURL)
+	if err != nil {
+		return nil, err
+	}
+	t.ledger = ledger.New(rdb, cfg.redisPrefix)
+	t.buildSources()
+	t.buildJobs(box)
+	return t, t.buildEgress()
+}
+
+func (t *tunnel) buildSources() {
+	if t.cfg.configTokenFile == "" {
+		return
+	}
+	project, agent, _ := strings.Cut(t.cfg.agent, ":")
+	t.sources = &sources.Configuration{
+		Files: t.client, Token: func() (string, error) { return readToken(t.cfg.configTokenFile) },
+		Project: project, Agent: agent, Every: t.cfg.configInterval,
+		Link: t.health.Link("configuration"), Log: t.log,
+	}
+}
+
+func (t *tunnel) buildJobs(box *seal.Box) {
+	name := replicaName()
+	admission := &intake.Admission{
+		GitLab: t.client, Ledger: t.ledger, Seal: box, Log: t.log,
+		Policy: policyapi.NewClient(t.cfg.policyURL, func() (string, error) { return readToken(t.cfg.serviceTokenFile) }, t.policy),
+		Configuration: func() *policyapi.Configuration {
+			if t.sources == nil {
+				return nil
+			}
+			return t.sources.Current()
+		},
+		Header: []string{"Running with towline " + service.Version, "  on " + t.cfg.name + ", system ID: " + t.client.SystemID()},
+	}
+	t.keeper = report.NewKeeper(report.Config{
+		GitLab: t.client, Ledger: t.ledger, Seal: box, Admit: admission, Tunnel: name,
+		Wait: t.cfg.queueWait, Log: t.log, Metrics: report.NewMetrics(t.metrics),
+	})
+	t.poller = &intake.Poller{
+		GitLab: t.client, Ledger: t.ledger, Seal: box, Tunnel: name, Every: t.cfg.pollInterval,
+		Ready: t.ready, Taken: t.keeper.Adopt, Link: t.links.gitlab, Log: t.log,
+	}
+}
+
+func (t *tunnel) buildEgress() error {
+	allowed, err := t.cfg.allowedHosts()
+	if err != nil {
+		return err
+	}
+	keys := grant.NewRemoteKeys(strings.TrimRight(t.cfg.policyURL, "/")+"/v1/jwks", t.policy)
+	t.egress = &egress.Proxy{Verifier: grant.NewVerifier(keys), Revocations: t.ledger, Allowed: allowed, Log: t.log}
+	return nil
+}
+
+// ready says whether jobs may be taken: without policy none could be decided.
+func (t *tunnel) ready() bool {
+	r := t.health.Report()
+	return r.Links["redis"] == "up" && r.Links["policy"] == "up"
+}
+
+// run starts the parts in order and stops them in reverse.
+func (t *tunnel) run(ctx context.Context) error {
+	admin, err := service.Listen(ctx, "listen", t.cfg.listen)
+	if err != nil {
+		return err
+	}
+	proxy, err := service.Listen(ctx, "egress-listen", t.cfg.egressListen)
+	if err != nil {
+		return errors.Join(err, admin.Close())
+	}
+	router := service.NewRouter(t.health, t.metrics, t.log)
+	stages := []service.Stage{
+		{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router) }},
+		{Name: "redis", Run: t.watch(t.links.redis, t.ledger.Ping)},
+		{Name: "policy", Run: t.watch(t.links.policy, t.askPolicy)},
+		{Name: "egress", Run: func(ctx context.Context) error { return service.Serve(ctx, proxy, t.egress) }},
+		{Name: "report", Run: t.keeper.Run},
+	}
+	if t.sources != nil {
+		stages = append(stages, service.Stage{Name: "configuration", Run: t.sources.Run})
+	}
+	stages = append(stages, service.Stage{Name: "intake", Run: t.takeJobs})
+	t.log.Info("tunnel starts", "version", service.Version, "gitlab", t.client.URL(), "agent", t.cfg.agent, "system_id", t.client.SystemID(),
+		"listen", admin.Addr().String(), "egress", proxy.Addr().String())
+	return service.RunStages(ctx, stages...)
+}
+
+// takeJobs polls for jobs once GitLab has accepted the token. A refused token
+// is asked about again, ever more slowly: it may be replaced in its file.
+func (t *tunnel) takeJobs(ctx context.Context) error {
+	loop := retry.Policy{Min: 2 * time.Second, Max: time.Minute}
+	accepted := loop.Loop(ctx, func(ctx context.Context) retry.Result {
+		outcome, why := t.client.Verify(ctx)
+		if outcome == gitlab.VerifyAccepted {
+			t.links.gitlab.Up()
+			return retry.Result{Outcome: retry.Done}
+		}
+		if ctx.Err() == nil {
+			t.links.gitlab.Down(why)
+		}
+		return retry.Result{Outcome: retry.Failed}
+	})
+	if !accepted {
+		return nil
+	}
+	return t.poller.Run(ctx)
+}
+
+// watch keeps a link's state true.
+func (t *tunnel) watch(l *service.Link, ask func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for {
+			if err := ask(ctx); err == nil {
+				l.Up()
+			} else if ctx.Err() == nil {
+				l.Down(err)
+			}
+			if !retry.Sleep(ctx, checkEvery) {
+				return nil
+			}
+		}
+	}
+}
+
+func (t *tunnel) askPolicy(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(t.cfg.policyURL, "/")+"/readyz", nil)
+	if err != nil {
+		return errors.New("--policy-url is not an address")
+	}
+	resp, err := t.policy.Do(req)
+	if err != nil {
+		return fmt.Errorf("policy at %s does not answer; no jobs are taken meanwhile", t.cfg.policyURL)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("policy at %s is not ready (its log says why); no jobs are taken meanwhile", t.cfg.policyURL)
+	}
+	return nil
+}
+
+func gitlabTransport(caFile string) (*http.Transport, error) {
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	if caFile == "" {
+		return tr, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("--gitlab-ca-file: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--gitlab-ca-file: %s holds no PEM certificate", caFile)
+	}
+	tr.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return tr, nil
+}
+
+// replicaName tells replicas and restarts apart.
+func replicaName() string {
+	host, _ := os.Hostname()
+	var b [4]byte
+	_, _ = rand.Read(b[:])
+	return host + "-" + hex.EncodeToString(b[:])
+}

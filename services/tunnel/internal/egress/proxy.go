@@ -1,0 +1,158 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/towline/towline/pkg/grant"
+)
+
+// Limits of the proxy.
+const (
+	dialTimeout   = 10 * time.Second
+	tunnelIdle    = 5 * time.Minute
+	maxTunnelLife = 2 * time.Hour
+)
+
+// Verifier checks a grant's signature, audience and times.
+type Verifier interface {
+	Verify(ctx context.Context, token, audience string) (*grant.Claims, error)
+}
+
+// Revocations says which grants are void before their time.
+type Revocations interface {
+	Revoked(ctx context.Context, jti string) (bool, error)
+}
+
+// Proxy is an http.Handler. It is safe for concurrent use.
+type Proxy struct {
+	Verifier    Verifier
+	Revocations Revocations
+	Allowed     map[string]bool // host:port
+	Dial        func(ctx context.Context, network, addr string) (net.Conn, error)
+	Log         *slog.Logger
+
+	once  sync.Once
+	plain *httputil.ReverseProxy
+}
+
+// ServeHTTP forwards one request or opens one tunnel.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.once.Do(p.init)
+	claims, err := p.authenticate(r)
+	if err != nil {
+		w.Header().Set("Proxy-Authenticate", `Basic realm="towline"`)
+		http.Error(w, "towline: this job's grant is not accepted here: "+err.Error(), http.StatusProxyAuthRequired)
+		return
+	}
+	target, ok := p.target(r)
+	if !ok {
+		p.Log.Warn("egress refused", "job_id", claims.Job.ID, "target", target)
+		http.Error(w, fmt.Sprintf("towline: %s is not among the hosts that jobs may reach; the cluster's owner can add it to --egress-hosts", target), http.StatusForbidden)
+		return
+	}
+	if r.Method == http.MethodConnect {
+		p.connect(w, r, target)
+		return
+	}
+	p.plain.ServeHTTP(w, r)
+}
+
+func (p *Proxy) init() {
+	p.plain = &httputil.ReverseProxy{
+		Rewrite:       func(*httputil.ProxyRequest) {}, // hop-by-hop headers are dropped already
+		Transport:     &http.Transport{DialContext: p.dial, ResponseHeaderTimeout: tunnelIdle, IdleConnTimeout: time.Minute},
+		FlushInterval: -1,
+		ErrorLog:      slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (p *Proxy) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if p.Dial != nil {
+		return p.Dial(ctx, network, addr)
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, addr)
+}
+
+// authenticate reads the grant from the password of the proxy's basic
+// authentication.
+func (p *Proxy) authenticate(r *http.Request) (*grant.Claims, error) {
+	basic := &http.Request{Header: http.Header{"Authorization": r.Header.Values("Proxy-Authorization")}}
+	_, token, ok := basic.BasicAuth()
+	if !ok {
+		return nil, errors.New("no grant was sent")
+	}
+	claims, err := p.Verifier.Verify(r.Context(), token, grant.AudienceEgress)
+	if err != nil {
+		return nil, err
+	}
+	revoked, err := p.Revocations.Revoked(r.Context(), claims.ID)
+	switch {
+	case err != nil:
+		return nil, errors.New("revocations cannot be read now")
+	case revoked:
+		return nil, errors.New("the job is over")
+	}
+	return claims, nil
+}
+
+// target is the host and port a request is for, and whether it is allowed.
+func (p *Proxy) target(r *http.Request) (string, bool) {
+	host := r.Host
+	if r.Method != http.MethodConnect {
+		if r.URL.Scheme != "http" {
+			return r.URL.Redacted(), false
+		}
+		host = r.URL.Host
+	}
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		host = net.JoinHostPort(strings.Trim(host, "[]"), "80")
+	}
+	host = strings.ToLower(host)
+	return host, p.Allowed[host]
+}
+
+// connect joins the client with the target until both are done.
+func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, target string) {
+	up, err := p.dial(r.Context(), "tcp", target)
+	if err != nil {
+		http.Error(w, "towline: "+target+" does not answer: "+err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer up.Close()
+	down, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		p.Log.Warn("egress tunnel not opened", "error", err.Error())
+		return
+	}
+	defer down.Close()
+	if _, err := io.WriteString(down, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		return
+	}
+	deadline := time.Now().Add(maxTunnelLife)
+	_ = up.SetDeadline(deadline)
+	_ = down.SetDeadline(deadline)
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = io.Copy(up, buffered); closeWrite(up) })
+	wg.Go(func() { _, _ = io.Copy(down, up); closeWrite(down) })
+	wg.Wait()
+}
+
+func closeWrite(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.CloseWrite()
+		return
+	}
+	_ = c.Close()
+}

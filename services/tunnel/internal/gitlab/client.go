@@ -1,0 +1,243 @@
+package gitlab
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/towline/towline/pkg/retry"
+)
+
+// Limits of this client.
+const (
+	maxAnswer      = 1 << 20 // every answer but a job and a file
+	requestTimeout = 60 * time.Second
+	// attempts per call and the back-off between them (section 1.1).
+	attempts    = 5
+	backoffMin  = 100 * time.Millisecond
+	backoffMax  = 10 * time.Second
+	maxAskedFor = 2 * time.Minute // longest Retry-After obeyed within one call
+)
+
+// Config is what a Client needs.
+type Config struct {
+	URL      string        // GitLab's address, for example https://gitlab.example.com
+	Token    func() string // the runner authentication token, read anew for each call
+	Version  string        // of Towline
+	Name     string        // shown in GitLab's runner list
+	HTTP     *http.Client  // transport with proxy and CA; nil is http.DefaultClient
+	LongPoll time.Duration // longest time a job request may stay open
+}
+
+// Client speaks to one GitLab as one runner. It is safe for concurrent use.
+type Client struct {
+	cfg      Config
+	base     string
+	systemID string
+	http     *http.Client
+}
+
+// New checks the address and returns a Client. It dials nothing.
+func New(cfg Config) (*Client, error) {
+	base := strings.TrimSuffix(strings.TrimRight(cfg.URL, "/"), "/ci")
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
+		return nil, errors.New("--gitlab-url is not an address of GitLab; use https://gitlab.example.com without user or password")
+	}
+	h := cfg.HTTP
+	if h == nil {
+		h = http.DefaultClient
+	}
+	return &Client{cfg: cfg, base: base, systemID: systemID(cfg.Token()), http: h}, nil
+}
+
+// URL is GitLab's address without a trailing slash.
+func (c *Client) URL() string { return c.base }
+
+// SystemID names this runner manager towards GitLab.
+func (c *Client) SystemID() string { return c.systemID }
+
+// systemID is stable for a token: every replica and every restart is the same
+// runner manager, and no shared storage is needed (section 2.2).
+func systemID(token string) string {
+	m := hmac.New(sha256.New, []byte(token))
+	m.Write([]byte("towline system id"))
+	return "r_" + hex.EncodeToString(m.Sum(nil))[:12]
+}
+
+// call is one request to GitLab.
+type call struct {
+	method, path string
+	header       map[string]string
+	body         []byte
+	timeout      time.Duration
+	once         bool  // no retry layer: the caller's own loop does it
+	limit        int64 // bytes of the answer that are read; 0 is maxAnswer
+	cut          bool  // a longer answer is cut at limit instead of refused
+}
+
+// answer is a response whose body has been read.
+type answer struct {
+	code   int
+	header http.Header
+	body   []byte
+}
+
+// do sends a call through the retry layer of section 1.1. An error means that
+// no answer arrived.
+func (c *Client) do(ctx context.Context, q call) (*answer, error) {
+	var (
+		a   *answer
+		err error
+	)
+	policy := retry.Policy{Min: backoffMin, Max: backoffMax, Attempts: attempts}
+	if q.once {
+		policy.Attempts = 1
+	}
+	policy.Loop(ctx, func(ctx context.Context) retry.Result {
+		a, err = c.send(ctx, q)
+		if err != nil || !retriable(a.code) {
+			return retry.Result{Outcome: retry.Done}
+		}
+		return retry.Result{Outcome: retry.Failed, After: min(retryAfter(a.header), maxAskedFor)}
+	})
+	if a == nil && err == nil {
+		err = ctx.Err()
+	}
+	return a, err
+}
+
+func retriable(code int) bool {
+	switch code {
+	case 408, 429, 500, 502, 503, 504:
+		return true
+	}
+	return code >= 512
+}
+
+// retryAfter reads what the server asked for: RateLimit-ResetTime (a date) or
+// Retry-After (whole seconds).
+func retryAfter(h http.Header) time.Duration {
+	if t, err := http.ParseTime(h.Get("RateLimit-ResetTime")); err == nil {
+		if d := time.Until(t); d > 0 {
+			return d
+		}
+	}
+	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 {
+		return time.Duration(s) * time.Second
+	}
+	return 0
+}
+
+func (c *Client) send(ctx context.Context, q call) (*answer, error) {
+	timeout := q.timeout
+	if timeout == 0 {
+		timeout = requestTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, q.method, c.base+"/api/v4"+q.path, bytes.NewReader(q.body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", fmt.Sprintf("towline %s (%s; %s/%s)", c.cfg.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH))
+	req.Header.Set("X-Request-Id", requestID())
+	for k, v := range q.header {
+		req.Header.Set(k, v)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, plain(err)
+	}
+	defer resp.Body.Close()
+	limit := q.limit
+	if limit == 0 {
+		limit = maxAnswer
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if err != nil {
+		return nil, plain(err)
+	}
+	if int64(len(body)) > limit && !q.cut {
+		return nil, fmt.Errorf("the answer of GitLab is over the limit of %d bytes", limit)
+	}
+	return &answer{resp.StatusCode, resp.Header, body}, nil
+}
+
+// plain keeps the reason of a transport error and drops the address, which
+// stands in the line anyway and could carry a secret after a redirect.
+func plain(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+func requestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// isJSON says whether an answer calls itself JSON; a 2xx with another type is a
+// protocol error (section 1).
+func (a *answer) isJSON() bool {
+	t, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+	return err == nil && t == "application/json"
+}
+
+func errNotJSON(code int) error {
+	return fmt.Errorf("GitLab answered %d without JSON; is a proxy in between?", code)
+}
+
+func (a *answer) asJSON(v any) error {
+	if !a.isJSON() {
+		return errNotJSON(a.code)
+	}
+	if err := json.Unmarshal(a.body, v); err != nil {
+		return fmt.Errorf("GitLab answered %d with JSON of another shape", a.code)
+	}
+	return nil
+}
+
+// message is the text of an error answer, shortened, for people.
+func (a *answer) message() string {
+	var m struct {
+		Message any `json:"message"`
+	}
+	const longest = 200
+	text := ""
+	if json.Unmarshal(a.body, &m) == nil && m.Message != nil {
+		text = fmt.Sprint(m.Message)
+	}
+	if len(text) > longest {
+		text = text[:longest]
+	}
+	if text == "" {
+		return strconv.Itoa(a.code) + " " + http.StatusText(a.code)
+	}
+	return text
+}
+
+func jsonBody(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("gitlab: request body: " + err.Error()) // our own types always marshal
+	}
+	return b
+}

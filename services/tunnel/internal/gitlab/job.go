@@ -1,0 +1,200 @@
+package gitlab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MaxPatch is the largest piece of a trace sent at once (section 7).
+const MaxPatch = 1 << 20
+
+const maxInterval = 15 * time.Minute
+
+// JobToken is how a job authenticates towards GitLab; it never prints itself.
+type JobToken string
+
+// String implements fmt.Stringer without revealing the token.
+func (JobToken) String() string { return "[redacted]" }
+
+// Status is what GitLab says of a job in the Job-Status header of any answer.
+type Status string
+
+// Statuses that a runner acts on.
+const (
+	StatusCanceling Status = "canceling"
+	StatusCanceled  Status = "canceled"
+	StatusFailed    Status = "failed"
+)
+
+// Over says whether the job has ended at GitLab: stop it and send no more.
+func (s Status) Over() bool { return s == StatusCanceled || s == StatusFailed }
+
+// PatchOutcome is what sending a piece of the trace came to.
+type PatchOutcome int
+
+// Outcomes of PatchTrace.
+const (
+	PatchAccepted PatchOutcome = iota + 1
+	PatchRewind                // send again from Size on
+	PatchJobGone               // the job is over at GitLab: abort it
+	PatchRetry                 // send the same piece at the next interval
+)
+
+// PatchResult is the answer to PatchTrace.
+type PatchResult struct {
+	Outcome  PatchOutcome
+	Size     int64         // bytes that GitLab holds, with PatchAccepted and PatchRewind
+	Interval time.Duration // how often GitLab wants pieces, or 0
+	Status   Status
+	Why      error
+}
+
+// PatchTrace appends data at offset to the job's log at GitLab.
+func (c *Client) PatchTrace(ctx context.Context, id int64, token JobToken, offset int64, data []byte, debug bool) PatchResult {
+	end := offset + int64(len(data))
+	a, err := c.do(ctx, call{
+		method: http.MethodPatch, path: fmt.Sprintf("/jobs/%d/trace?debug_trace=%t", id, debug),
+		header: map[string]string{
+			"Content-Type": "text/plain", "JOB-TOKEN": string(token),
+			"Content-Range": fmt.Sprintf("%d-%d", offset, end-1),
+		},
+		body: data, once: true,
+	})
+	if err != nil {
+		return PatchResult{Outcome: PatchRetry, Why: fmt.Errorf("send log: %w", err)}
+	}
+	r := PatchResult{Status: Status(a.header.Get("Job-Status")), Interval: interval(a.header)}
+	switch {
+	case a.code == http.StatusForbidden || r.Status.Over():
+		r.Outcome = PatchJobGone
+	case a.code == http.StatusAccepted:
+		r.Outcome, r.Size = PatchAccepted, end
+	case a.code == http.StatusRequestedRangeNotSatisfiable:
+		r.Outcome, r.Size = PatchRewind, storedSize(a.header)
+	default:
+		r.Outcome, r.Why = PatchRetry, fmt.Errorf("send log: GitLab answers %s", a.message())
+		r.Interval = max(r.Interval, retryAfter(a.header))
+	}
+	return r
+}
+
+// storedSize reads "Range: 0-<size>", where the number is one past the last
+// byte; unreadable means 0.
+func storedSize(h http.Header) int64 {
+	_, size, _ := strings.Cut(h.Get("Range"), "-")
+	n, err := strconv.ParseInt(size, 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+func interval(h http.Header) time.Duration {
+	s, err := strconv.Atoi(h.Get("X-GitLab-Trace-Update-Interval"))
+	if err != nil || s <= 0 {
+		return 0
+	}
+	return min(time.Duration(s)*time.Second, maxInterval)
+}
+
+// Update is a job's state as reported to GitLab (section 8.1).
+type Update struct {
+	State         string // running, success or failed
+	FailureReason string // with failed
+	ExitCode      int    // with failed; 0 is left out
+	Checksum      string // crc32:<8 hex> over all bytes of the log, with final states
+	Size          int64  // bytes of the log, with final states
+}
+
+// UpdateOutcome is what reporting a state came to.
+type UpdateOutcome int
+
+// Outcomes of UpdateJob.
+const (
+	UpdateAccepted UpdateOutcome = iota + 1
+	UpdateWait                   // GitLab still stores the log: the same update again after Interval
+	UpdateResend                 // GitLab wants the whole log again from the start
+	UpdateJobGone                // the job is over at GitLab
+	UpdateRetry                  // no usable answer
+)
+
+// UpdateResult is the answer to UpdateJob.
+type UpdateResult struct {
+	Outcome  UpdateOutcome
+	Interval time.Duration
+	Status   Status
+	Why      error
+}
+
+type updateRequest struct {
+	Info          info    `json:"info"`
+	Token         string  `json:"token"`
+	State         string  `json:"state"`
+	FailureReason string  `json:"failure_reason,omitempty"`
+	Checksum      string  `json:"checksum,omitempty"`
+	Output        *output `json:"output,omitempty"`
+	ExitCode      int     `json:"exit_code,omitempty"`
+}
+
+type output struct {
+	Checksum string `json:"checksum"`
+	Bytesize int64  `json:"bytesize"`
+}
+
+// UpdateJob reports a job's state.
+func (c *Client) UpdateJob(ctx context.Context, id int64, token JobToken, u Update) UpdateResult {
+	body := updateRequest{Info: c.info(), Token: string(token), State: u.State, FailureReason: u.FailureReason, Checksum: u.Checksum, ExitCode: u.ExitCode}
+	if u.Checksum != "" {
+		body.Output = &output{u.Checksum, u.Size}
+	}
+	a, err := c.do(ctx, call{
+		method: http.MethodPut, path: fmt.Sprintf("/jobs/%d", id),
+		header: map[string]string{"Content-Type": "application/json", "Accept": "application/json", "JOB-TOKEN": string(token)},
+		body:   jsonBody(body), once: true,
+	})
+	if err != nil {
+		return UpdateResult{Outcome: UpdateRetry, Why: fmt.Errorf("report state: %w", err)}
+	}
+	r := UpdateResult{Status: Status(a.header.Get("Job-Status")), Interval: interval(a.header)}
+	switch {
+	case a.code == http.StatusForbidden, a.code == http.StatusNotFound:
+		r.Outcome = UpdateJobGone
+	case a.code == http.StatusAccepted:
+		r.Outcome = UpdateWait
+	case a.code == http.StatusPreconditionFailed:
+		r.Outcome = UpdateResend
+	case a.code == http.StatusOK && u.State == "running" && r.Status.Over():
+		r.Outcome = UpdateJobGone
+	case a.code == http.StatusOK:
+		r.Outcome = UpdateAccepted
+	default:
+		r.Outcome, r.Why, r.Interval = UpdateRetry, fmt.Errorf("report state: GitLab answers %s", a.message()), retryAfter(a.header)
+	}
+	return r
+}
+
+// ErrRefused means that GitLab does not accept the token for this call.
+var ErrRefused = errors.New("GitLab refuses the token")
+
+// ErrNoFile means that a project or file does not exist, or that the token may
+// not see it.
+var ErrNoFile = errors.New("GitLab has no such project or file, or the token may not read it")
+
+func (c *Client) getJSON(ctx context.Context, path string, header map[string]string, v any) error {
+	header["Accept"] = "application/json"
+	a, err := c.do(ctx, call{method: http.MethodGet, path: path, header: header})
+	switch {
+	case err != nil:
+		return err
+	case a.code == http.StatusOK:
+		return a.asJSON(v)
+	case a.code == http.StatusUnauthorized, a.code == http.StatusForbidden, a.code == http.StatusNotFound:
+		return fmt.Errorf("%w (%s)", ErrRefused, a.message())
+	}
+	return fmt.Errorf("GitLab answers %s", a.message())
+}

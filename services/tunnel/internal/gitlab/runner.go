@@ -1,0 +1,152 @@
+package gitlab
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/towline/towline/pkg/jobspec"
+)
+
+// info describes this runner to GitLab (section 3.1). It goes out with the very
+// first call: GitLab stores it at most every 40 minutes.
+type info struct {
+	Name         string          `json:"name"`
+	Version      string          `json:"version"`
+	Platform     string          `json:"platform"`
+	Architecture string          `json:"architecture"`
+	Executor     string          `json:"executor"`
+	Shell        string          `json:"shell"`
+	Features     map[string]bool `json:"features"`
+}
+
+// features lists what Towline implements, and nothing else: GitLab drops jobs
+// that need more (section 3.2).
+var features = map[string]bool{
+	"variables":         true,
+	"raw_variables":     true,
+	"masking":           true,
+	"refspecs":          true,
+	"return_exit_code":  true,
+	"cancelable":        true,
+	"cancel_gracefully": true,
+	"trace_reset":       true,
+	"trace_checksum":    true,
+	"trace_size":        true,
+	"shared":            true,
+}
+
+func (c *Client) info() info {
+	return info{
+		Name: c.cfg.Name, Version: c.cfg.Version, Platform: runtime.GOOS, Architecture: runtime.GOARCH,
+		Executor: "kubernetes", Shell: "bash", Features: features,
+	}
+}
+
+type runnerRequest struct {
+	Token      string `json:"token"`
+	SystemID   string `json:"system_id"`
+	LastUpdate string `json:"last_update,omitempty"`
+	Info       info   `json:"info"`
+}
+
+func (c *Client) runnerCall(path, lastUpdate string) call {
+	token := c.cfg.Token()
+	return call{
+		method: http.MethodPost, path: path,
+		header: map[string]string{"Content-Type": "application/json", "Accept": "application/json", "RUNNER-TOKEN": token},
+		body:   jsonBody(runnerRequest{Token: token, SystemID: c.systemID, LastUpdate: lastUpdate, Info: c.info()}),
+	}
+}
+
+// VerifyOutcome is GitLab's word on the runner token.
+type VerifyOutcome int
+
+// Outcomes of Verify.
+const (
+	VerifyAccepted VerifyOutcome = iota + 1
+	VerifyRejected               // the token is wrong, removed or revoked
+	VerifyUnknown                // GitLab could not be asked
+)
+
+// Verify asks GitLab whether it knows the runner token (section 2.3). why is
+// set unless the token is accepted.
+func (c *Client) Verify(ctx context.Context) (outcome VerifyOutcome, why error) {
+	q := c.runnerCall("/runners/verify", "")
+	q.once = true
+	a, err := c.do(ctx, q)
+	if err != nil {
+		return VerifyUnknown, fmt.Errorf("GitLab at %s does not answer (%w); check --gitlab-url, DNS, proxy and network policy", c.base, err)
+	}
+	switch {
+	case a.code == http.StatusOK:
+		return VerifyAccepted, nil
+	case a.code == http.StatusForbidden, a.code == http.StatusUnprocessableEntity:
+		return VerifyRejected, c.rejected(a)
+	}
+	return VerifyUnknown, fmt.Errorf("GitLab at %s answers %d to the runner's token check; Towline asks again", c.base, a.code)
+}
+
+func (c *Client) rejected(a *answer) error {
+	return fmt.Errorf("GitLab at %s refuses the runner token (%s): it is wrong, or the runner was removed; create a runner in GitLab (Settings > CI/CD > Runners) and set its glrt- token", c.base, a.message())
+}
+
+// RequestOutcome is what a request for a job came to.
+type RequestOutcome int
+
+// Outcomes of RequestJob.
+const (
+	JobReceived RequestOutcome = iota + 1
+	BadJob                     // handed out, but the payload cannot be used
+	NoJob                      // healthy; ask again
+	Conflict                   // healthy; ask again after the usual pause
+	Rejected                   // the token is not accepted
+	Failed                     // no usable answer; back off
+)
+
+// RequestResult is the answer to RequestJob.
+type RequestResult struct {
+	Outcome    RequestOutcome
+	Job        *jobspec.Job  // with JobReceived; with BadJob only id and token, or nil
+	Payload    []byte        // its bytes, with JobReceived
+	LastUpdate string        // with NoJob: the new cursor, or "" to keep the old
+	Held       bool          // with NoJob: the request was held open and ended by a change or by time
+	After      time.Duration // what GitLab asked us to wait
+	Why        error         // with BadJob, Rejected and Failed
+}
+
+// RequestJob asks for one job and waits while GitLab holds the request open
+// (section 3). The call is not retried here.
+func (c *Client) RequestJob(ctx context.Context, lastUpdate string) RequestResult {
+	q := c.runnerCall("/jobs/request", lastUpdate)
+	q.once, q.cut, q.timeout, q.limit = true, true, c.cfg.LongPoll+requestTimeout, jobspec.MaxPayload
+	a, err := c.do(ctx, q)
+	if err != nil {
+		return RequestResult{Outcome: Failed, Why: fmt.Errorf("GitLab at %s does not answer (%w); Towline asks again", c.base, err)}
+	}
+	switch a.code {
+	case http.StatusCreated:
+		return receivedJob(a)
+	case http.StatusNoContent:
+		cursor := a.header.Get("X-GitLab-Last-Update")
+		return RequestResult{Outcome: NoJob, LastUpdate: cursor, Held: cursor == "" && a.header.Get("Gitlab-Ci-Builds-Polling") == "yes"}
+	case http.StatusConflict:
+		return RequestResult{Outcome: Conflict}
+	case http.StatusForbidden, http.StatusUnprocessableEntity:
+		return RequestResult{Outcome: Rejected, Why: c.rejected(a)}
+	}
+	return RequestResult{Outcome: Failed, After: retryAfter(a.header), Why: fmt.Errorf("GitLab at %s answers %s to the request for a job; Towline asks again", c.base, a.message())}
+}
+
+func receivedJob(a *answer) RequestResult {
+	if !a.isJSON() {
+		return RequestResult{Outcome: Failed, Why: errNotJSON(a.code)}
+	}
+	job, err := jobspec.Decode(a.body)
+	if err != nil {
+		return RequestResult{Outcome: BadJob, Job: jobspec.Identify(a.body), Why: err}
+	}
+	return RequestResult{Outcome: JobReceived, Job: job, Payload: a.body}
+}

@@ -1,0 +1,138 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/towline/towline/pkg/jobspec"
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/policyapi"
+	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/tunnel/internal/gitlab"
+)
+
+// Decider is policy.
+type Decider interface {
+	Decide(ctx context.Context, e policyapi.Evidence, c *policyapi.Configuration) (*policyapi.Decision, error)
+}
+
+// Witness is the part of the GitLab client that evidence comes from.
+type Witness interface {
+	AllowedAgents(ctx context.Context, token gitlab.JobToken) (*gitlab.AllowedAgents, error)
+	EnvironmentNamed(ctx context.Context, token gitlab.JobToken, project int64, name string) (*gitlab.Environment, error)
+	UpdateJob(ctx context.Context, id int64, token gitlab.JobToken, u gitlab.Update) gitlab.UpdateResult
+}
+
+// Admission decides accepted jobs. It is safe for concurrent use.
+type Admission struct {
+	GitLab Witness
+	Policy Decider
+	Ledger *ledger.Ledger
+	Seal   ledger.Sealer
+	// Configuration is the agent's configuration as read from GitLab, or nil
+	// when policy reads its own.
+	Configuration func() *policyapi.Configuration
+	// Header is the head of the log of a job that no runner writes.
+	Header []string
+	Log    *slog.Logger
+}
+
+// Admit brings a job from accepted to queued, or to its end. An error means that
+// no decision was possible now; the job is unchanged.
+func (a *Admission) Admit(ctx context.Context, job *jobspec.Job, payload []byte) error {
+	token := gitlab.JobToken(job.Token)
+	// GitLab's own runner says "running" before anything else, and learns here
+	// that a job was cancelled in the meantime (section 8.4).
+	switch r := a.GitLab.UpdateJob(ctx, job.ID, token, gitlab.Update{State: "running"}); {
+	case r.Outcome == gitlab.UpdateJobGone:
+		a.Log.Info("job is over at GitLab already; dropped", service.JobID(job.ID))
+		return a.Ledger.MarkReported(ctx, job.ID)
+	case r.Status == gitlab.StatusCanceling:
+		return a.end(ctx, job, ledger.ReasonCanceled, a.log("\x1b[31;1mERROR: Job failed: canceled\x1b[0;m"))
+	}
+	evidence, err := a.gather(ctx, job, payload)
+	if err != nil {
+		return err
+	}
+	d, err := a.Policy.Decide(ctx, evidence, a.Configuration())
+	if err != nil {
+		return err
+	}
+	if !d.Allow {
+		return a.end(ctx, job, ledger.ReasonConfiguration, a.log(denial(d)...))
+	}
+	warrant, err := ledger.SealJSON(a.Seal, job.ID, ledger.Warrant{Grant: d.Grant, Preamble: preamble(d)})
+	if err != nil {
+		return err
+	}
+	err = a.Ledger.Enqueue(ctx, job.ID, warrant)
+	if errors.Is(err, ledger.ErrState) {
+		return nil // somebody else decided it meanwhile
+	}
+	if err == nil {
+		a.Log.Info("job allowed and queued", service.JobID(job.ID), service.KeyProject, job.JobInfo.ProjectFullPath, "rule", d.Rule, "identity", d.Identity.Mode, "user", d.Identity.User)
+	}
+	return err
+}
+
+// end closes a job that is not going to run.
+func (a *Admission) end(ctx context.Context, job *jobspec.Job, reason string, log []byte) error {
+	sealed, err := ledger.SealJSON(a.Seal, job.ID, ledger.Result{State: ledger.Failed, FailureReason: reason})
+	if err != nil {
+		return err
+	}
+	if err := a.Ledger.Close(ctx, job.ID, log, sealed); err != nil && !errors.Is(err, ledger.ErrState) {
+		return err
+	}
+	a.Log.Info("job not admitted", service.JobID(job.ID), service.KeyProject, job.JobInfo.ProjectFullPath, "reason", reason)
+	return nil
+}
+
+func (a *Admission) log(lines ...string) []byte {
+	var b strings.Builder
+	for _, l := range a.Header {
+		fmt.Fprintf(&b, "\x1b[0K%s\x1b[0;m\n", l)
+	}
+	for _, l := range lines {
+		b.WriteString(l + "\n")
+	}
+	return []byte(b.String())
+}
+
+// denial is what a person reads in the log of a denied job.
+func denial(d *policyapi.Decision) []string {
+	lines := []string{"\x1b[31;1mERROR: Towline does not run this job.\x1b[0;m"}
+	for _, r := range d.Reasons {
+		lines = append(lines, "  "+printable(r))
+	}
+	if d.Remedy != "" {
+		lines = append(lines, "\x1b[32;1mWhat to do: "+printable(d.Remedy)+"\x1b[0;m")
+	}
+	return append(lines, "\x1b[31;1mERROR: Job failed: denied by policy\x1b[0;m")
+}
+
+// preamble is what the log of an allowed job begins with.
+func preamble(d *policyapi.Decision) []string {
+	var lines []string
+	for _, r := range d.Reasons {
+		lines = append(lines, printable(r))
+	}
+	for _, n := range d.Notices {
+		lines = append(lines, "Note: "+printable(n))
+	}
+	return lines
+}
+
+// printable keeps control characters out of a log: names in a reason may be
+// free text of a pipeline's author.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,210 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/towline/towline/pkg/jobspec"
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/retry"
+	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/tunnel/internal/gitlab"
+)
+
+// Pauses and limits.
+const (
+	leadFor     = 10 * time.Second
+	renewLead   = 3 * time.Second
+	ticketWait  = 2 * time.Second
+	acceptTries = 8
+	// assignWithin is how long GitLab may take to assign a job to a request
+	// before it lets it wait for one. A request that is younger is not cut off at
+	// shutdown, or a job could be assigned to nobody.
+	assignWithin = 3 * time.Second
+)
+
+// JobSource is the part of the GitLab client that taking jobs needs.
+type JobSource interface {
+	RequestJob(ctx context.Context, lastUpdate string) gitlab.RequestResult
+	PatchTrace(ctx context.Context, id int64, token gitlab.JobToken, offset int64, data []byte, debug bool) gitlab.PatchResult
+	UpdateJob(ctx context.Context, id int64, token gitlab.JobToken, u gitlab.Update) gitlab.UpdateResult
+}
+
+// Poller takes jobs from GitLab, one request at a time over all replicas.
+type Poller struct {
+	GitLab JobSource
+	Ledger *ledger.Ledger
+	Seal   ledger.Sealer
+	Tunnel string         // this replica's name
+	Every  time.Duration  // pause after an answer without a job
+	Ready  func() bool    // false: take no jobs now
+	Taken  func(id int64) // called when a job stands in the ledger
+	Link   *service.Link  // GitLab, as the job requests find it
+	Log    *slog.Logger
+
+	atOnce int // requests in a row that were repeated without a pause
+}
+
+// Run takes jobs until ctx ends. A request that GitLab may be answering is
+// waited for.
+func (p *Poller) Run(ctx context.Context) error {
+	policy := retry.Policy{Idle: p.Every, Min: time.Second, Max: time.Minute}
+	policy.Loop(ctx, p.turn)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLead)
+	defer cancel()
+	_ = p.Ledger.StopPolling(end, p.Tunnel)
+	return nil
+}
+
+// turn asks for at most one job.
+func (p *Poller) turn(ctx context.Context) retry.Result {
+	if !p.Ready() {
+		return retry.Result{Outcome: retry.Again}
+	}
+	leads, err := p.Ledger.LeadPolling(ctx, p.Tunnel, leadFor)
+	if err != nil {
+		return retry.Result{Outcome: retry.Failed}
+	}
+	if !leads {
+		return retry.Result{Outcome: retry.Again}
+	}
+	ticket, err := p.Ledger.Take(ctx, ticketWait)
+	switch {
+	case errors.Is(err, ledger.ErrNone):
+		return retry.Result{Outcome: retry.Now}
+	case err != nil:
+		return retry.Result{Outcome: retry.Failed}
+	}
+	stop := p.keepLead(ctx)
+	defer stop()
+	return p.ask(ctx, ticket)
+}
+
+// keepLead renews the lead while a request is open.
+func (p *Poller) keepLead(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for retry.Sleep(ctx, renewLead) {
+			_, _ = p.Ledger.LeadPolling(ctx, p.Tunnel, leadFor)
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
+
+func (p *Poller) ask(ctx context.Context, ticket string) retry.Result {
+	cursor, err := p.Ledger.Cursor(ctx)
+	if err != nil {
+		return retry.Result{Outcome: retry.Failed}
+	}
+	r := p.request(ctx, cursor)
+	duty := context.WithoutCancel(ctx)
+	if r.Outcome == gitlab.JobReceived {
+		p.atOnce = 0
+		p.Link.Up()
+		p.take(duty, r, ticket)
+		return retry.Result{Outcome: retry.Now}
+	}
+	if err := p.Ledger.Return(duty, ticket); err != nil {
+		p.Log.Warn("ticket not returned", service.Err(err))
+	}
+	switch r.Outcome {
+	case gitlab.BadJob:
+		p.refuse(duty, r.Job, "GitLab sent a job that Towline cannot use: "+r.Why.Error(), r.Why)
+		return retry.Result{Outcome: retry.Now}
+	case gitlab.NoJob:
+		p.Link.Up()
+		if r.LastUpdate != "" && r.LastUpdate != cursor {
+			_ = p.Ledger.SetCursor(duty, r.LastUpdate)
+			r.Held = true // GitLab's queue has changed since we asked last
+		}
+		return p.again(r.Held)
+	case gitlab.Conflict:
+		p.Link.Up()
+		return retry.Result{Outcome: retry.Again, After: r.After}
+	}
+	if ctx.Err() == nil {
+		p.Link.Down(r.Why)
+	}
+	return retry.Result{Outcome: retry.Failed, After: r.After}
+}
+
+// again repeats at once when GitLab held the request open, since it paces us
+// then; a few times in a row at most, in case something between us and GitLab
+// answers in its place.
+func (p *Poller) again(held bool) retry.Result {
+	const mostAtOnce = 3
+	if held && p.atOnce < mostAtOnce {
+		p.atOnce++
+		return retry.Result{Outcome: retry.Now}
+	}
+	p.atOnce = 0
+	return retry.Result{Outcome: retry.Again}
+}
+
+// request asks for a job. When ctx ends, a young request is still waited for.
+func (p *Poller) request(ctx context.Context, cursor string) gitlab.RequestResult {
+	began := time.Now()
+	open, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		retry.Sleep(open, assignWithin-time.Since(began))
+		cancel()
+	})()
+	return p.GitLab.RequestJob(open, cursor)
+}
+
+// take records a job before anything else is done with it. If that proves
+// impossible the job is failed at GitLab at once: nothing else knows of it.
+func (p *Poller) take(ctx context.Context, r gitlab.RequestResult, ticket string) {
+	id := r.Job.ID
+	log := p.Log.With(service.KeyJob, id, service.KeyProject, r.Job.JobInfo.ProjectFullPath)
+	sealed, err := ledger.SealPayload(p.Seal, id, r.Payload)
+	if err == nil {
+		loop := retry.Policy{Min: 100 * time.Millisecond, Max: 2 * time.Second, Attempts: acceptTries}
+		loop.Loop(ctx, func(ctx context.Context) retry.Result {
+			if err = p.Ledger.Accept(ctx, id, sealed, ticket); err == nil || errors.Is(err, ledger.ErrState) {
+				return retry.Result{Outcome: retry.Done}
+			}
+			return retry.Result{Outcome: retry.Failed}
+		})
+	}
+	switch {
+	case err == nil:
+		log.Info("job taken from GitLab", "pipeline_id", r.Job.JobInfo.PipelineID, "ticket", ticket)
+		p.Taken(id)
+	case errors.Is(err, ledger.ErrState):
+		log.Warn("GitLab handed out a job that is known already; it is not run twice")
+	default:
+		p.refuse(ctx, r.Job, "Towline could not record this job; it was not started and can be retried", err)
+	}
+}
+
+// refuse fails a job at GitLab that is not in the ledger.
+func (p *Poller) refuse(ctx context.Context, job *jobspec.Job, note string, why error) {
+	if job == nil {
+		p.Log.Error("GitLab handed out a job that cannot be read; its own timeout will close it", service.Err(why))
+		return
+	}
+	p.Log.Error("job refused", service.JobID(job.ID), service.Err(why))
+	text := []byte("\x1b[31;1mERROR: Job failed (system failure): " + note + "\x1b[0;m\n")
+	token := gitlab.JobToken(job.Token)
+	u := gitlab.Update{State: ledger.Failed, FailureReason: ledger.ReasonSystem}
+	if r := p.GitLab.PatchTrace(ctx, job.ID, token, 0, text, false); r.Outcome == gitlab.PatchAccepted {
+		u.Checksum, u.Size = fmt.Sprintf("crc32:%08x", crc32.ChecksumIEEE(text)), int64(len(text))
+	}
+	loop := retry.Policy{Min: time.Second, Max: 10 * time.Second, Attempts: acceptTries}
+	loop.Loop(ctx, func(ctx context.Context) retry.Result {
+		switch r := p.GitLab.UpdateJob(ctx, job.ID, token, u); r.Outcome {
+		case gitlab.UpdateAccepted, gitlab.UpdateJobGone:
+			return retry.Result{Outcome: retry.Done}
+		default:
+			return retry.Result{Outcome: retry.Failed, After: r.Interval}
+		}
+	})
+}
