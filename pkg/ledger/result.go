@@ -41,9 +41,10 @@ const (
 )
 
 // Warrant is what a runner needs beside the payload: the grant that policy
-// signed, and lines for the head of the job's log. It is stored sealed.
+// signed, and what the head of the job's log says. It is stored sealed.
 type Warrant struct {
 	Grant    string   `json:"grant"`
+	SystemID string   `json:"system_id,omitempty"` // under which GitLab knows the tunnel
 	Preamble []string `json:"preamble,omitempty"`
 }
 
@@ -65,19 +66,31 @@ func OpenPayload(s Sealer, id int64, sealed []byte) ([]byte, error) {
 	return s.Open(sealed, purpose("payload", id))
 }
 
+// kind names what is sealed. The names are in use by running releases: a text
+// sealed under one does not open under another.
+func kind(v any) string {
+	switch v.(type) {
+	case Result:
+		return "result"
+	case Warrant:
+		return "warrant"
+	}
+	panic(fmt.Sprintf("ledger: %T is never sealed", v))
+}
+
 // SealJSON seals a Result or a Warrant of a job.
 func SealJSON[T Result | Warrant](s Sealer, id int64, v T) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	return s.Seal(b, purpose(fmt.Sprintf("%T", v), id))
+	return s.Seal(b, purpose(kind(v), id))
 }
 
 // OpenJSON opens what SealJSON made for the same job and type.
 func OpenJSON[T Result | Warrant](s Sealer, id int64, sealed []byte) (T, error) {
 	var v T
-	b, err := s.Open(sealed, purpose(fmt.Sprintf("%T", v), id))
+	b, err := s.Open(sealed, purpose(kind(v), id))
 	if err != nil {
 		return v, err
 	}

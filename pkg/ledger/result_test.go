@@ -67,8 +67,8 @@ func TestPurposesNeverChange(t *testing.T) {
 	s := sealer(t)
 	for purpose, open := range map[string]func([]byte) error{
 		"towline/payload:1001":        func(b []byte) error { _, err := ledger.OpenPayload(s, id, b); return err },
-		"towline/ledger.Result:1001":  func(b []byte) error { _, err := ledger.OpenJSON[ledger.Result](s, id, b); return err },
-		"towline/ledger.Warrant:1001": func(b []byte) error { _, err := ledger.OpenJSON[ledger.Warrant](s, id, b); return err },
+		"towline/result:1001":  func(b []byte) error { _, err := ledger.OpenJSON[ledger.Result](s, id, b); return err },
+		"towline/warrant:1001": func(b []byte) error { _, err := ledger.OpenJSON[ledger.Warrant](s, id, b); return err },
 	} {
 		text, err := s.Seal([]byte(`{"state":"success","grant":"g","new":1}`), purpose)
 		if err != nil {

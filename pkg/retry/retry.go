@@ -21,8 +21,12 @@ const (
 	Failed
 )
 
+// MaxAfter is the longest pause that the other side can ask for.
+const MaxAfter = 15 * time.Minute
+
 // Result is the outcome of one attempt. After, when positive, is what the other
-// side asked for (Retry-After) and replaces a shorter pause of ours.
+// side asked for (Retry-After) and replaces a shorter pause of ours; it counts
+// for MaxAfter at most.
 type Result struct {
 	Outcome Outcome
 	After   time.Duration
@@ -66,7 +70,7 @@ func (p Policy) Loop(ctx context.Context, attempt func(context.Context) Result) 
 		if p.Attempts > 0 && n >= p.Attempts {
 			return false
 		}
-		if !Sleep(ctx, max(pause, r.After)) {
+		if !Sleep(ctx, max(pause, min(r.After, MaxAfter))) {
 			return false
 		}
 	}

@@ -1,10 +1,14 @@
 package service
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
+	"time"
+
+	"github.com/towline/towline/pkg/retry"
 )
 
 // Health collects the links a service needs: it is ready while all are up.
@@ -52,6 +56,29 @@ func (l *Link) set(why string) {
 		l.h.log.Info("link is up", KeyLink, l.name)
 	default:
 		l.h.log.Warn("link is down", KeyLink, l.name, KeyError, why)
+	}
+}
+
+// Pauses of Watch.
+const (
+	watchUp   = 3 * time.Second
+	watchDown = 500 * time.Millisecond
+)
+
+// Watch keeps the link's state true by asking again and again until ctx ends;
+// more often while it is down.
+func (l *Link) Watch(ctx context.Context, ask func(context.Context) error) error {
+	for {
+		pause := watchUp
+		if err := ask(ctx); err == nil {
+			l.Up()
+		} else if ctx.Err() == nil {
+			l.Down(err)
+			pause = watchDown
+		}
+		if !retry.Sleep(ctx, pause) {
+			return nil
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/ledger"
-	"github.com/towline/towline/pkg/retry"
+	"github.com/towline/towline/pkg/policyapi"
 	"github.com/towline/towline/pkg/seal"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/runner/internal/relay"
@@ -34,7 +34,6 @@ import (
 const JobCommand = "job"
 
 const (
-	checkEvery   = 3 * time.Second
 	checkTimeout = 5 * time.Second
 )
 
@@ -87,7 +86,7 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 	if r.api, err = apiConfig(cfg.kubeconfig); err != nil {
 		return nil, err
 	}
-	keys := grant.NewRemoteKeys(strings.TrimRight(cfg.policyURL, "/")+"/v1/jwks", r.http)
+	keys := grant.NewRemoteKeys(strings.TrimRight(cfg.policyURL, "/")+policyapi.PathJWKS, r.http)
 	if r.gate, err = gate.New(r.api, grant.NewVerifier(keys), log); err != nil {
 		return nil, err
 	}
@@ -190,9 +189,9 @@ func (r *runner) run(ctx context.Context) error {
 	r.log.Info("runner starts", "version", service.Version, "kubernetes", r.api.Host, "concurrent", r.cfg.concurrent, "listen", admin.Addr().String())
 	return service.RunStages(ctx,
 		service.Stage{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router) }},
-		service.Stage{Name: "redis", Run: r.watch("redis", r.ledger.Ping)},
-		service.Stage{Name: "policy", Run: r.watch("policy", r.askPolicy)},
-		service.Stage{Name: "kubernetes", Run: r.watch("kubernetes", r.askKubernetes)},
+		r.watch("redis", r.ledger.Ping),
+		r.watch("policy", r.askPolicy),
+		r.watch("kubernetes", r.askKubernetes),
 		service.Stage{Name: "relay", Run: r.relay.Run},
 		service.Stage{Name: "gate", Run: func(ctx context.Context) error { return service.Serve(ctx, r.gateL, r.gate) }},
 		service.Stage{Name: "worker", Run: r.worker.Run},
@@ -200,20 +199,9 @@ func (r *runner) run(ctx context.Context) error {
 }
 
 // watch keeps a link's state true.
-func (r *runner) watch(name string, ask func(context.Context) error) func(context.Context) error {
+func (r *runner) watch(name string, ask func(context.Context) error) service.Stage {
 	link := r.health.Link(name)
-	return func(ctx context.Context) error {
-		for {
-			if err := ask(ctx); err == nil {
-				link.Up()
-			} else if ctx.Err() == nil {
-				link.Down(err)
-			}
-			if !retry.Sleep(ctx, checkEvery) {
-				return nil
-			}
-		}
-	}
+	return service.Stage{Name: name, Run: func(ctx context.Context) error { return link.Watch(ctx, ask) }}
 }
 
 func (r *runner) askPolicy(ctx context.Context) error {

@@ -168,6 +168,8 @@ func (l *Log) Ship(ctx context.Context) error {
 			continue
 		case errors.Is(err, ledger.ErrLost), errors.Is(err, ledger.ErrState):
 			return err
+		case errors.As(err, &rewind) && rewind.Size == offset:
+			return errors.New("the ledger takes no more of this job's log")
 		case errors.As(err, &rewind):
 			l.shipped(rewind.Size)
 		}

@@ -76,7 +76,7 @@ func (r *running) spec() (*job.Spec, error) {
 		Kubeconfig: kubeconfig,
 		Proxy:      fmt.Sprintf("http://job:%s@127.0.0.1:%d", r.a.warrant.Grant, e.EgressPort),
 		GitCA:      r.w.GitCA, Ports: []uint16{e.GatePort, e.EgressPort}, Sandbox: r.w.Sandbox,
-		RunnerName: r.w.Name, RunnerVersion: service.Version, SystemID: r.w.SystemID, Hostname: r.w.Hostname,
+		RunnerName: r.w.Name, RunnerVersion: service.Version, SystemID: r.a.warrant.SystemID, Hostname: r.w.Hostname,
 		Preamble: r.a.warrant.Preamble,
 	}, nil
 }
@@ -136,7 +136,7 @@ func (r *running) begin(ctx context.Context) error {
 	var err error
 	loop := retry.Policy{Min: 50 * time.Millisecond, Max: time.Second, Attempts: 20}
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {
-		err = r.w.Ledger.Start(ctx, r.a.id, r.w.Runner)
+		err = r.w.Ledger.Start(ctx, r.a.id, r.a.holder)
 		if err == nil || errors.Is(err, ledger.ErrLost) || errors.Is(err, ledger.ErrState) {
 			return retry.Result{Outcome: retry.Done}
 		}
@@ -173,13 +173,13 @@ func (r *running) watch(worker, ctx context.Context) {
 }
 
 func (r *running) renew(ctx context.Context) {
-	cancel, err := r.w.Ledger.Renew(ctx, r.a.id, r.w.Runner, leaseFor)
+	cancel, err := r.w.Ledger.Renew(ctx, r.a.id, r.a.holder, leaseFor)
 	switch {
 	case errors.Is(err, ledger.ErrLost):
 		r.abandon()
 	case errors.Is(err, ledger.ErrUnknown):
 		// Redis has lost its data: announce the job again; the log follows.
-		if err := r.w.Ledger.Restore(ctx, r.a.id, r.a.claim, r.w.Runner, leaseFor); err == nil {
+		if err := r.w.Ledger.Restore(ctx, r.a.id, r.a.claim, r.a.holder, leaseFor); err == nil {
 			r.w.Log.Warn("job announced again: redis had lost it", service.JobID(r.a.id))
 		}
 	case err != nil: // Redis is away: go on, the log waits

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +34,7 @@ const (
 // assignment is a claimed job whose grant has been checked.
 type assignment struct {
 	id      int64
+	holder  string // of the lease; of this claim alone
 	job     *jobspec.Job
 	warrant ledger.Warrant
 	claim   ledger.Claim
@@ -41,7 +43,10 @@ type assignment struct {
 
 // serve brings one queued job to its result.
 func (w *Worker) serve(ctx context.Context, id int64, slot int) {
-	claim, err := w.Ledger.Claim(ctx, id, w.Runner, leaseFor)
+	// Each claim has a holder of its own: were the job given back and claimed by
+	// another slot of this runner, this one must not be able to go on with it.
+	holder := w.ticket(slot) + "/" + rand.Text()
+	claim, err := w.Ledger.Claim(ctx, id, holder, leaseFor)
 	if err != nil {
 		if !errors.Is(err, ledger.ErrState) && !errors.Is(err, ledger.ErrUnknown) {
 			w.Log.Warn("job not claimed", service.JobID(id), service.Err(err))
@@ -52,10 +57,10 @@ func (w *Worker) serve(ctx context.Context, id int64, slot int) {
 	if claim.Ticket != "" && claim.Ticket != w.ticket(slot) {
 		_ = w.Ledger.Withdraw(ctx, claim.Ticket)
 	}
-	a, err := w.open(ctx, id, claim)
+	a, err := w.open(ctx, id, holder, claim)
 	if err != nil {
 		w.Log.Error("job refused: it is not what policy signed", service.JobID(id), service.Err(err))
-		w.refuse(ctx, id, claim, err)
+		w.refuse(ctx, &assignment{id: id, holder: holder, claim: claim}, err)
 		return
 	}
 	defer a.session.Close()
@@ -68,7 +73,7 @@ func (w *Worker) serve(ctx context.Context, id int64, slot int) {
 
 // open checks that a claimed job is exactly what policy signed. Redis is not
 // trusted: whatever does not fit together is refused.
-func (w *Worker) open(ctx context.Context, id int64, c ledger.Claim) (*assignment, error) {
+func (w *Worker) open(ctx context.Context, id int64, holder string, c ledger.Claim) (*assignment, error) {
 	payload, err := ledger.OpenPayload(w.Seal, id, c.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
@@ -106,24 +111,24 @@ func (w *Worker) open(ctx context.Context, id int64, c ledger.Claim) (*assignmen
 		session.Close()
 		return nil, err
 	}
-	return &assignment{id: id, job: j, warrant: warrant, claim: c, session: session}, nil
+	return &assignment{id: id, holder: holder, job: j, warrant: warrant, claim: c, session: session}, nil
 }
 
 // refuse ends a job of which nothing may run.
-func (w *Worker) refuse(ctx context.Context, id int64, c ledger.Claim, why error) {
-	log := joblog.New(joblog.Config{Job: id, Runner: w.Runner, Sink: w.Ledger, Limit: w.LogLimit, Base: c.TraceSize})
+func (w *Worker) refuse(ctx context.Context, a *assignment, why error) {
+	log := joblog.New(joblog.Config{Job: a.id, Runner: a.holder, Sink: w.Ledger, Limit: w.LogLimit, Base: a.claim.TraceSize})
 	log.Printf("\x1b[31;1mERROR: Job failed (system failure): Towline could not verify that policy allowed this job (%v); nothing was run\x1b[0;m", why)
 	log.Close()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverWithin)
 	defer cancel()
-	w.deliver(ctx, &assignment{id: id, claim: c}, log, job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem})
+	w.deliver(ctx, a, log, job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem})
 }
 
 // execute runs the job and delivers its log and result.
 func (w *Worker) execute(ctx context.Context, a *assignment) {
 	began := time.Now()
 	log := joblog.New(joblog.Config{
-		Job: a.id, Runner: w.Runner, Sink: w.Ledger, Limit: w.LogLimit, Base: a.claim.TraceSize,
+		Job: a.id, Runner: a.holder, Sink: w.Ledger, Limit: w.LogLimit, Base: a.claim.TraceSize,
 		Phrases: w.secrets(a), Prefixes: a.job.Features.TokenMaskPrefixes,
 	})
 	duty, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -173,7 +178,7 @@ func (w *Worker) deliver(ctx context.Context, a *assignment, log *joblog.Log, re
 	}
 	loop := retry.Policy{Min: 100 * time.Millisecond, Max: 2 * time.Second}
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {
-		err := w.Ledger.Finish(ctx, a.id, w.Runner, sealed, log.Size())
+		err := w.Ledger.Finish(ctx, a.id, a.holder, sealed, log.Size())
 		switch {
 		case err == nil:
 			return retry.Result{Outcome: retry.Done}

@@ -19,6 +19,7 @@ const (
 	offerEvery = 5 * time.Second
 	offerFor   = 20 * time.Second
 	nextWait   = 2 * time.Second
+	notReady   = 500 * time.Millisecond
 )
 
 // Config is what a Worker needs.
@@ -29,7 +30,6 @@ type Config struct {
 	Endpoint Endpoint
 	Runner   string        // this replica's name
 	Name     string        // shown in job logs
-	SystemID string        // shown in job logs, may be empty
 	Hostname string        // shown in job logs
 	Slots    int           // jobs at a time
 	Warm     int           // processes kept ready
@@ -94,15 +94,17 @@ func (w *Worker) ticket(slot int) string { return fmt.Sprintf("%s/%d", w.Runner,
 // offer keeps a ticket on offer for every free slot.
 func (w *Worker) offer(ctx context.Context) {
 	for {
+		pause := offerEvery
 		for _, slot := range w.freeSlots() {
 			if !w.Ready() {
+				pause = notReady
 				break
 			}
 			if err := w.Ledger.Offer(ctx, w.ticket(slot), offerFor); err != nil {
 				break // the redis link's own check says so
 			}
 		}
-		t := time.NewTimer(offerEvery)
+		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			t.Stop()

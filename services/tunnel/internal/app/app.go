@@ -31,7 +31,6 @@ import (
 )
 
 const (
-	checkEvery    = 3 * time.Second
 	policyTimeout = 10 * time.Second
 )
 
@@ -124,7 +123,7 @@ func (t *tunnel) buildJobs(box *seal.Box) {
 			}
 			return t.sources.Current()
 		},
-		Header: []string{"Running with towline " + service.Version, "  on " + t.cfg.name + ", system ID: " + t.client.SystemID()},
+		Name: t.cfg.name, SystemID: t.client.SystemID(),
 	}
 	t.keeper = report.NewKeeper(report.Config{
 		GitLab: t.client, Ledger: t.ledger, Seal: box, Admit: admission, Tunnel: name,
@@ -141,7 +140,7 @@ func (t *tunnel) buildEgress() error {
 	if err != nil {
 		return err
 	}
-	keys := grant.NewRemoteKeys(strings.TrimRight(t.cfg.policyURL, "/")+"/v1/jwks", t.policy)
+	keys := grant.NewRemoteKeys(strings.TrimRight(t.cfg.policyURL, "/")+policyapi.PathJWKS, t.policy)
 	t.egress = &egress.Proxy{Verifier: grant.NewVerifier(keys), Revocations: t.ledger, Allowed: allowed, Log: t.log}
 	return nil
 }
@@ -165,8 +164,8 @@ func (t *tunnel) run(ctx context.Context) error {
 	router := service.NewRouter(t.health, t.metrics, t.log)
 	stages := []service.Stage{
 		{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router) }},
-		{Name: "redis", Run: t.watch(t.links.redis, t.ledger.Ping)},
-		{Name: "policy", Run: t.watch(t.links.policy, t.askPolicy)},
+		{Name: "redis", Run: func(ctx context.Context) error { return t.links.redis.Watch(ctx, t.ledger.Ping) }},
+		{Name: "policy", Run: func(ctx context.Context) error { return t.links.policy.Watch(ctx, t.askPolicy) }},
 		{Name: "egress", Run: func(ctx context.Context) error { return service.Serve(ctx, proxy, t.egress) }},
 		{Name: "report", Run: t.keeper.Run},
 	}
@@ -198,22 +197,6 @@ func (t *tunnel) takeJobs(ctx context.Context) error {
 		return nil
 	}
 	return t.poller.Run(ctx)
-}
-
-// watch keeps a link's state true.
-func (t *tunnel) watch(l *service.Link, ask func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		for {
-			if err := ask(ctx); err == nil {
-				l.Up()
-			} else if ctx.Err() == nil {
-				l.Down(err)
-			}
-			if !retry.Sleep(ctx, checkEvery) {
-				return nil
-			}
-		}
-	}
 }
 
 func (t *tunnel) askPolicy(ctx context.Context) error {

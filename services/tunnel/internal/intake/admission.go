@@ -35,9 +35,9 @@ type Admission struct {
 	// Configuration is the agent's configuration as read from GitLab, or nil
 	// when policy reads its own.
 	Configuration func() *policyapi.Configuration
-	// Header is the head of the log of a job that no runner writes.
-	Header []string
-	Log    *slog.Logger
+	// Name and SystemID stand at the head of a job's log.
+	Name, SystemID string
+	Log            *slog.Logger
 }
 
 // Admit brings a job from accepted to queued, or to its end. An error means that
@@ -64,7 +64,7 @@ func (a *Admission) Admit(ctx context.Context, job *jobspec.Job, payload []byte)
 	if !d.Allow {
 		return a.end(ctx, job, ledger.ReasonConfiguration, a.log(denial(d)...))
 	}
-	warrant, err := ledger.SealJSON(a.Seal, job.ID, ledger.Warrant{Grant: d.Grant, Preamble: preamble(d)})
+	warrant, err := ledger.SealJSON(a.Seal, job.ID, ledger.Warrant{Grant: d.Grant, SystemID: a.SystemID, Preamble: preamble(d)})
 	if err != nil {
 		return err
 	}
@@ -93,9 +93,8 @@ func (a *Admission) end(ctx context.Context, job *jobspec.Job, reason string, lo
 
 func (a *Admission) log(lines ...string) []byte {
 	var b strings.Builder
-	for _, l := range a.Header {
-		fmt.Fprintf(&b, "\x1b[0K%s\x1b[0;m\n", l)
-	}
+	fmt.Fprintf(&b, "\x1b[0KRunning with towline %s\x1b[0;m\n", service.Version)
+	fmt.Fprintf(&b, "\x1b[0K  on %s, system ID: %s\x1b[0;m\n", a.Name, a.SystemID)
 	for _, l := range lines {
 		b.WriteString(l + "\n")
 	}

@@ -22,6 +22,7 @@ const (
 	renewLead   = 3 * time.Second
 	ticketWait  = 2 * time.Second
 	acceptTries = 8
+	notReady    = 500 * time.Millisecond // nothing is asked of GitLab meanwhile
 	// assignWithin is how long GitLab may take to assign a job to a request
 	// before it lets it wait for one. A request that is younger is not cut off at
 	// shutdown, or a job could be assigned to nobody.
@@ -64,7 +65,7 @@ func (p *Poller) Run(ctx context.Context) error {
 // turn asks for at most one job.
 func (p *Poller) turn(ctx context.Context) retry.Result {
 	if !p.Ready() {
-		return retry.Result{Outcome: retry.Again}
+		return retry.Result{Outcome: retry.Now, After: notReady}
 	}
 	leads, err := p.Ledger.LeadPolling(ctx, p.Tunnel, leadFor)
 	if err != nil {

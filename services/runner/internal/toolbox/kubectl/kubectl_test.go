@@ -93,7 +93,7 @@ func TestErrorsAndExitCodes(t *testing.T) {
 		{[]string{"version", "--client"}, 0, "Client Version: v1.37.2\nKustomize Version: v5.8.1\n"},
 		{[]string{"version", "-o", "json"}, 0, `"gitVersion": "v1.34.4"`},
 		{[]string{"config", "current-context"}, 0, "c\n"},
-		{[]string{"--context=gone", "get", "cm"}, 1, `context "gone" does not exist`},
+		{[]string{"--context=gone", "get", "cm"}, 1, "context was not found for specified context: gone"},
 		{[]string{"--kubeconfig", "gone", "get", "cm"}, 1, "no such file"},
 		{[]string{"kustomize", "--enable-helm"}, 1, "--enable-helm is not available in a job"},
 		{[]string{"--help"}, 0, "kubectl controls the Kubernetes cluster manager"},

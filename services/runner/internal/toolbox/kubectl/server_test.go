@@ -106,7 +106,7 @@ func (s *apiServer) count(path string) int {
 }
 
 // kubeconfig writes one whose user has the given YAML.
-func (s *apiServer) kubeconfig(t *testing.T, user string) string {
+func (s *apiServer) kubeconfig(t testing.TB, user string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config")
 	text := fmt.Sprintf(`apiVersion: v1
