@@ -215,7 +215,7 @@ func assertEmpty(t *testing.T, dir string) {
 // shortTempDir is a temporary directory whose path leaves room for a socket's.
 func shortTempDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "e2e")
+	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // t.TempDir is too long
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,9 +86,8 @@ func (s *stage) set(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	opts.Cluster, opts.RedisURL, opts.GitLabURL, opts.Dir = s.cluster, redisURL, s.url, s.dir
+	opts.RedisURL, opts.GitLabURL, opts.Dir = redisURL, s.url, s.dir
 	opts.Progress, opts.Tee = s.tell, s.tell.log
-	opts.Agent = projectPath + ":" + agentName
 	if s.rig, err = rig.Start(ctx, opts); err != nil {
 		return err
 	}
@@ -120,10 +119,10 @@ func (s *stage) redis(ctx context.Context) (string, error) {
 // startGitLab builds and starts the simulator as a process.
 func (s *stage) startGitLab(ctx context.Context) error {
 	binary := filepath.Join(s.dir, "gitlabsim")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/towline/towline/e2e/gitlabsim/cmd/gitlabsim").CombinedOutput(); err != nil { //nolint:gosec // our own sources
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/towline/towline/e2e/gitlabsim/cmd/gitlabsim").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the simulated GitLab: %w\n%s", err, out)
 	}
-	cmd := exec.Command(binary, "--exit-with-parent", "--data-dir", filepath.Join(s.dir, "gitlab")) //nolint:gosec // our own binary
+	cmd := exec.Command(binary, "--exit-with-parent", "--data-dir", filepath.Join(s.dir, "gitlab"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -155,31 +154,15 @@ func (s *stage) startGitLab(ctx context.Context) error {
 
 // fill creates project, agent, runner and rights.
 func (s *stage) fill(ctx context.Context) (rig.Options, error) {
-	var o rig.Options
-	p, err := s.gitlab.CreateProject(ctx, sim.ProjectOptions{Path: projectPath})
+	site := rig.Site{
+		GitLab: s.gitlab, Cluster: s.cluster, Project: projectPath, Agent: agentName, Dir: s.project,
+		Environment: environment, Namespace: namespace,
+	}
+	o, group, err := site.Prepare(ctx)
 	if err != nil {
-		return o, err
-	}
-	if _, err := s.gitlab.PushDir(ctx, projectPath, p.DefaultBranch, s.project); err != nil {
-		return o, err
-	}
-	agent, err := s.gitlab.CreateAgent(ctx, projectPath, agentName)
-	if err != nil {
-		return o, err
-	}
-	runner, err := s.gitlab.CreateRunner(ctx, sim.RunnerOptions{Tags: []string{agentName}})
-	if err != nil {
-		return o, err
-	}
-	o.AgentID, o.RunnerToken = agent.ID, runner.Token
-	if o.ConfigToken, err = s.gitlab.CreateAccessToken(ctx, sim.AccessTokenOptions{Project: projectPath, Scopes: []string{"read_repository"}}); err != nil {
 		return o, err
 	}
 	s.tell.say("gitlab", "project %s with agent %s and its config.yaml", projectPath, agentName)
-	group := fmt.Sprintf("gitlab:project_env:%d:%s", p.ID, environment)
-	if err := rig.Allow(ctx, s.cluster, rig.Access{Group: group, Namespace: namespace, Role: "edit"}); err != nil {
-		return o, err
-	}
 	s.tell.say("cluster", "jobs of group %s may edit namespace %s", group, namespace)
 	return o, nil
 }

@@ -118,7 +118,7 @@ func TestGitCredentials(t *testing.T) {
 		"wrong":                        {"gitlab-ci-token", "nonsense", 401},
 		"job token of another project": {"gitlab-ci-token", j.token, 404},
 	} {
-		req, err := http.NewRequest("GET", "http://"+f.Addr()+"/other/thing.git/info/refs?service=git-upload-pack", nil)
+		req, err := http.NewRequest(http.MethodGet, "http://"+f.Addr()+"/other/thing.git/info/refs?service=git-upload-pack", nil)
 		f.must(err)
 		req.SetBasicAuth(tt.user, tt.password)
 		resp, err := http.DefaultClient.Do(req)

@@ -31,7 +31,7 @@ func Build(ctx context.Context, dir string, race bool, progress io.Writer) error
 			args = append(args, "-race")
 		}
 		began := time.Now()
-		cmd := exec.CommandContext(ctx, "go", append(args, "./services/"+s)...) //nolint:gosec // our own sources
+		cmd := exec.CommandContext(ctx, "go", append(args, "./services/"+s)...)
 		cmd.Dir = root
 		stop := say(progress, "building "+s)
 		out, err := cmd.CombinedOutput()

@@ -54,7 +54,7 @@ func (l Line) Text(key string) string {
 // launch starts a service; each line of its log also goes to tee.
 func launch(name, binary string, args, env []string, tee func(service string, l Line)) (*Service, error) {
 	s := &Service{Name: name, exited: make(chan struct{}), more: make(chan struct{})}
-	s.cmd = exec.Command(binary, args...) //nolint:gosec // our own binary
+	s.cmd = exec.Command(binary, args...)
 	s.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "TOWLINE_") || strings.HasPrefix(e, "KUBECONFIG=") }), env...)
 	s.cmd.SysProcAttr = dieWithParent()
 	out, err := s.cmd.StdoutPipe()

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -31,11 +33,14 @@ func bad(format string, args ...any) *refusal {
 // headers only.
 func (g *Gate) check(c *grant.Claims, r *http.Request) (*request.RequestInfo, *refusal) {
 	for name := range r.Header {
-		if strings.HasPrefix(name, "Impersonate-") {
+		if strings.HasPrefix(http.CanonicalHeaderKey(name), "Impersonate-") {
 			return nil, bad("Towline decides as whom a job acts (%s); remove --as, --as-group and --as-uid", c.Identity.User)
 		}
 	}
-	if r.Method == http.MethodConnect || !plainPath(r) {
+	if !slices.Contains(methods, r.Method) {
+		return nil, bad("%s: the Kubernetes API knows no such method", r.Method)
+	}
+	if !plainPath(r.URL) {
 		return nil, bad("%s: only plain paths of the Kubernetes API are forwarded", r.URL.Path)
 	}
 	info, err := g.info.NewRequestInfo(r)
@@ -45,15 +50,24 @@ func (g *Gate) check(c *grant.Claims, r *http.Request) (*request.RequestInfo, *r
 	return info, inNamespaces(c.Namespaces, info)
 }
 
+// methods are those of the Kubernetes API. CONNECT is not one of them.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
 // plainPath refuses every spelling of a path that two parsers could read
-// differently.
-func plainPath(r *http.Request) bool {
-	p := r.URL.Path
-	if r.URL.RawPath != "" || strings.ContainsAny(p, "\\\x00") {
+// differently, and the form in which a proxy is asked for another host. A path
+// that still holds a percent sign after decoding was encoded twice.
+func plainPath(u *url.URL) bool {
+	p := u.Path
+	if u.Scheme != "" || u.Host != "" || u.Opaque != "" || u.RawPath != "" || !strings.HasPrefix(p, "/") {
+		return false
+	}
+	if strings.ContainsAny(p, `\%`) || strings.ContainsFunc(p, unicode.IsControl) {
 		return false
 	}
 	clean := path.Clean(p)
-	return p == clean || p == clean+"/"
+	return p == clean || p == clean+"/" && clean != "/"
 }
 
 // inNamespaces keeps a grant that names namespaces inside them. Without names,
@@ -66,7 +80,7 @@ func inNamespaces(allowed []string, info *request.RequestInfo) *refusal {
 	list := strings.Join(allowed, ", ")
 	switch {
 	case !info.IsResourceRequest:
-		if info.Verb == "get" || info.Verb == "head" {
+		if (info.Verb == "get" || info.Verb == "head") && discovery(info.Path) {
 			return nil
 		}
 		return forbid("%s %s is not a request inside the namespaces this job may use: %s", info.Verb, info.Path, list)
@@ -81,6 +95,18 @@ func inNamespaces(allowed []string, info *request.RequestInfo) *refusal {
 		return nil
 	}
 	return forbid("%s of %s is not limited to a namespace; this job may use: %s", info.Verb, info.Resource, list)
+}
+
+// discovery says whether a path that names no resource tells only what the API
+// is and whether it is well. Others, such as /metrics and /logs, speak of all
+// namespaces.
+func discovery(p string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(p, "/"), "/")
+	switch first {
+	case "", "api", "apis", "openapi", "version", "healthz", "livez", "readyz":
+		return true
+	}
+	return false
 }
 
 func selfReview(info *request.RequestInfo) bool {
@@ -98,7 +124,7 @@ func refuse(w http.ResponseWriter, code int, reason, message string) {
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(metav1.Status{
 		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-		Status:   metav1.StatusFailure, Code: int32(code), Reason: metav1.StatusReason(reason), //nolint:gosec // an HTTP status fits
+		Status:   metav1.StatusFailure, Code: int32(code), Reason: metav1.StatusReason(reason),
 		Message: "towline: " + message,
 	})
 }

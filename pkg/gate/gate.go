@@ -26,6 +26,10 @@ type Verifier interface {
 	Verify(ctx context.Context, token, audience string) (*grant.Claims, error)
 }
 
+// ErrInUse means that a grant has an open session already. It is free again when
+// that one is closed.
+var ErrInUse = errors.New("this grant is in use already")
+
 // Gate is an http.Handler in front of one Kubernetes API. It is safe for
 // concurrent use.
 type Gate struct {
@@ -82,13 +86,14 @@ func New(cfg *rest.Config, v Verifier, log *slog.Logger) (*Gate, error) {
 }
 
 // Open verifies a grant and admits its bearer until the session is closed, ctx
-// ends or the grant expires.
+// ends or the grant expires, which is as late as its Verifier has it. A grant has
+// one session at a time: ErrInUse.
 func (g *Gate) Open(ctx context.Context, token string) (*Session, error) {
 	claims, err := g.verifier.Verify(ctx, token, grant.AudienceGate)
 	if err != nil {
 		return nil, err
 	}
-	sctx, cancel := context.WithDeadline(ctx, claims.ExpiresAt.Time)
+	sctx, cancel := context.WithDeadline(ctx, claims.ExpiresAt.Add(grant.Skew))
 	key := sha256.Sum256([]byte(token))
 	s := &Session{claims: claims, ctx: sctx, cancel: cancel}
 	s.close = sync.OnceFunc(func() {
@@ -102,7 +107,7 @@ func (g *Gate) Open(ctx context.Context, token string) (*Session, error) {
 	defer g.mu.Unlock()
 	if g.sessions[key] != nil {
 		cancel()
-		return nil, errors.New("this grant is in use already")
+		return nil, ErrInUse
 	}
 	g.sessions[key] = s
 	context.AfterFunc(sctx, s.close)
@@ -129,27 +134,6 @@ func (g *Gate) newProxy(claims *grant.Claims) *httputil.ReverseProxy {
 	}
 }
 
-// rewrite aims the request at the API server and drops everything by which a
-// client could speak of an identity.
-func (g *Gate) rewrite(p *httputil.ProxyRequest) {
-	p.Out.URL.Scheme, p.Out.URL.Host = g.upstream.Scheme, g.upstream.Host
-	p.Out.URL.Path = strings.TrimSuffix(g.upstream.Path, "/") + p.In.URL.Path
-	p.Out.Host = ""
-	for name := range p.Out.Header {
-		if speaksOfIdentity(name) {
-			p.Out.Header.Del(name)
-		}
-	}
-}
-
-func speaksOfIdentity(header string) bool {
-	switch header {
-	case "Authorization", "Proxy-Authorization", "Cookie", "Forwarded", "X-Forwarded-For", "X-Forwarded-Uri", "X-Forwarded-Host", "X-Forwarded-Proto":
-		return true
-	}
-	return strings.HasPrefix(header, "Impersonate-") || strings.HasPrefix(header, "X-Remote-")
-}
-
 // ServeHTTP checks and forwards one request.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := g.session(r)
@@ -168,8 +152,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer context.AfterFunc(s.ctx, cancel)()
 	rec := &statusRecorder{ResponseWriter: w}
 	began := time.Now()
+	// The proxy panics when an answer breaks off: what was done must be in the
+	// log all the same.
+	defer func() { g.audit(s.claims, info, rec.code, time.Since(began)) }()
 	s.proxy.ServeHTTP(rec, r.WithContext(ctx))
-	g.audit(s.claims, info, rec.code, time.Since(began))
 }
 
 func (g *Gate) session(r *http.Request) *Session {
@@ -180,22 +166,10 @@ func (g *Gate) session(r *http.Request) *Session {
 	g.mu.RLock()
 	s := g.sessions[sha256.Sum256([]byte(token))]
 	g.mu.RUnlock()
-	if s == nil || s.ctx.Err() != nil || time.Now().After(s.claims.ExpiresAt.Time) {
+	if s == nil || s.ctx.Err() != nil {
 		return nil
 	}
 	return s
-}
-
-// audit writes one line per request that may change something.
-func (g *Gate) audit(c *grant.Claims, info *request.RequestInfo, code int, took time.Duration) {
-	switch info.Verb {
-	case "get", "list", "watch", "head", "options":
-		return
-	}
-	g.log.Info("kubernetes request",
-		"job_id", c.Job.ID, "project", c.Job.ProjectPath, "user", c.Identity.User, "verb", info.Verb,
-		"group", info.APIGroup, "resource", info.Resource, "subresource", info.Subresource,
-		"namespace", info.Namespace, "name", info.Name, "code", code, "took_ms", took.Milliseconds())
 }
 
 // byKind sends upgrade requests over HTTP/1.1 and everything else over the
@@ -208,19 +182,6 @@ func (k byKind) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return k.normal.RoundTrip(r)
 }
-
-type statusRecorder struct {
-	http.ResponseWriter
-	code int
-}
-
-func (s *statusRecorder) WriteHeader(code int) {
-	s.code = code
-	s.ResponseWriter.WriteHeader(code)
-}
-
-// Unwrap lets the proxy flush and hijack the real writer.
-func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 type bufferPool struct{ pool sync.Pool }
 

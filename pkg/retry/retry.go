@@ -94,7 +94,7 @@ func (p Policy) Backoff(failures int) time.Duration {
 	if d <= 1 {
 		return d
 	}
-	return d/2 + rand.N(d/2)
+	return d/2 + rand.N(d/2) //nolint:gosec // G404: nobody gains by guessing it
 }
 
 // Sleep waits for d and says whether the time passed before ctx ended.

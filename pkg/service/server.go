@@ -61,10 +61,12 @@ func Listen(ctx context.Context, option, addr string) (net.Listener, error) {
 }
 
 // Serve answers HTTP on l until ctx ends, then lets requests finish for a few
-// seconds. Cancellation is not an error.
-func Serve(ctx context.Context, l net.Listener, handler http.Handler) error {
+// seconds. Cancellation is not an error. Faults of single connections, such as
+// a client that goes away during the handshake, are logged for debugging only.
+func Serve(ctx context.Context, l net.Listener, handler http.Handler, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	done := make(chan struct{})

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -109,7 +110,7 @@ func TestServeFinishesRequestsBeforeItStops(t *testing.T) {
 	})
 	l := listen(t)
 	served, body := make(chan error, 1), make(chan string, 1)
-	go func() { served <- service.Serve(ctx, l, handler) }()
+	go func() { served <- service.Serve(ctx, l, handler, slog.New(slog.DiscardHandler)) }()
 	go func() {
 		resp, err := http.Get("http://" + l.Addr().String())
 		if err != nil {
@@ -147,7 +148,7 @@ func TestServeFinishesRequestsBeforeItStops(t *testing.T) {
 func TestServeUnderAnEndedContextReturnsAtOnce(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if err := service.Serve(ctx, listen(t), http.NotFoundHandler()); err != nil {
+	if err := service.Serve(ctx, listen(t), http.NotFoundHandler(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Error(err)
 	}
 }
@@ -155,7 +156,7 @@ func TestServeUnderAnEndedContextReturnsAtOnce(t *testing.T) {
 func TestServeReportsABrokenListener(t *testing.T) {
 	l := listen(t)
 	_ = l.Close()
-	if err := service.Serve(t.Context(), l, http.NotFoundHandler()); err == nil {
+	if err := service.Serve(t.Context(), l, http.NotFoundHandler(), slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("no error")
 	}
 }

@@ -37,7 +37,7 @@ func runOne(t *testing.T, url, token string) int64 {
 		ID    int64
 		Token string
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&job); err != nil || resp.StatusCode != 201 {
+	if err := json.NewDecoder(resp.Body).Decode(&job); err != nil || resp.StatusCode != http.StatusCreated {
 		t.Fatalf("%d %v", resp.StatusCode, err)
 	}
 	path := fmt.Sprintf("/api/v4/jobs/%d", job.ID)

@@ -71,7 +71,7 @@ func run(ctx context.Context, s *settings, l net.Listener, out io.Writer) error 
 		ctx,
 		service.Stage{Name: "configuration", Run: source.Run},
 		service.Stage{Name: "callers", Run: func(ctx context.Context) error { return who.Watch(ctx, kube) }},
-		service.Stage{Name: "http", Run: func(ctx context.Context) error { return service.Serve(ctx, l, router) }},
+		service.Stage{Name: "http", Run: func(ctx context.Context) error { return service.Serve(ctx, l, router, log) }},
 	)
 }
 

@@ -134,7 +134,7 @@ func report(t *testing.T, url string, ok func(service.Report) bool) {
 	t.Helper()
 	var last service.Report
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
-		resp, err := http.Get(url + "/readyz") //nolint:noctx // a test
+		resp, err := http.Get(url + "/readyz")
 		if err == nil {
 			last = service.Report{}
 			err = json.NewDecoder(resp.Body).Decode(&last)

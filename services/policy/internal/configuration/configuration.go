@@ -88,7 +88,7 @@ func (s *Source) changed(e agentconfig.Event) {
 
 func (s *Source) logFaults(message string, err error) {
 	for _, line := range lines(err) {
-		s.log.Error(message, service.KeyError, line)
+		s.log.Error(message, service.KeyError, line) //nolint:sloglint // its callers pass constants
 	}
 }
 

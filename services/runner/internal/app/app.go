@@ -188,12 +188,12 @@ func (r *runner) run(ctx context.Context) error {
 	router := service.NewRouter(r.health, r.metrics, r.log)
 	r.log.Info("runner starts", "version", service.Version, "kubernetes", r.api.Host, "concurrent", r.cfg.concurrent, "listen", admin.Addr().String())
 	return service.RunStages(ctx,
-		service.Stage{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router) }},
+		service.Stage{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router, r.log) }},
 		r.watch("redis", r.ledger.Ping),
 		r.watch("policy", r.askPolicy),
 		r.watch("kubernetes", r.askKubernetes),
 		service.Stage{Name: "relay", Run: r.relay.Run},
-		service.Stage{Name: "gate", Run: func(ctx context.Context) error { return service.Serve(ctx, r.gateL, r.gate) }},
+		service.Stage{Name: "gate", Run: func(ctx context.Context) error { return service.Serve(ctx, r.gateL, r.gate, r.log) }},
 		service.Stage{Name: "worker", Run: r.worker.Run},
 	)
 }

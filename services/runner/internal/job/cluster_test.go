@@ -127,7 +127,7 @@ func BenchmarkWarmJob(b *testing.B) {
 		spec, c := clusterSpec(b, script...), startChild(b)
 		time.Sleep(300 * time.Millisecond) // the process warms up
 		b.StartTimer()
-		if err := WriteSpec(c.stdin, spec); err != nil {
+		if err := c.give(spec); err != nil {
 			b.Fatal(err)
 		}
 		if err := ReadFrames(c.frames, func(Frame) error { return nil }); err != nil {

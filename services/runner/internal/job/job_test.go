@@ -85,7 +85,8 @@ func runJobWith(t *testing.T, spec *Spec, ctx context.Context, watch func(log st
 			watch(log, cancel)
 		}
 	}
-	p := &process{frames: newFrameWriter(&buf), now: func() time.Time { return time.Unix(1700000000, 0) }}
+	p := &process{frames: newFrameWriter(&buf), proceed: make(chan struct{}), now: func() time.Time { return time.Unix(1700000000, 0) }}
+	close(p.proceed)
 	res := p.guarded(ctx, canceled, spec, p.build)
 	if err := p.frames.event(Event{Type: EventResult, Result: &res}); err != nil {
 		t.Fatal(err)
@@ -149,4 +150,3 @@ func (o outcome) said() string {
 	}
 	return strings.Join(out, "")
 }
-

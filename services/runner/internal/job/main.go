@@ -26,10 +26,19 @@ const (
 // Spec, runs the job and writes its frames to frames. The process ends at once
 // when stdin ends, so the supervisor keeps it open until it has the result.
 func Main(ctx context.Context, stdin, frames *os.File) int {
+	// Libraries that reach for the process's standard input must not find the
+	// supervisor's messages there.
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "job process: %v\n", err)
+		return ExitProtocol
+	}
+	os.Stdin = null
 	p := &process{
-		frames: newFrameWriter(frames),
-		orphan: func() { os.Exit(ExitOrphaned) },
-		now:    time.Now,
+		frames:  newFrameWriter(frames),
+		orphan:  func() { os.Exit(ExitOrphaned) },
+		now:     time.Now,
+		proceed: make(chan struct{}),
 	}
 	warm()
 	return p.serve(ctx, stdin)
@@ -46,9 +55,10 @@ func warm() {
 
 // process is one job process.
 type process struct {
-	frames *frameWriter
-	orphan func()
-	now    func() time.Time
+	frames  *frameWriter
+	orphan  func()
+	now     func() time.Time
+	proceed chan struct{} // closed when the supervisor has recorded the start
 }
 
 func (p *process) serve(ctx context.Context, stdin io.Reader) int {
@@ -75,11 +85,15 @@ func (p *process) serve(ctx context.Context, stdin io.Reader) int {
 
 // listen follows the supervisor's messages.
 func (p *process) listen(stdin io.Reader, canceled, timeout func()) {
+	proceed := sync.OnceFunc(func() { close(p.proceed) })
 	for {
 		var c Control
 		if err := readMessage(stdin, &c); err != nil {
 			p.orphan()
 			return
+		}
+		if c.Proceed {
+			proceed()
 		}
 		switch c.Cancel {
 		case CancelCanceled:
@@ -140,10 +154,23 @@ func (p *process) build(spec *Spec, log *logger) (*run, error) {
 		temp.Close()
 		return nil, err
 	}
-	var once sync.Once
 	return &run{
 		spec: spec, env: newEnvironment(spec, temp), tools: tools, log: log,
 		stdout: p.frames.stream(KindStdout), stderr: p.frames.stream(KindStderr),
-		started: func() { once.Do(func() { _ = p.frames.event(Event{Type: EventScriptStarted}) }) },
+		started: p.start,
 	}, nil
+}
+
+// start tells the supervisor that commands of the job are about to run, and
+// waits until it has recorded that: from then on the job is never run again.
+func (p *process) start(ctx context.Context) error {
+	if err := p.frames.event(Event{Type: EventScriptStarted}); err != nil {
+		return err
+	}
+	select {
+	case <-p.proceed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

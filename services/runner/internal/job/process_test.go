@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -56,10 +57,15 @@ func startChild(t testing.TB) *child {
 	return c
 }
 
+// give sends the child its job, and at once the word to proceed.
+func (c *child) give(spec *Spec) error {
+	return errors.Join(WriteSpec(c.stdin, spec), WriteControl(c.stdin, Control{Proceed: true}))
+}
+
 // run gives the child its job and waits for the result.
 func (c *child) run(t *testing.T, spec *Spec) outcome {
 	t.Helper()
-	if err := WriteSpec(c.stdin, spec); err != nil {
+	if err := c.give(spec); err != nil {
 		t.Fatal(err)
 	}
 	got := decode(t, c.frames)
@@ -118,7 +124,7 @@ func TestUnknownSandboxModeFails(t *testing.T) {
 func TestProcessFollowsItsSupervisor(t *testing.T) {
 	t.Run("canceled", func(t *testing.T) {
 		c := startChild(t)
-		if err := WriteSpec(c.stdin, testSpec(t, "sleep 600").after("echo after $CI_JOB_STATUS")); err != nil {
+		if err := c.give(testSpec(t, "sleep 600").after("echo after $CI_JOB_STATUS")); err != nil {
 			t.Fatal(err)
 		}
 		if err := WriteControl(c.stdin, Control{Cancel: CancelCanceled}); err != nil {
@@ -131,7 +137,7 @@ func TestProcessFollowsItsSupervisor(t *testing.T) {
 	})
 	t.Run("timeout", func(t *testing.T) {
 		c := startChild(t)
-		if err := WriteSpec(c.stdin, testSpec(t, "sleep 600").after("echo never")); err != nil {
+		if err := c.give(testSpec(t, "sleep 600").after("echo never")); err != nil {
 			t.Fatal(err)
 		}
 		if err := WriteControl(c.stdin, Control{Cancel: CancelTimeout}); err != nil {
@@ -144,7 +150,7 @@ func TestProcessFollowsItsSupervisor(t *testing.T) {
 	})
 	t.Run("gone", func(t *testing.T) {
 		c := startChild(t)
-		if err := WriteSpec(c.stdin, testSpec(t, "sleep 600")); err != nil {
+		if err := c.give(testSpec(t, "sleep 600")); err != nil {
 			t.Fatal(err)
 		}
 		c.stdin.Close()
@@ -167,4 +173,29 @@ func TestProcessFollowsItsSupervisor(t *testing.T) {
 			t.Errorf("exit code %d", c.cmd.ProcessState.ExitCode())
 		}
 	})
+}
+
+func TestNoCommandRunsBeforeTheStartIsRecorded(t *testing.T) {
+	c := startChild(t)
+	spec := testSpec(t, "echo ran > ran")
+	if err := WriteSpec(c.stdin, spec); err != nil {
+		t.Fatal(err)
+	}
+	frames := NewFrameReader(c.frames)
+	for {
+		f, err := frames.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Kind == KindEvent {
+			break
+		}
+	}
+	c.stdin.Close() // the supervisor dies instead of answering
+	if _, err := frames.Next(); err == nil {
+		t.Error("the process went on")
+	}
+	if _, err := os.Stat(spec.ProjectDir + "/ran"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a command ran: %v", err)
+	}
 }

@@ -24,13 +24,16 @@ var (
 
 // run is one job on its way through the stages.
 type run struct {
-	spec    *Spec
-	env     *environment
-	tools   *toolbox.Toolbox
-	log     *logger
-	stdout  io.Writer
-	stderr  io.Writer
-	started func() // called once, right before the first command of the script
+	spec   *Spec
+	env    *environment
+	tools  *toolbox.Toolbox
+	log    *logger
+	stdout io.Writer
+	stderr io.Writer
+	// started is called right before the first command of the job, and no
+	// command runs when it fails.
+	started func(context.Context) error
+	began   bool
 
 	// canceled ends the scripts but not the job: after_script still runs.
 	canceled context.Context
@@ -147,14 +150,28 @@ func (r *run) hook(ctx context.Context, name string) error {
 	if i < 0 || len(r.spec.Job.Hooks[i].Script) == 0 || workspace.Skipped(r.env.get) {
 		return nil
 	}
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
 	return r.shell(statusRunning).run(ctx, r.spec.Job.Hooks[i].Script)
+}
+
+// begin announces the first command, once.
+func (r *run) begin(ctx context.Context) error {
+	if r.began {
+		return nil
+	}
+	r.began = true
+	return r.started(ctx)
 }
 
 // script runs every step but after_script until one fails.
 func (r *run) script(ctx context.Context) error {
 	ctx, stop := r.scriptContext(ctx, r.scriptTimeout)
 	defer stop()
-	r.started()
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
 	for _, step := range r.spec.Job.Steps {
 		if step.Name == afterScriptName || len(step.Script) == 0 {
 			continue

@@ -79,7 +79,7 @@ type Result struct {
 
 // Types of an Event.
 const (
-	EventScriptStarted = "script_started" // from here on the job must not be run again
+	EventScriptStarted = "script_started" // a command is about to run; the process waits for Control.Proceed
 	EventResult        = "result"         // the last frame of every job
 )
 

@@ -46,7 +46,7 @@ func sleepTime(s string) (time.Duration, error) {
 		}
 	}
 	n, err := strconv.ParseFloat(s, 64)
-	if err != nil || n < 0 || n > float64(1<<62)/float64(unit) {
+	if err != nil || !(n >= 0) || n > float64(1<<62)/float64(unit) {
 		return 0, fmt.Errorf("interval %q", s)
 	}
 	return time.Duration(n * float64(unit)), nil

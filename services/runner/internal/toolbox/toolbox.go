@@ -164,7 +164,7 @@ func init() {
 	for _, name := range strings.Fields(`apk apt apt-get ar awk aws az basename bash bc bzip2 cmp comm curl cut date dd df diff
 		dirname docker du egrep env expr fgrep flux gcloud git glab go grep gsutil head helm hostname id install
 		jq kustomize ln make md5sum mkfifo nc nl node npm openssl paste patch perl pip ps python python3
-		readlink realpath rsync ruby sed seq sh sha256sum skaffold sort split ssh stat su sudo tac tail tee terraform timeout
+		readlink realpath rsync ruby sed seq sh sha256sum skaffold sort split ssh stat su sudo tac tail tar tee terraform timeout
 		tr uname uniq unzip wc wget whoami xz yq zip`) {
 		wellKnown[name] = true
 	}

@@ -71,7 +71,7 @@ type tunnel struct {
 func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel, error) {
 	t := &tunnel{cfg: cfg, log: log, metrics: service.NewRegistry(), health: service.NewHealth(log), policy: &http.Client{Timeout: policyTimeout}}
 	t.links.gitlab, t.links.redis, t.links.policy = t.health.Link("gitlab"), t.health.Link("redis"), t.health.Link("policy")
-	token, err := cfg.runnerToken(getenv)
+	token, err := cfg.runnerToken(getenv, log)
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +117,11 @@ func (t *tunnel) buildJobs(box *seal.Box) {
 	admission := &intake.Admission{
 		GitLab: t.client, Ledger: t.ledger, Seal: box, Log: t.log,
 		Policy: policyapi.NewClient(t.cfg.policyURL, func() (string, error) { return readToken(t.cfg.serviceTokenFile) }, t.policy),
-		Configuration: func() *policyapi.Configuration {
+		Configuration: func() (*policyapi.Configuration, error) {
 			if t.sources == nil {
-				return nil
+				return nil, nil
 			}
-			return t.sources.Current()
+			return t.sources.Known()
 		},
 		Name: t.cfg.name, SystemID: t.client.SystemID(),
 	}
@@ -145,10 +145,12 @@ func (t *tunnel) buildEgress() error {
 	return nil
 }
 
-// ready says whether jobs may be taken: without policy none could be decided.
+// ready says whether jobs may be taken: without policy, or without the
+// configuration if it is to come from GitLab, none could be decided.
 func (t *tunnel) ready() bool {
 	r := t.health.Report()
-	return r.Links["redis"] == "up" && r.Links["policy"] == "up"
+	known := t.sources == nil || t.sources.Current() != nil
+	return known && r.Links["redis"] == "up" && r.Links["policy"] == "up"
 }
 
 // run starts the parts in order and stops them in reverse.
@@ -163,10 +165,10 @@ func (t *tunnel) run(ctx context.Context) error {
 	}
 	router := service.NewRouter(t.health, t.metrics, t.log)
 	stages := []service.Stage{
-		{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router) }},
+		{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router, t.log) }},
 		{Name: "redis", Run: func(ctx context.Context) error { return t.links.redis.Watch(ctx, t.ledger.Ping) }},
 		{Name: "policy", Run: func(ctx context.Context) error { return t.links.policy.Watch(ctx, t.askPolicy) }},
-		{Name: "egress", Run: func(ctx context.Context) error { return service.Serve(ctx, proxy, t.egress) }},
+		{Name: "egress", Run: func(ctx context.Context) error { return service.Serve(ctx, proxy, t.egress, t.log) }},
 		{Name: "report", Run: t.keeper.Run},
 	}
 	if t.sources != nil {
@@ -191,7 +193,7 @@ func (t *tunnel) takeJobs(ctx context.Context) error {
 		if ctx.Err() == nil {
 			t.links.gitlab.Down(why)
 		}
-		return retry.Result{Outcome: retry.Failed}
+		return retry.Result{Outcome: retry.Failed, After: gitlab.After(why)}
 	})
 	if !accepted {
 		return nil

@@ -4,14 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
 
 // maxTokenFile bounds what is read as a token, in bytes.
@@ -72,22 +77,63 @@ func (c *settings) validate() error {
 	if project, name, ok := strings.Cut(c.agent, ":"); c.agent != "" && (!ok || name == "" || !strings.Contains(project, "/")) {
 		errs = append(errs, fmt.Errorf("--agent=%s: want group/project:name", c.agent))
 	}
-	return errors.Join(errs...)
+	if c.gitlabURL != "" {
+		if _, err := gitlab.Base(c.gitlabURL); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if rdb, err := ledger.Open(c.redisURL); err != nil {
+		errs = append(errs, err)
+	} else {
+		_ = rdb.Close()
+	}
+	for _, h := range c.egressHosts {
+		if err := checkHost(h); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, c.validateTimes()...)...)
+}
+
+// validateTimes refuses pauses with which the tunnel would run hot, and waits
+// with which no job would ever run.
+func (c *settings) validateTimes() []error {
+	var errs []error
+	between := func(option string, d, low, high time.Duration) {
+		if d < low || d > high {
+			errs = append(errs, fmt.Errorf("--%s=%s: want %s to %s", option, d, low, high))
+		}
+	}
+	between("poll-interval", c.pollInterval, 100*time.Millisecond, time.Hour)
+	between("config-interval", c.configInterval, 100*time.Millisecond, time.Hour)
+	between("long-poll", c.longPoll, 0, ledger.HoldTTL) // the ticket of a longer one would run out
+	between("queue-wait", c.queueWait, time.Second, ledger.JobTTL)
+	return errs
+}
+
+func checkHost(h string) error {
+	host, port, err := net.SplitHostPort(h)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
+		return fmt.Errorf("--egress-hosts: %q: want host:port", h)
+	}
+	return nil
 }
 
 // runnerToken finds the token, in the order that --token-file's usage names,
 // and returns a function that reads it anew.
-func (c *settings) runnerToken(getenv func(string) string) (func() string, error) {
+func (c *settings) runnerToken(getenv func(string) string, log *slog.Logger) (func() string, error) {
 	if c.tokenFile != "" {
 		first, err := readToken(c.tokenFile)
 		if err != nil {
 			return nil, fmt.Errorf("--token-file: %w", err)
 		}
+		var last atomic.Value
+		last.Store(first)
 		return func() string {
-			if t, err := readToken(c.tokenFile); err == nil {
-				first = t
+			if t, err := readToken(c.tokenFile); err == nil && checkToken(t) == nil {
+				last.Store(t)
 			}
-			return first
+			return last.Load().(string)
 		}, checkToken(first)
 	}
 	for _, name := range []string{"AGENT_SECRET_KEY", "AGENTK_TOKEN"} {
@@ -100,6 +146,9 @@ func (c *settings) runnerToken(getenv func(string) string) (func() string, error
 		if err != nil {
 			return nil, fmt.Errorf("--config: %w", err)
 		}
+		for _, n := range local.Notices {
+			log.Warn("configuration notice", "notice", n.String())
+		}
 		if t := local.Config.AgentToken.Reveal(); t != "" {
 			return func() string { return t }, checkToken(t)
 		}
@@ -107,8 +156,11 @@ func (c *settings) runnerToken(getenv func(string) string) (func() string, error
 	return nil, errors.New("no runner token: set AGENT_SECRET_KEY or --token-file to the glrt- token that GitLab shows when a runner is created (Settings > CI/CD > Runners)")
 }
 
-// checkToken tells the one mix-up that people make.
+// checkToken tells the mix-ups that people make.
 func checkToken(t string) error {
+	if strings.ContainsFunc(t, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("the runner token holds spaces, line breaks or other signs that no token has; give the glrt- token alone")
+	}
 	if strings.HasPrefix(t, "glagent-") {
 		return errors.New("the token is an agent token (glagent-), with which GitLab hands out no jobs: create a runner (Settings > CI/CD > Runners) and use its glrt- token")
 	}
@@ -147,9 +199,6 @@ func (c *settings) allowedHosts() (map[string]bool, error) {
 	}
 	allowed := map[string]bool{strings.ToLower(net.JoinHostPort(u.Hostname(), port)): true}
 	for _, h := range c.egressHosts {
-		if _, _, err := net.SplitHostPort(h); err != nil {
-			return nil, fmt.Errorf("--egress-hosts: %q: want host:port", h)
-		}
 		allowed[strings.ToLower(h)] = true
 	}
 	return allowed, nil

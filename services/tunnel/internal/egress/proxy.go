@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/service"
 )
 
 // Limits of the proxy.
@@ -49,6 +50,10 @@ type Proxy struct {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.once.Do(p.init)
 	claims, err := p.authenticate(r)
+	if errors.Is(err, errUnknowable) {
+		http.Error(w, "towline: "+err.Error()+"; try again", http.StatusServiceUnavailable)
+		return
+	}
 	if err != nil {
 		w.Header().Set("Proxy-Authenticate", `Basic realm="towline"`)
 		http.Error(w, "towline: this job's grant is not accepted here: "+err.Error(), http.StatusProxyAuthRequired)
@@ -56,7 +61,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	target, ok := p.target(r)
 	if !ok {
-		p.Log.Warn("egress refused", "job_id", claims.Job.ID, "target", target)
+		p.Log.Warn("egress refused", service.JobID(claims.Job.ID), "target", target)
 		http.Error(w, fmt.Sprintf("towline: %s is not among the hosts that jobs may reach; the cluster's owner can add it to --egress-hosts", target), http.StatusForbidden)
 		return
 	}
@@ -69,10 +74,17 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *Proxy) init() {
 	p.plain = &httputil.ReverseProxy{
-		Rewrite:       func(*httputil.ProxyRequest) {}, // hop-by-hop headers are dropped already
-		Transport:     &http.Transport{DialContext: p.dial, ResponseHeaderTimeout: tunnelIdle, IdleConnTimeout: time.Minute},
+		// Hop-by-hop headers are dropped already; the query stays as it was sent.
+		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.RawQuery = r.In.URL.RawQuery },
+		Transport: &http.Transport{
+			DialContext: p.dial, ResponseHeaderTimeout: tunnelIdle, IdleConnTimeout: time.Minute,
+			DisableCompression: true, // bytes are forwarded as they are
+		},
 		FlushInterval: -1,
-		ErrorLog:      slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			http.Error(w, "towline: "+r.URL.Host+" does not answer: "+err.Error(), http.StatusBadGateway)
+		},
+		ErrorLog: slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -85,6 +97,9 @@ func (p *Proxy) dial(ctx context.Context, network, addr string) (net.Conn, error
 	return (&net.Dialer{}).DialContext(ctx, network, addr)
 }
 
+// errUnknowable means that nothing is known about a grant at the moment.
+var errUnknowable = errors.New("the job's grant cannot be checked")
+
 // authenticate reads the grant from the password of the proxy's basic
 // authentication.
 func (p *Proxy) authenticate(r *http.Request) (*grant.Claims, error) {
@@ -94,13 +109,16 @@ func (p *Proxy) authenticate(r *http.Request) (*grant.Claims, error) {
 		return nil, errors.New("no grant was sent")
 	}
 	claims, err := p.Verifier.Verify(r.Context(), token, grant.AudienceEgress)
-	if err != nil {
+	switch {
+	case errors.Is(err, grant.ErrKeysUnavailable):
+		return nil, fmt.Errorf("%w: policy's keys cannot be read now", errUnknowable)
+	case err != nil:
 		return nil, err
 	}
 	revoked, err := p.Revocations.Revoked(r.Context(), claims.ID)
 	switch {
 	case err != nil:
-		return nil, errors.New("revocations cannot be read now")
+		return nil, fmt.Errorf("%w: revocations cannot be read now", errUnknowable)
 	case revoked:
 		return nil, errors.New("the job is over")
 	}
@@ -133,7 +151,7 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, target string) {
 	defer up.Close()
 	down, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		p.Log.Warn("egress tunnel not opened", "error", err.Error())
+		p.Log.Warn("egress tunnel not opened", service.Err(err))
 		return
 	}
 	defer down.Close()

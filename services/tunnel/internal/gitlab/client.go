@@ -39,7 +39,7 @@ type Config struct {
 	Token    func() string // the runner authentication token, read anew for each call
 	Version  string        // of Towline
 	Name     string        // shown in GitLab's runner list
-	HTTP     *http.Client  // transport with proxy and CA; nil is http.DefaultClient
+	HTTP     *http.Client  // transport with proxy and CA; nil is http.DefaultClient. Redirects are ours
 	LongPoll time.Duration // longest time a job request may stay open
 }
 
@@ -53,16 +53,27 @@ type Client struct {
 
 // New checks the address and returns a Client. It dials nothing.
 func New(cfg Config) (*Client, error) {
-	base := strings.TrimSuffix(strings.TrimRight(cfg.URL, "/"), "/ci")
+	base, err := Base(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	h := http.Client{}
+	if cfg.HTTP != nil {
+		h = *cfg.HTTP
+	}
+	h.CheckRedirect = checkRedirect
+	return &Client{cfg: cfg, base: base, systemID: systemID(cfg.Token()), http: &h}, nil
+}
+
+// Base is an address of GitLab without trailing slashes and the /ci of old
+// runner configurations, or an error that says what is wrong with it.
+func Base(address string) (string, error) {
+	base := strings.TrimRight(strings.TrimSuffix(strings.TrimRight(address, "/"), "/ci"), "/")
 	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
-		return nil, errors.New("--gitlab-url is not an address of GitLab; use https://gitlab.example.com without user or password")
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("--gitlab-url is not an address of GitLab; use https://gitlab.example.com without user or password")
 	}
-	h := cfg.HTTP
-	if h == nil {
-		h = http.DefaultClient
-	}
-	return &Client{cfg: cfg, base: base, systemID: systemID(cfg.Token()), http: h}, nil
+	return base, nil
 }
 
 // URL is GitLab's address without a trailing slash.
@@ -90,11 +101,25 @@ type call struct {
 	cut          bool  // a longer answer is cut at limit instead of refused
 }
 
+// secrets are the headers of a call whose values no text may repeat.
+var secrets = []string{"RUNNER-TOKEN", "JOB-TOKEN", "Job-Token", "PRIVATE-TOKEN"}
+
+// redact takes the call's token out of what came back.
+func (q *call) redact(text string) string {
+	for _, name := range secrets {
+		if token := q.header[name]; token != "" {
+			text = strings.ReplaceAll(text, token, "[redacted]")
+		}
+	}
+	return text
+}
+
 // answer is a response whose body has been read.
 type answer struct {
 	code   int
 	header http.Header
 	body   []byte
+	call   *call
 }
 
 // do sends a call through the retry layer of section 1.1. An error means that
@@ -137,10 +162,16 @@ func retryAfter(h http.Header) time.Duration {
 			return d
 		}
 	}
-	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 {
-		return time.Duration(s) * time.Second
+	return seconds(h.Get("Retry-After"))
+}
+
+// seconds reads a positive whole number of seconds; anything else is 0.
+func seconds(text string) time.Duration {
+	s, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || s <= 0 {
+		return 0
 	}
-	return 0
+	return time.Duration(s) * time.Second
 }
 
 func (c *Client) send(ctx context.Context, q call) (*answer, error) {
@@ -161,7 +192,7 @@ func (c *Client) send(ctx context.Context, q call) (*answer, error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, plain(err)
+		return nil, q.plain(err)
 	}
 	defer resp.Body.Close()
 	limit := q.limit
@@ -169,23 +200,72 @@ func (c *Client) send(ctx context.Context, q call) (*answer, error) {
 		limit = maxAnswer
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
-		return nil, plain(err)
+	if err != nil && (!q.cut || len(body) == 0) {
+		return nil, q.plain(err)
 	}
 	if int64(len(body)) > limit && !q.cut {
 		return nil, fmt.Errorf("the answer of GitLab is over the limit of %d bytes", limit)
 	}
-	return &answer{resp.StatusCode, resp.Header, body}, nil
+	return &answer{resp.StatusCode, resp.Header, body, &q}, nil
+}
+
+// maxRedirects is how often one call may be sent on.
+const maxRedirects = 5
+
+// checkRedirect keeps a call on the address that was configured: its headers and
+// its body carry tokens, and its answer is believed. Only the way from http to
+// https of the same host is open. Redirects that would turn a call into a GET
+// are faults too.
+func checkRedirect(next *http.Request, via []*http.Request) error {
+	first := via[0]
+	from, to := first.URL, next.URL
+	upgrade := from.Scheme == "http" && to.Scheme == "https" && from.Hostname() == to.Hostname()
+	same := from.Scheme == to.Scheme && from.Host == to.Host
+	switch {
+	case !same && !upgrade:
+		return fmt.Errorf("it redirects to another address, %s://%s; if GitLab is there, set --gitlab-url to that", to.Scheme, to.Host)
+	case next.Method != first.Method:
+		return fmt.Errorf("it redirects to %s://%s in a way that loses the request; if GitLab is there, set --gitlab-url to that", to.Scheme, to.Host)
+	case len(via) > maxRedirects:
+		return errors.New("it redirects in a circle")
+	}
+	return nil
 }
 
 // plain keeps the reason of a transport error and drops the address, which
 // stands in the line anyway and could carry a secret after a redirect.
-func plain(err error) error {
+func (q *call) plain(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
-		return u.Err
+		err = u.Err
+	}
+	if text := err.Error(); q.redact(text) != text {
+		return errors.New(q.redact(text))
 	}
 	return err
+}
+
+// answerError is an answer that was none to the question.
+type answerError struct {
+	text  string
+	after time.Duration
+}
+
+// Error implements error.
+func (e *answerError) Error() string { return e.text }
+
+func (a *answer) unexpected() error {
+	return &answerError{"GitLab answers " + a.message(), retryAfter(a.header)}
+}
+
+// After is how long GitLab asked, with the answer that led to err, to be left
+// alone; 0 when it did not.
+func After(err error) time.Duration {
+	var e *answerError
+	if errors.As(err, &e) {
+		return e.after
+	}
+	return 0
 }
 
 func requestID() string {
@@ -215,7 +295,8 @@ func (a *answer) asJSON(v any) error {
 	return nil
 }
 
-// message is the text of an error answer, shortened, for people.
+// message is the text of an error answer, shortened, for people. Some servers
+// repeat what they were sent, so tokens are taken out.
 func (a *answer) message() string {
 	var m struct {
 		Message any `json:"message"`
@@ -223,10 +304,10 @@ func (a *answer) message() string {
 	const longest = 200
 	text := ""
 	if json.Unmarshal(a.body, &m) == nil && m.Message != nil {
-		text = fmt.Sprint(m.Message)
+		text = a.call.redact(fmt.Sprint(m.Message))
 	}
 	if len(text) > longest {
-		text = text[:longest]
+		text = strings.ToValidUTF8(text[:longest], "")
 	}
 	if text == "" {
 		return strconv.Itoa(a.code) + " " + http.StatusText(a.code)

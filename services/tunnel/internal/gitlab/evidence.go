@@ -106,5 +106,5 @@ func (c *Client) FileAt(ctx context.Context, accessToken, project, path, ref, et
 	case http.StatusNotFound:
 		return nil, fmt.Errorf("%w (%s)", ErrNoFile, a.message())
 	}
-	return nil, fmt.Errorf("GitLab answers %s", a.message())
+	return nil, a.unexpected()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,6 +21,12 @@ type JobToken string
 
 // String implements fmt.Stringer without revealing the token.
 func (JobToken) String() string { return "[redacted]" }
+
+// GoString hides the token from %#v.
+func (JobToken) GoString() string { return "[redacted]" }
+
+// LogValue hides the token from slog.
+func (JobToken) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // Status is what GitLab says of a job in the Job-Status header of any answer.
 type Status string
@@ -49,7 +56,7 @@ const (
 type PatchResult struct {
 	Outcome  PatchOutcome
 	Size     int64         // bytes that GitLab holds, with PatchAccepted and PatchRewind
-	Interval time.Duration // how often GitLab wants pieces, or 0
+	Interval time.Duration // how often GitLab wants pieces, or 0; with PatchRetry the pause it asked for
 	Status   Status
 	Why      error
 }
@@ -78,7 +85,7 @@ func (c *Client) PatchTrace(ctx context.Context, id int64, token JobToken, offse
 		r.Outcome, r.Size = PatchRewind, storedSize(a.header)
 	default:
 		r.Outcome, r.Why = PatchRetry, fmt.Errorf("send log: GitLab answers %s", a.message())
-		r.Interval = max(r.Interval, retryAfter(a.header))
+		r.Interval = retryAfter(a.header)
 	}
 	return r
 }
@@ -95,11 +102,7 @@ func storedSize(h http.Header) int64 {
 }
 
 func interval(h http.Header) time.Duration {
-	s, err := strconv.Atoi(h.Get("X-GitLab-Trace-Update-Interval"))
-	if err != nil || s <= 0 {
-		return 0
-	}
-	return min(time.Duration(s)*time.Second, maxInterval)
+	return min(seconds(h.Get("X-GitLab-Trace-Update-Interval")), maxInterval)
 }
 
 // Update is a job's state as reported to GitLab (section 8.1).
@@ -164,12 +167,12 @@ func (c *Client) UpdateJob(ctx context.Context, id int64, token JobToken, u Upda
 	switch {
 	case a.code == http.StatusForbidden, a.code == http.StatusNotFound:
 		r.Outcome = UpdateJobGone
+	case r.Status.Over() && (u.State == "running" || a.code != http.StatusOK):
+		r.Outcome = UpdateJobGone
 	case a.code == http.StatusAccepted:
 		r.Outcome = UpdateWait
 	case a.code == http.StatusPreconditionFailed:
 		r.Outcome = UpdateResend
-	case a.code == http.StatusOK && u.State == "running" && r.Status.Over():
-		r.Outcome = UpdateJobGone
 	case a.code == http.StatusOK:
 		r.Outcome = UpdateAccepted
 	default:
@@ -196,5 +199,5 @@ func (c *Client) getJSON(ctx context.Context, path string, header map[string]str
 	case a.code == http.StatusUnauthorized, a.code == http.StatusForbidden, a.code == http.StatusNotFound:
 		return fmt.Errorf("%w (%s)", ErrRefused, a.message())
 	}
-	return fmt.Errorf("GitLab answers %s", a.message())
+	return a.unexpected()
 }

@@ -16,7 +16,7 @@ func Reason(reason string, accepted []string) string {
 		return reason
 	case "runner_configuration_error":
 		return "script_failure"
-	case "runner_external_dependency_failure":
+	case "runner_external_dependency_failure", "image_pull_failure":
 		return "runner_system_failure"
 	}
 	return "unknown_failure"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"unicode"
 
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
@@ -33,8 +34,9 @@ type Admission struct {
 	Ledger *ledger.Ledger
 	Seal   ledger.Sealer
 	// Configuration is the agent's configuration as read from GitLab, or nil
-	// when policy reads its own.
-	Configuration func() *policyapi.Configuration
+	// when policy reads its own. An error means that it is not known yet, and
+	// nothing is decided: without it policy would deny.
+	Configuration func() (*policyapi.Configuration, error)
 	// Name and SystemID stand at the head of a job's log.
 	Name, SystemID string
 	Log            *slog.Logger
@@ -57,7 +59,11 @@ func (a *Admission) Admit(ctx context.Context, job *jobspec.Job, payload []byte)
 	if err != nil {
 		return err
 	}
-	d, err := a.Policy.Decide(ctx, evidence, a.Configuration())
+	configuration, err := a.Configuration()
+	if err != nil {
+		return err
+	}
+	d, err := a.Policy.Decide(ctx, evidence, configuration)
 	if err != nil {
 		return err
 	}
@@ -125,11 +131,11 @@ func preamble(d *policyapi.Decision) []string {
 	return lines
 }
 
-// printable keeps control characters out of a log: names in a reason may be
-// free text of a pipeline's author.
+// printable keeps control characters, and those that turn the direction of a
+// text, out of a log: names in a reason may be free text of a pipeline's author.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r

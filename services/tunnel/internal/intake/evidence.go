@@ -10,6 +10,14 @@ import (
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
 
+// Longest texts of the author's that are looked at, in bytes. GitLab's own
+// environment names have at most 255 characters; a context longer than this
+// names no agent.
+const (
+	maxEnvironment = 1024
+	maxContext     = 2048
+)
+
 // gather asks GitLab who the job is. An error means that GitLab could not be
 // asked; that GitLab refuses the token is evidence too.
 func (a *Admission) gather(ctx context.Context, job *jobspec.Job, payload []byte) (policyapi.Evidence, error) {
@@ -25,7 +33,7 @@ func (a *Admission) gather(ctx context.Context, job *jobspec.Job, payload []byte
 		// counts if GitLab has an environment of that name whose slug is the one
 		// that GitLab itself says the job has.
 		var l lookup
-		if name := vars.Get("CI_ENVIRONMENT_NAME"); name != "" {
+		if name := vars.Get("CI_ENVIRONMENT_NAME"); name != "" && len(name) <= maxEnvironment {
 			l.env, l.err = a.GitLab.EnvironmentNamed(ctx, token, job.JobInfo.ProjectID, name)
 		}
 		found <- l
@@ -45,6 +53,9 @@ func (a *Admission) gather(ctx context.Context, job *jobspec.Job, payload []byte
 		},
 		AllowedAgents:    witness(agents),
 		RequestedContext: vars.Get("KUBE_CONTEXT"),
+	}
+	if len(e.RequestedContext) > maxContext {
+		e.RequestedContext = e.RequestedContext[:maxContext]
 	}
 	if l.env != nil && agents != nil && agents.Environment != nil && l.env.Slug == agents.Environment.Slug {
 		e.EnvironmentName = l.env.Name

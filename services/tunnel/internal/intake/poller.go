@@ -27,6 +27,10 @@ const (
 	// before it lets it wait for one. A request that is younger is not cut off at
 	// shutdown, or a job could be assigned to nobody.
 	assignWithin = 3 * time.Second
+	// refuseWithin bounds the effort to fail a job at GitLab that could not be
+	// recorded, noteTries the part of it that goes into the line in its log.
+	refuseWithin = time.Minute
+	noteTries    = 3
 )
 
 // JobSource is the part of the GitLab client that taking jobs needs.
@@ -99,25 +103,22 @@ func (p *Poller) keepLead(ctx context.Context) (stop func()) {
 }
 
 func (p *Poller) ask(ctx context.Context, ticket string) retry.Result {
+	duty := context.WithoutCancel(ctx)
 	cursor, err := p.Ledger.Cursor(ctx)
-	if err != nil {
+	if err != nil || ctx.Err() != nil {
+		p.giveBack(duty, ticket)
 		return retry.Result{Outcome: retry.Failed}
 	}
 	r := p.request(ctx, cursor)
-	duty := context.WithoutCancel(ctx)
 	if r.Outcome == gitlab.JobReceived {
 		p.atOnce = 0
 		p.Link.Up()
-		p.take(duty, r, ticket)
-		return retry.Result{Outcome: retry.Now}
+		return p.take(duty, r, ticket)
 	}
-	if err := p.Ledger.Return(duty, ticket); err != nil {
-		p.Log.Warn("ticket not returned", service.Err(err))
-	}
+	p.giveBack(duty, ticket)
 	switch r.Outcome {
 	case gitlab.BadJob:
-		p.refuse(duty, r.Job, "GitLab sent a job that Towline cannot use: "+r.Why.Error(), r.Why)
-		return retry.Result{Outcome: retry.Now}
+		return p.bad(ctx, r)
 	case gitlab.NoJob:
 		p.Link.Up()
 		if r.LastUpdate != "" && r.LastUpdate != cursor {
@@ -133,6 +134,25 @@ func (p *Poller) ask(ctx context.Context, ticket string) retry.Result {
 		p.Link.Down(r.Why)
 	}
 	return retry.Result{Outcome: retry.Failed, After: r.After}
+}
+
+func (p *Poller) giveBack(ctx context.Context, ticket string) {
+	if err := p.Ledger.Return(ctx, ticket); err != nil {
+		p.Log.Warn("ticket not returned", service.Err(err))
+	}
+}
+
+// bad deals with a payload that cannot be used. Something that is not even a job
+// comes from a proxy rather than from GitLab, and is no reason to ask at once.
+func (p *Poller) bad(ctx context.Context, r gitlab.RequestResult) retry.Result {
+	if r.Job == nil {
+		p.Log.Error("GitLab handed out a job that cannot be read; its own timeout will close it", service.Err(r.Why))
+		p.Link.Down(fmt.Errorf("GitLab handed out a job that cannot be read: %w", r.Why))
+		return retry.Result{Outcome: retry.Failed}
+	}
+	p.Link.Up()
+	p.refuse(context.WithoutCancel(ctx), r.Job, "GitLab sent a job that Towline cannot use: "+r.Why.Error(), r.Why)
+	return retry.Result{Outcome: retry.Again}
 }
 
 // again repeats at once when GitLab held the request open, since it paces us
@@ -162,7 +182,7 @@ func (p *Poller) request(ctx context.Context, cursor string) gitlab.RequestResul
 
 // take records a job before anything else is done with it. If that proves
 // impossible the job is failed at GitLab at once: nothing else knows of it.
-func (p *Poller) take(ctx context.Context, r gitlab.RequestResult, ticket string) {
+func (p *Poller) take(ctx context.Context, r gitlab.RequestResult, ticket string) retry.Result {
 	id := r.Job.ID
 	log := p.Log.With(service.KeyJob, id, service.KeyProject, r.Job.JobInfo.ProjectFullPath)
 	sealed, err := ledger.SealPayload(p.Seal, id, r.Payload)
@@ -176,31 +196,51 @@ func (p *Poller) take(ctx context.Context, r gitlab.RequestResult, ticket string
 		})
 	}
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, ledger.ErrState) && p.recorded(ctx, id, ticket):
 		log.Info("job taken from GitLab", "pipeline_id", r.Job.JobInfo.PipelineID, "ticket", ticket)
 		p.Taken(id)
+		return retry.Result{Outcome: retry.Now}
 	case errors.Is(err, ledger.ErrState):
+		p.giveBack(ctx, ticket)
 		log.Warn("GitLab handed out a job that is known already; it is not run twice")
-	default:
-		p.refuse(ctx, r.Job, "Towline could not record this job; it was not started and can be retried", err)
+		return retry.Result{Outcome: retry.Again}
 	}
+	p.giveBack(ctx, ticket)
+	p.refuse(ctx, r.Job, "Towline could not record this job; it was not started and can be retried", err)
+	return retry.Result{Outcome: retry.Failed}
+}
+
+// recorded says whether a job that is known was recorded by ourselves just now:
+// Redis may have done so without its answer reaching us.
+func (p *Poller) recorded(ctx context.Context, id int64, ticket string) bool {
+	rec, err := p.Ledger.Load(ctx, id)
+	return err == nil && rec.State == ledger.Accepted && rec.Ticket == ticket
 }
 
 // refuse fails a job at GitLab that is not in the ledger.
 func (p *Poller) refuse(ctx context.Context, job *jobspec.Job, note string, why error) {
-	if job == nil {
-		p.Log.Error("GitLab handed out a job that cannot be read; its own timeout will close it", service.Err(why))
-		return
-	}
 	p.Log.Error("job refused", service.JobID(job.ID), service.Err(why))
-	text := []byte("\x1b[31;1mERROR: Job failed (system failure): " + note + "\x1b[0;m\n")
+	ctx, cancel := context.WithTimeout(ctx, refuseWithin)
+	defer cancel()
+	text := []byte("\x1b[31;1mERROR: Job failed (system failure): " + printable(note) + "\x1b[0;m\n")
 	token := gitlab.JobToken(job.Token)
 	u := gitlab.Update{State: ledger.Failed, FailureReason: ledger.ReasonSystem}
-	if r := p.GitLab.PatchTrace(ctx, job.ID, token, 0, text, false); r.Outcome == gitlab.PatchAccepted {
-		u.Checksum, u.Size = fmt.Sprintf("crc32:%08x", crc32.ChecksumIEEE(text)), int64(len(text))
-	}
+	tries := noteTries // left for the line
 	loop := retry.Policy{Min: time.Second, Max: 10 * time.Second, Attempts: acceptTries}
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {
+		for tries > 0 {
+			tries--
+			r := p.GitLab.PatchTrace(ctx, job.ID, token, 0, text, false)
+			switch {
+			case r.Outcome == gitlab.PatchJobGone:
+				return retry.Result{Outcome: retry.Done}
+			case r.Outcome == gitlab.PatchRetry && tries > 0:
+				return retry.Result{Outcome: retry.Failed, After: r.Interval}
+			case r.Outcome == gitlab.PatchAccepted:
+				u.Checksum, u.Size = fmt.Sprintf("crc32:%08x", crc32.ChecksumIEEE(text)), int64(len(text))
+			}
+			tries = 0
+		}
 		switch r := p.GitLab.UpdateJob(ctx, job.ID, token, u); r.Outcome {
 		case gitlab.UpdateAccepted, gitlab.UpdateJobGone:
 			return retry.Result{Outcome: retry.Done}

@@ -3,7 +3,10 @@ package report
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -129,6 +132,9 @@ func (k *Keeper) scan(ctx context.Context) {
 	if err != nil {
 		return // the redis link's own check says so
 	}
+	k.mu.Lock()
+	maps.DeleteFunc(k.failed, func(id int64, _ time.Time) bool { return !slices.Contains(ids, id) })
+	k.mu.Unlock()
 	for _, id := range ids {
 		k.tend(ctx, id)
 	}
@@ -143,14 +149,14 @@ func (k *Keeper) keep(ctx context.Context, id int64, wake <-chan struct{}) {
 	ctx, cancel := context.WithCancel(ctx)
 	var renewing sync.WaitGroup
 	renewing.Go(func() {
-		for retry.Sleep(ctx, renewOwn) {
-			if owned, err := k.Ledger.Own(ctx, id, k.Tunnel, ownFor); err == nil && !owned {
-				cancel()
-			}
-		}
+		k.renew(ctx, id)
+		cancel()
 	})
 	t, err := k.tenderOf(ctx, id)
 	if err == nil {
+		k.mu.Lock()
+		delete(k.failed, id)
+		k.mu.Unlock()
 		t.wake = wake
 		t.run(ctx)
 	} else {
@@ -161,6 +167,24 @@ func (k *Keeper) keep(ctx context.Context, id int64, wake <-chan struct{}) {
 	end, stop := context.WithTimeout(context.WithoutCancel(ctx), disownWithin)
 	defer stop()
 	_ = k.Ledger.Disown(end, id, k.Tunnel)
+}
+
+// renew keeps the ownership of a job until ctx ends, and returns when it is lost
+// or, since Redis does not answer, may be.
+func (k *Keeper) renew(ctx context.Context, id int64) {
+	renewed := time.Now()
+	for retry.Sleep(ctx, renewOwn) {
+		now := time.Now()
+		owned, err := k.Ledger.Own(ctx, id, k.Tunnel, ownFor)
+		switch {
+		case err == nil && !owned:
+			return
+		case err == nil:
+			renewed = now
+		case time.Since(renewed)+renewOwn > ownFor:
+			return
+		}
+	}
 }
 
 // tenderOf reads what stays the same during a job's life.
@@ -175,7 +199,7 @@ func (k *Keeper) tenderOf(ctx context.Context, id int64) (*tender, error) {
 	}
 	job, err := jobspec.Decode(payload)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	return &tender{
 		k: k, id: id, job: job, payload: payload, token: gitlab.JobToken(job.Token),
@@ -186,7 +210,7 @@ func (k *Keeper) tenderOf(ctx context.Context, id int64) (*tender, error) {
 // orphan deals with an active job without a usable payload: nothing can be said
 // to GitLab about it. It is dropped once it has been so for a while.
 func (k *Keeper) orphan(ctx context.Context, id int64, err error) {
-	if ctx.Err() != nil || !errors.Is(err, ledger.ErrUnknown) && !errors.Is(err, errTampered) {
+	if ctx.Err() != nil || !errors.Is(err, ledger.ErrUnknown) && !errors.Is(err, errTampered) && !errors.Is(err, errUnreadable) {
 		return
 	}
 	k.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"log/slog"
 	"time"
 
@@ -28,11 +27,24 @@ const (
 	// lostAfter is how long a started job may be without a lease before it is
 	// given up: a runner that lost Redis for a moment comes back.
 	lostAfter = 15 * time.Second
+	// admitWithin is how long a taken job may wait for a decision: then GitLab is
+	// told, rather than the job being left to its timeout.
+	admitWithin = 5 * time.Minute
+	// admitPause is the longest pause between two attempts at a decision.
+	admitPause = 5 * time.Second
+	// pulsePause is the longest pause between two pulses that GitLab does not
+	// answer.
+	pulsePause = 30 * time.Second
+	// logTries is how often in a row the rest of a trace is offered to GitLab
+	// before the final state is sent without it.
+	logTries = 10
 )
 
 var (
-	errTampered = seal.ErrTampered
-	backoff     = retry.Policy{Min: time.Second, Max: time.Minute}
+	errTampered   = seal.ErrTampered
+	errUnreadable = errors.New("the payload is not a job that this version can read")
+
+	backoff = retry.Policy{Min: time.Second, Max: time.Minute}
 )
 
 // tender brings one job to its end.
@@ -45,15 +57,21 @@ type tender struct {
 	log     *slog.Logger
 	wake    <-chan struct{}
 
-	started   bool          // state and acked are taken over from the record
-	acked     int64         // bytes of the trace that GitLab holds
-	interval  time.Duration // between pieces
-	nextPatch time.Time
-	nextPulse time.Time
-	sawQueued time.Time
-	unleased  time.Time
-	failures  int
-	gone      bool // GitLab wants to hear no more of this job
+	started    bool          // state and acked are taken over from the record
+	acked      int64         // bytes of the trace that GitLab holds
+	interval   time.Duration // between pieces
+	nextPatch  time.Time
+	nextPulse  time.Time
+	noPulse    int // pulses in a row that GitLab did not answer
+	sawWaiting time.Time
+	sawQueued  time.Time
+	unleased   time.Time
+	failures   int           // calls in a row that came to nothing
+	asked      time.Duration // the pause that GitLab asked for with the last of them
+	resends    int           // times GitLab wanted the whole trace again
+	canceled   string        // what the record says of cancellation
+	gone       bool          // GitLab wants to hear no more of this job
+	told       bool          // GitLab has the final state
 }
 
 func (t *tender) run(ctx context.Context) {
@@ -70,10 +88,17 @@ func (t *tender) run(ctx context.Context) {
 		if !t.started {
 			t.started, t.acked, t.interval = true, min(rec.Acked, rec.TraceSize), firstInterval
 		}
+		t.canceled = rec.Cancel
 		if t.step(ctx, rec) {
 			return
 		}
 	}
+}
+
+// stumble waits after a call that came to nothing.
+func (t *tender) stumble(ctx context.Context) bool {
+	t.failures++
+	return retry.Sleep(ctx, max(t.asked, backoff.Backoff(t.failures)))
 }
 
 // step does what a record calls for and then waits; true means that the job
@@ -86,22 +111,39 @@ func (t *tender) step(ctx context.Context, rec ledger.Record) (done bool) {
 	case ledger.Finished:
 		return t.finish(ctx, rec)
 	case ledger.Accepted:
-		if err := t.k.Admit.Admit(ctx, t.job, t.payload); err != nil {
-			t.failures++
-			t.log.Warn("job waits for a decision", service.Err(err))
-			t.pulseIfDue(ctx)
-			retry.Sleep(ctx, min(backoff.Backoff(t.failures), 5*time.Second))
-		}
+		t.admit(ctx)
 		return false
 	case ledger.Queued:
 		t.watchQueue(ctx, rec)
 	case ledger.Claimed, ledger.Running:
 		t.watchLease(ctx, rec)
 	}
+	if t.gone {
+		t.pass(ctx, ledger.CancelAbort) // in case Redis did not take it before
+	}
 	t.patchIfDue(ctx, rec)
 	t.pulseIfDue(ctx)
 	t.rest(ctx)
 	return false
+}
+
+// admit has the job decided, and closes it when that proves impossible.
+func (t *tender) admit(ctx context.Context) {
+	if t.sawWaiting.IsZero() {
+		t.sawWaiting = time.Now()
+	}
+	err := t.k.Admit.Admit(ctx, t.job, t.payload)
+	t.nextPulse = time.Now().Add(pulse) // admission says "running" itself
+	if err == nil || ctx.Err() != nil {
+		t.failures = 0
+		return
+	}
+	t.failures++
+	t.log.Warn("job waits for a decision", service.Err(err))
+	if time.Since(t.sawWaiting) > admitWithin {
+		t.close(ctx, ledger.ReasonDependency, fmt.Sprintf("no decision about this job was possible within %s: policy or GitLab's API does not answer; nothing was started and the job can be retried", admitWithin))
+	}
+	retry.Sleep(ctx, min(backoff.Backoff(t.failures), admitPause))
 }
 
 // rest waits for a wake-up or the next look.
@@ -165,7 +207,7 @@ func (t *tender) watchLease(ctx context.Context, rec ledger.Record) {
 func (t *tender) close(ctx context.Context, reason, why string) {
 	sealed, err := ledger.SealJSON(t.k.Seal, t.id, ledger.Result{State: ledger.Failed, FailureReason: reason})
 	if err == nil {
-		err = t.k.Ledger.Close(ctx, t.id, []byte(FailureLine(why)), sealed)
+		err = t.k.Ledger.Close(ctx, t.id, []byte(failureLine(reason, why)), sealed)
 	}
 	if err != nil {
 		t.log.Warn("job not closed", service.Err(err))
@@ -174,144 +216,12 @@ func (t *tender) close(ctx context.Context, reason, why string) {
 	t.log.Warn("job closed", "reason", reason, "why", why)
 }
 
-// FailureLine is the last line of a job's log that names why it failed, as
+// failureLine is the last line of a job's log that names why it failed, as
 // GitLab's own runner writes it (section 16).
-func FailureLine(why string) string {
-	return "\x1b[31;1mERROR: Job failed (system failure): " + why + "\x1b[0;m\n"
-}
-
-// patchIfDue sends new bytes of the trace: the first at once, then one piece per
-// interval.
-func (t *tender) patchIfDue(ctx context.Context, rec ledger.Record) {
-	if t.gone || rec.TraceSize <= t.acked || time.Now().Before(t.nextPatch) {
-		return
+func failureLine(reason, why string) string {
+	kind := " (system failure)"
+	if reason == ledger.ReasonCanceled {
+		kind = ""
 	}
-	t.patch(ctx)
-	t.nextPatch = time.Now().Add(t.interval)
-}
-
-// patch sends one piece and says whether GitLab took it.
-func (t *tender) patch(ctx context.Context) bool {
-	data, err := t.k.Ledger.Trace(ctx, t.id, t.acked, gitlab.MaxPatch)
-	if err != nil || len(data) == 0 {
-		return false
-	}
-	debug := t.job.Variables.Get("CI_DEBUG_TRACE") == "true"
-	r := t.k.GitLab.PatchTrace(ctx, t.id, t.token, t.acked, data, debug)
-	if r.Interval > 0 {
-		t.interval = r.Interval
-	}
-	t.nextPulse = time.Now().Add(pulse)
-	t.obey(ctx, r.Status, r.Outcome == gitlab.PatchJobGone)
-	switch r.Outcome {
-	case gitlab.PatchAccepted, gitlab.PatchRewind:
-		t.k.Metrics.patched(len(data))
-		t.acked = r.Size
-		if err := t.k.Ledger.Acked(ctx, t.id, t.acked); err != nil {
-			t.log.Debug("acknowledged size not stored", service.Err(err))
-		}
-		return r.Outcome == gitlab.PatchAccepted
-	case gitlab.PatchRetry:
-		t.log.Warn("log not sent; Towline sends it again", service.Err(r.Why))
-	}
-	return false
-}
-
-// pulseIfDue keeps the job alive at GitLab and learns of cancellation.
-func (t *tender) pulseIfDue(ctx context.Context) {
-	if t.gone || time.Now().Before(t.nextPulse) {
-		return
-	}
-	r := t.k.GitLab.UpdateJob(ctx, t.id, t.token, gitlab.Update{State: "running"})
-	t.nextPulse = time.Now().Add(max(pulse, r.Interval))
-	t.obey(ctx, r.Status, r.Outcome == gitlab.UpdateJobGone)
-}
-
-// obey carries GitLab's word to the runner.
-func (t *tender) obey(ctx context.Context, s gitlab.Status, gone bool) {
-	reason := ""
-	switch {
-	case gone || s.Over():
-		reason, t.gone = ledger.CancelAbort, true
-	case s == gitlab.StatusCanceling:
-		reason = ledger.CancelGraceful
-	default:
-		return
-	}
-	if err := t.k.Ledger.Cancel(ctx, t.id, reason); err != nil {
-		t.log.Warn("cancellation not passed on", service.Err(err))
-		return
-	}
-	t.log.Info("job cancelled in GitLab", "how", reason)
-}
-
-// finish sends the rest of the trace and the final state until GitLab has both.
-func (t *tender) finish(ctx context.Context, rec ledger.Record) (done bool) {
-	result, err := ledger.OpenJSON[ledger.Result](t.k.Seal, t.id, rec.Result)
-	if err != nil {
-		t.log.Error("result does not open; the job is reported as failed", service.Err(err))
-		result = ledger.Result{State: ledger.Failed, FailureReason: ledger.ReasonSystem}
-	}
-	for !t.gone && t.acked < rec.TraceSize {
-		if !t.patch(ctx) && !t.gone {
-			t.failures++
-			if !retry.Sleep(ctx, backoff.Backoff(t.failures)) {
-				return false
-			}
-		}
-	}
-	if !t.gone && !t.reportFinal(ctx, rec, result) {
-		return false
-	}
-	if err := t.k.Ledger.MarkReported(ctx, t.id); err != nil {
-		t.log.Warn("job not marked as reported", service.Err(err))
-		return false
-	}
-	t.k.Metrics.reported(result.State)
-	t.log.Info("job reported", "state", result.State, "reason", result.FailureReason, "exit_code", result.ExitCode, "log_bytes", rec.TraceSize)
-	return true
-}
-
-// reportFinal sends the final state once and says whether GitLab took it.
-func (t *tender) reportFinal(ctx context.Context, rec ledger.Record, result ledger.Result) bool {
-	sum, err := t.checksum(ctx, rec.TraceSize)
-	if err != nil {
-		retry.Sleep(ctx, look)
-		return false
-	}
-	u := gitlab.Update{State: result.State, Checksum: sum, Size: rec.TraceSize}
-	if u.State == ledger.Failed {
-		u.FailureReason, u.ExitCode = gitlab.Reason(result.FailureReason, t.job.Features.FailureReasons), result.ExitCode
-	}
-	r := t.k.GitLab.UpdateJob(ctx, t.id, t.token, u)
-	switch r.Outcome {
-	case gitlab.UpdateAccepted, gitlab.UpdateJobGone:
-		return true
-	case gitlab.UpdateWait:
-		retry.Sleep(ctx, max(r.Interval, time.Second))
-	case gitlab.UpdateResend:
-		t.acked = 0
-	default:
-		t.failures++
-		t.log.Warn("final state not accepted; Towline sends it again", service.Err(r.Why))
-		retry.Sleep(ctx, max(r.Interval, backoff.Backoff(t.failures)))
-	}
-	return false
-}
-
-// checksum is the CRC-32 of the whole trace as GitLab wants it (section 8.1).
-func (t *tender) checksum(ctx context.Context, size int64) (string, error) {
-	var sum uint32
-	for at := int64(0); at < size; {
-		data, err := t.k.Ledger.Trace(ctx, t.id, at, gitlab.MaxPatch)
-		if err != nil {
-			return "", err
-		}
-		if len(data) == 0 {
-			return "", fmt.Errorf("trace ends at %d of %d bytes", at, size)
-		}
-		sum = crc32.Update(sum, crc32.IEEETable, data)
-		at += int64(len(data))
-	}
-	return fmt.Sprintf("crc32:%08x", sum), nil
+	return "\x1b[31;1mERROR: Job failed" + kind + ": " + why + "\x1b[0;m\n"
 }

@@ -2,11 +2,10 @@ package sources
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -36,8 +35,21 @@ type Configuration struct {
 	Link    *service.Link
 	Log     *slog.Logger
 
-	etag    string
+	etag    string // of the version that was read last
+	read    string // its revision, with its place
+	fault   error  // why that version cannot be used, nil when it is in force
 	current atomic.Pointer[policyapi.Configuration]
+}
+
+// ErrNotRead means that no usable configuration has been read yet.
+var ErrNotRead = errors.New("the agent's configuration has not been read from GitLab yet")
+
+// Known is Current, or ErrNotRead.
+func (c *Configuration) Known() (*policyapi.Configuration, error) {
+	if now := c.Current(); now != nil {
+		return now, nil
+	}
+	return nil, ErrNotRead
 }
 
 // Current is the last good configuration, or nil.
@@ -53,7 +65,7 @@ func (c *Configuration) Run(ctx context.Context) error {
 			if ctx.Err() == nil {
 				c.Link.Down(err)
 			}
-			return retry.Result{Outcome: retry.Failed}
+			return retry.Result{Outcome: retry.Failed, After: gitlab.After(err)}
 		}
 		c.Link.Up()
 		return retry.Result{Outcome: retry.Again}
@@ -76,19 +88,40 @@ func (c *Configuration) look(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("reading %s of project %s: %w", c.path(), c.Project, err)
 	case f == nil:
-		return nil
+		return c.unusable()
 	}
 	c.etag = f.ETag
 	file := fmt.Sprintf("%s@%.8s:%s", c.Project, f.Commit, c.path())
-	if _, _, err := agentconfig.Parse(file, f.Content, agentconfig.Options{}); err != nil {
-		c.Log.Error("configuration not taken over; the last good one stays in force", "file", file, service.KeyError, err.Error())
-		if c.current.Load() == nil {
-			return fmt.Errorf("%w", err)
+	revision := agentconfig.Revision(f.Content)
+	if c.read == file+revision {
+		return c.unusable() // GitLab sent it again, as it does without an ETag
+	}
+	c.read = file + revision
+	c.take(file, revision, f.Content)
+	return c.unusable()
+}
+
+// take puts a new version in force unless something is wrong with it.
+func (c *Configuration) take(file, revision string, content []byte) {
+	_, notices, err := agentconfig.Parse(file, content, agentconfig.Options{})
+	for _, n := range notices {
+		c.Log.Info("configuration notice", "notice", n.String())
+	}
+	if c.fault = err; err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			c.Log.Error("configuration not taken over; the last good one stays in force", "file", file, service.KeyError, line)
 		}
+		return
+	}
+	c.current.Store(&policyapi.Configuration{Source: file, Revision: revision, Content: content})
+	c.Log.Info("configuration taken over", "file", file)
+}
+
+// unusable is why there is no configuration at all. With an older one in force a
+// faulty version is only logged.
+func (c *Configuration) unusable() error {
+	if c.current.Load() != nil {
 		return nil
 	}
-	sum := sha256.Sum256(f.Content)
-	c.current.Store(&policyapi.Configuration{Source: file, Revision: hex.EncodeToString(sum[:]), Content: f.Content})
-	c.Log.Info("configuration taken over", "file", file)
-	return nil
+	return c.fault
 }

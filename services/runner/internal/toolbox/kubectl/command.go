@@ -102,10 +102,11 @@ func (c *command) afterRun(*cobra.Command, []string) error {
 	return nil
 }
 
-// abs makes a path of the script absolute: the process has another working
-// directory than the shell.
+// abs makes a path of the script absolute where the process has another working
+// directory than the shell. Elsewhere it stays as it is, and so do the messages
+// that quote it.
 func (c *command) abs(path string) string {
-	if path == "" || filepath.IsAbs(path) {
+	if path == "" || filepath.IsAbs(path) || c.inv.Dir == c.kubectl.workDir {
 		return path
 	}
 	return filepath.Join(c.inv.Dir, path)

@@ -35,13 +35,19 @@ type Invocation struct {
 // Kubectl runs commands for one job. It is safe for concurrent use.
 type Kubectl struct {
 	scratch string // directory for standard input that a command wants as a file
+	workDir string // of the process, "" when it is not known
 	clients clientCache
 }
 
 // New keeps temporary files in scratch, which must exist when a command runs.
+// The process must not change its working directory afterwards.
 func New(scratch string) *Kubectl {
 	setUpProcess()
-	return &Kubectl{scratch: scratch}
+	workDir, err := os.Getwd()
+	if err != nil {
+		workDir = ""
+	}
+	return &Kubectl{scratch: scratch, workDir: workDir}
 }
 
 // exitCode is what BehaviorOnFatal turns an error into.

@@ -266,3 +266,20 @@ func TestNothingReachesTheProcessStreams(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestPrefetchServesTheFirstCommand(t *testing.T) {
+	s := newAPIServer(t)
+	path := s.kubeconfig(t, token)
+	sh := newShell(t, path)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sh.k.Prefetch(text)
+	sh.run("get", "cm", "a")
+	if n := s.count("/api"); n != 1 {
+		t.Errorf("discovery was fetched %d times", n)
+	}
+	sh.k.Prefetch([]byte("no kubeconfig"))
+	sh.k.Prefetch([]byte("users: [{name: u, user: {exec: {command: /bin/sh}}}]"))
+}

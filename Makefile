@@ -1,0 +1,148 @@
+# Everything that a developer and CI do with this repository. `make` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+WORKSPACE := pkg services/policy services/tunnel services/runner e2e
+OUTSIDE   := e2e/cluster/controlplane tools
+SERVICES  := tunnel policy runner
+
+# Settings, for example `make e2e E2E=TestCancel` or `make fuzz FUZZTIME=1m`.
+E2E      ?= .
+FUZZ     ?= .
+FUZZTIME ?= 10s
+KEEP     ?=
+P        ?= 2
+TIMEOUT  ?= 20m
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+PACKAGES := $(WORKSPACE:%=./%/...)
+TEST     := go test -race -tags integration -p $(P) -timeout $(TIMEOUT)
+TOOL     := GOWORK=off go run -C tools
+LINTER   := bin/tools/golangci-lint
+CLUSTER  := go run ./e2e/cluster/cmd/withcluster
+
+export TOWLINE_E2E_BINARIES
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##### Checks
+
+.PHONY: check
+check: fmt-check stale vet lint ## formatting, vet, linters, sizes, and that nothing generated is stale
+
+.PHONY: fmt
+fmt: $(LINTER) ## format all Go code
+	$(LINTER) fmt ./...
+
+.PHONY: fmt-check
+fmt-check: $(LINTER)
+	@echo "== formatting"
+	@out=$$($(LINTER) fmt --diff ./...); if [ -n "$$out" ]; then echo "$$out"; echo "run: make fmt"; exit 1; fi
+
+.PHONY: vet
+vet:
+	@echo "== go vet"
+	@go vet -tags integration $(PACKAGES)
+	@for m in $(OUTSIDE); do echo "== go vet in $$m"; GOWORK=off go vet -C $$m -tags integration ./...; done
+
+.PHONY: lint
+lint: $(LINTER)
+	@echo "== linters: workspace"
+	@$(LINTER) run --allow-parallel-runners $(PACKAGES)
+	@echo "== linters: tools"
+	@cd tools && GOWORK=off ../$(LINTER) run --allow-parallel-runners --config ../.golangci.yml ./...
+	@echo "== file lengths"
+	@$(TOOL) ./cmd/filelength
+
+.PHONY: stale
+stale:
+	@echo "== versions in go.mod and go.work"
+	@$(TOOL) ./cmd/versions
+	@for m in $(WORKSPACE) $(OUTSIDE); do echo "== go mod tidy -diff in $$m"; \
+	  (cd $$m && GOWORK=off go mod tidy -diff) || { echo "run: make tidy"; exit 1; }; done
+	@echo "== linked modules"
+	@$(TOOL) ./cmd/deps
+
+$(LINTER): tools/go.mod tools/go.sum
+	@echo "building $@; it takes a minute or two, once"
+	@cd tools && GOWORK=off go build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+##### Tests
+
+.PHONY: test
+test: TOWLINE_E2E_BINARIES = $(CURDIR)/bin/race
+test: programs binaries ## all tests with the race detector, against one real control plane
+	@$(CLUSTER) --kubectl -- $(MAKE) test-all
+
+.PHONY: test-all
+test-all:
+	@rc=0; \
+	run() { echo; echo "== $$1"; shift; "$$@" || rc=1; }; \
+	run "pkg and services" $(TEST) $(filter-out ./e2e/...,$(PACKAGES)); \
+	run "tools" env GOWORK=off go -C tools test -race -p $(P) -timeout $(TIMEOUT) ./...; \
+	run "control plane" env GOWORK=off go -C e2e/cluster/controlplane test -race -p $(P) -timeout $(TIMEOUT) ./...; \
+	run "e2e" $(TEST) ./e2e/...; \
+	echo; if [ $$rc = 0 ]; then echo "all tests passed"; else echo "some tests failed: see FAIL above"; fi; exit $$rc
+
+.PHONY: e2e
+e2e: TOWLINE_E2E_BINARIES = $(CURDIR)/bin/race
+e2e: programs binaries ## the end-to-end scenarios only; E2E=pattern chooses
+	@$(CLUSTER) --kubectl -- go test -race -tags integration -p $(P) -timeout $(TIMEOUT) -v -run '$(E2E)' ./e2e/scenarios/...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME; FUZZ=pattern chooses
+	@$(TOOL) ./cmd/fuzz -time $(FUZZTIME) -run '$(FUZZ)'
+
+.PHONY: verify
+verify: check test ## check, then test
+
+# What the tests need besides Go: programs of this machine, and a control plane
+# and kubectl, which are built here once and cached.
+.PHONY: programs
+programs:
+	@for p in redis-server git; do command -v $$p >/dev/null || { \
+	  echo "the tests need redis-server and git; on Debian or Ubuntu:"; echo "  apt-get install redis-server git"; exit 1; }; done
+	@$(CLUSTER) --build-only --kubectl
+
+.PHONY: binaries
+binaries:
+	@mkdir -p bin/race
+	@for s in $(SERVICES); do echo "building services/$$s with the race detector"; go build -race -o bin/race/$$s ./services/$$s; done
+
+##### Running
+
+.PHONY: demo
+demo: ## a GitLab job deploys into a cluster on this machine; KEEP=1 leaves it running
+	@go run ./e2e/demo --project e2e/demo/project $(if $(KEEP),--keep)
+
+.PHONY: bench
+bench: ## side-by-side benchmarks
+	@go run ./e2e/bench
+
+##### Making
+
+.PHONY: generate
+generate: ## write the generated files: services/*/deps.txt
+	@$(TOOL) ./cmd/deps -write
+
+.PHONY: tidy
+tidy: ## set the versions of tools/versions.txt and tidy every module
+	@$(TOOL) ./cmd/versions -write
+	@go work sync
+	@for m in $(WORKSPACE) $(OUTSIDE); do echo "== go mod tidy in $$m"; (cd $$m && GOWORK=off go mod tidy); done
+	@$(TOOL) ./cmd/versions
+
+.PHONY: images
+images: ## the services' images as OCI archives in bin/images, without a container engine
+	@$(TOOL) ./cmd/images -version '$(VERSION)'
+
+.PHONY: clean
+clean: ## remove what make has built
+	rm -rf bin

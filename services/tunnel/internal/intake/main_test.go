@@ -1,0 +1,20 @@
+package intake
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// TestMain silences the Redis client, which prints each failed dial by itself.
+func TestMain(m *testing.M) {
+	redis.SetLogger(silence{})
+	os.Exit(m.Run())
+}
+
+type silence struct{}
+
+// Printf implements the client's logger.
+func (silence) Printf(context.Context, string, ...any) {}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/towline/towline/tools/internal/repository"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "images:", err)
+		os.Exit(1)
+	}
+}
+
+// options are what the command line and SOURCE_DATE_EPOCH say.
+type options struct {
+	out       string
+	version   string
+	services  []string
+	platforms []v1.Platform
+	created   time.Time
+}
+
+func parse(args []string, getenv func(string) string) (*options, error) {
+	fs := flag.NewFlagSet("images", flag.ContinueOnError)
+	out := fs.String("out", filepath.Join("bin", "images"), "`directory` for the archives, relative to the repository")
+	version := fs.String("version", "", "version that the services report; default: the one in the source")
+	services := fs.String("services", strings.Join(repository.Services, ","), "`names` of the services to build")
+	platforms := fs.String("platforms", "linux/amd64,linux/arm64", "`list` of platforms")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	opts := &options{out: *out, version: *version, services: strings.Split(*services, ","), created: time.Unix(0, 0).UTC()}
+	for _, text := range strings.Split(*platforms, ",") {
+		p, err := v1.ParsePlatform(text)
+		if err != nil || p.OS != "linux" || p.Architecture == "" {
+			return nil, fmt.Errorf("--platforms: %q is not linux/<architecture>", text)
+		}
+		opts.platforms = append(opts.platforms, *p)
+	}
+	if epoch := getenv("SOURCE_DATE_EPOCH"); epoch != "" {
+		seconds, err := strconv.ParseInt(epoch, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("SOURCE_DATE_EPOCH: %w", err)
+		}
+		opts.created = time.Unix(seconds, 0).UTC()
+	}
+	return opts, nil
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string, progress io.Writer) error {
+	opts, err := parse(args, getenv)
+	if err != nil {
+		return err
+	}
+	root, err := repository.Root()
+	if err != nil {
+		return err
+	}
+	out := opts.out
+	if !filepath.IsAbs(out) {
+		out = filepath.Join(root, out)
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil { //nolint:gosec // G301: build output, for everybody
+		return err
+	}
+	work, err := os.MkdirTemp("", "towline-images-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(work) }()
+	for _, service := range opts.services {
+		began := time.Now()
+		image := Image{Service: service, Version: opts.version, Created: opts.created, Roots: dialsGitLab(service)}
+		for _, p := range opts.platforms {
+			binary := filepath.Join(work, service+"-"+p.Architecture)
+			if err := compile(ctx, root, service, binary, opts.version, p); err != nil {
+				return err
+			}
+			image.Binaries = append(image.Binaries, Binary{Platform: p, Path: binary})
+		}
+		archive := filepath.Join(out, image.Name()+".tar")
+		digest, err := image.WriteArchive(archive)
+		if err != nil {
+			return fmt.Errorf("image of %s: %w", service, err)
+		}
+		fmt.Fprintf(progress, "%s %s (%s)\n", filepath.Join(opts.out, filepath.Base(archive)), digest, time.Since(began).Round(100*time.Millisecond))
+	}
+	return nil
+}
+
+// dialsGitLab says whether a service verifies certificates of the outside.
+func dialsGitLab(service string) bool { return service != "policy" }
+
+// compile builds the static binary of a service as its image ships it: alone,
+// without the workspace, without paths and dates of this machine.
+func compile(ctx context.Context, root, service, binary, version string, p v1.Platform) error {
+	flags := "-s -w -buildid="
+	if version != "" {
+		flags += " -X " + repository.ModulePrefix + "pkg/service.Version=" + version
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", binary, ".") //nolint:gosec // G204: our own sources
+	cmd.Dir = filepath.Join(root, "services", service)
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOOS="+p.OS, "GOARCH="+p.Architecture)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s for %s: %w\n%s", service, p.Architecture, err, out)
+	}
+	return nil
+}
