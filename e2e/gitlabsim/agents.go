@@ -92,10 +92,8 @@ func (s *Server) grantOf(a *agent, p *project) (map[string]any, bool) {
 	cfg := a.project.configs[a.name]
 	inReach := !s.opts.NoOrganizationAccess || a.project.group.root() == p.group.root()
 	if inReach {
-		for _, e := range cfg.projects {
-			if strings.EqualFold(e.id, p.path) && s.tierAllows(e.config) {
-				return e.config, true
-			}
+		if config, ok := s.entryFor(cfg.projects, p.path); ok {
+			return config, true
 		}
 	}
 	if a.project == p {
@@ -103,15 +101,23 @@ func (s *Server) grantOf(a *agent, p *project) (map[string]any, bool) {
 	}
 	if inReach {
 		for g := p.group; g != nil; g = g.parent {
-			for _, e := range cfg.groups {
-				if strings.EqualFold(e.id, g.path) && s.tierAllows(e.config) {
-					return e.config, true
-				}
+			if config, ok := s.entryFor(cfg.groups, g.path); ok {
+				return config, true
 			}
 		}
 	}
 	if cfg.instance != nil && !s.opts.NoOrganizationAccess && s.tierAllows(cfg.instance) {
 		return cfg.instance, true
+	}
+	return nil, false
+}
+
+// entryFor is the first entry for a path that the tier does not drop.
+func (s *Server) entryFor(entries []entry, path string) (map[string]any, bool) {
+	for _, e := range entries {
+		if strings.EqualFold(e.id, path) && s.tierAllows(e.config) {
+			return e.config, true
+		}
 	}
 	return nil, false
 }

@@ -15,9 +15,15 @@ func filePath(key string) string { return "/builds/app.tmp/" + key }
 
 func TestExpansionOfReferences(t *testing.T) {
 	others := jobspec.Variables{
-		{Key: "NAME", Value: "shadowed"}, {Key: "NAME", Value: "app"}, {Key: "NAME_2", Value: "two"},
-		{Key: "REF", Value: "$NAME"}, {Key: "RAW", Value: "$NAME", Raw: true}, {Key: "EMPTY"},
-		{Key: "CERT", Value: "-----BEGIN", File: true}, {Key: "my-key.x", Value: "dashed"}, {Key: "1", Value: "one"},
+		{Key: "NAME", Value: "shadowed"},
+		{Key: "NAME", Value: "app"},
+		{Key: "NAME_2", Value: "two"},
+		{Key: "REF", Value: "$NAME"},
+		{Key: "RAW", Value: "$NAME", Raw: true},
+		{Key: "EMPTY"},
+		{Key: "CERT", Value: "-----BEGIN", File: true},
+		{Key: "my-key.x", Value: "dashed"},
+		{Key: "1", Value: "one"},
 	}
 	tests := map[string]struct{ value, want string }{
 		"no reference":                          {"plain text", "plain text"},
@@ -69,12 +75,16 @@ func TestExpansionOfReferences(t *testing.T) {
 // section 6.3.
 func TestExpansionObservedInARealRunner(t *testing.T) {
 	got := jobspec.Variables{
-		{Key: "DUP", Value: "first"}, {Key: "DUP", Value: "second"},
-		{Key: "REF", Value: "x-$DUP-${NOPE}"}, {Key: "RAW", Value: "x-$DUP", Raw: true},
+		{Key: "DUP", Value: "first"},
+		{Key: "DUP", Value: "second"},
+		{Key: "REF", Value: "x-$DUP-${NOPE}"},
+		{Key: "RAW", Value: "x-$DUP", Raw: true},
 	}.Expanded(filePath)
 	want := jobspec.Variables{
-		{Key: "DUP", Value: "first"}, {Key: "DUP", Value: "second"},
-		{Key: "REF", Value: "x-second-"}, {Key: "RAW", Value: "x-$DUP", Raw: true},
+		{Key: "DUP", Value: "first"},
+		{Key: "DUP", Value: "second"},
+		{Key: "REF", Value: "x-second-"},
+		{Key: "RAW", Value: "x-$DUP", Raw: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -154,8 +164,10 @@ func TestGetTakesTheLast(t *testing.T) {
 
 func TestMaskedValuesIncludeShadowedOnes(t *testing.T) {
 	v := jobspec.Variables{
-		{Key: "TOKEN", Value: "old-secret", Masked: true}, {Key: "OPEN", Value: "public"},
-		{Key: "TOKEN", Value: "new-$OPEN", Masked: true}, {Key: "TOKEN", Value: "harmless"},
+		{Key: "TOKEN", Value: "old-secret", Masked: true},
+		{Key: "OPEN", Value: "public"},
+		{Key: "TOKEN", Value: "new-$OPEN", Masked: true},
+		{Key: "TOKEN", Value: "harmless"},
 	}
 	if diff := cmp.Diff([]string{"old-secret", "new-$OPEN"}, v.MaskedValues()); diff != "" {
 		t.Error(diff)

@@ -66,7 +66,7 @@ func TestSealedTextsOpenForTheirJobAndKindOnly(t *testing.T) {
 func TestPurposesNeverChange(t *testing.T) {
 	s := sealer(t)
 	for purpose, open := range map[string]func([]byte) error{
-		"towline/payload:1001":        func(b []byte) error { _, err := ledger.OpenPayload(s, id, b); return err },
+		"towline/payload:1001": func(b []byte) error { _, err := ledger.OpenPayload(s, id, b); return err },
 		"towline/result:1001":  func(b []byte) error { _, err := ledger.OpenJSON[ledger.Result](s, id, b); return err },
 		"towline/warrant:1001": func(b []byte) error { _, err := ledger.OpenJSON[ledger.Warrant](s, id, b); return err },
 	} {

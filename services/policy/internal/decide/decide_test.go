@@ -127,42 +127,78 @@ type refusal struct {
 
 func refusals() map[string]refusal {
 	return map[string]refusal{
-		"GitLab was not asked": {entry(ciJobAccess), func(e *policyapi.Evidence) { e.AllowedAgents = nil },
-			"GitLab could not be asked who this job is", "allowed_agents", "evidence"},
-		"another job": {entry(ciJobAccess), func(e *policyapi.Evidence) { e.AllowedAgents.JobID = 1002 },
-			"handed out job 1001, but its answer about the job's token speaks of job 1002", "run the job again", "evidence"},
-		"another project": {entry(ciJobAccess), func(e *policyapi.Evidence) { e.AllowedAgents.ProjectID = 151 },
-			"job of project 150, but its answer about the job's token speaks of project 151", "run the job again", "evidence"},
-		"another agent": {entry(ciJobAccess), func(e *policyapi.Evidence) { e.RequestedContext = "group/agents:staging" },
-			`asks for the agent "group/agents:staging" in KUBE_CONTEXT, and this is the agent "group/agents:prod"`, "set KUBE_CONTEXT to group/agents:prod", "requested context"},
-		"no entry": {"", nil,
-			"no entry of ci_access in config.yaml covers the project group/sub/app", "add to config.yaml under ci_access.projects: - id: group/sub/app", "config.yaml: ci_access"},
-		"nearest entry": {"ci_access:\n  projects:\n  - id: group/sub/ap\n", nil,
-			`covers the project group/sub/app; nearest is config.yaml:3: ci_access.projects[0] (id "group/sub/ap")`, `correct the id "group/sub/ap"`, `config.yaml:3: ci_access.projects[0] (id "group/sub/ap")`},
-		"unprotected": {entry("protected_branches_only: true"), func(e *policyapi.Evidence) { e.Job.RefProtected = new(bool) },
-			"and this one is not protected", "protected branch", "config.yaml:3"},
-		"protection unknown": {entry("protected_branches_only: true"), func(e *policyapi.Evidence) { e.Job.RefProtected = nil },
-			"GitLab did not say whether this one is protected", "18.3", "config.yaml:3"},
-		"no environment": {entry("environments: [prod]"), func(e *policyapi.Evidence) { e.AllowedAgents.Environment = nil },
-			"environments prod only, and GitLab knows no environment for this job", "environment:", "config.yaml:3"},
-		"name without environment": {entry("environments: [prod]"), func(e *policyapi.Evidence) { e.AllowedAgents.Environment, e.EnvironmentName = nil, "prod" },
-			"GitLab knows no environment for this job", "environment:", "config.yaml:3"},
-		"environment not verified": {entry("environments: [prod]"), func(e *policyapi.Evidence) { e.EnvironmentName = "" },
-			`the name of the environment "prod" could not be verified`, "tunnel may read", "config.yaml:3"},
-		"other environment": {entry("environments: [prod/*, staging]"), func(e *policyapi.Evidence) { e.EnvironmentName = "my-prod" },
-			`takes jobs of the environments prod/*, staging only, and this job's environment is "my-prod"`, "add a pattern", "config.yaml:3"},
-		"agent mode": {entry("access_as: {agent: {}}"), nil,
-			"does not allow that", "--agent-service-account", "config.yaml:3"},
-		"no access_as": {entry("default_namespace: x"), nil,
-			"also what an entry without access_as means", "access_as: {ci_job: {}}", "config.yaml:3"},
-		"own project": {"", func(e *policyapi.Evidence) { e.Job.ProjectPath = "group/agents" },
-			"the implicit entry of the agent's own project gives the identity of the agent itself", "list the project under ci_access.projects", "the implicit entry"},
-		"masters": {entry("access_as: {impersonate: {username: u, groups: ['system:masters']}}"), nil,
-			`group "system:masters" is one of Kubernetes' own`, "belong to Kubernetes", "config.yaml:3"},
-		"a ServiceAccount": {entry("access_as: {impersonate: {username: 'system:serviceaccount:kube-system:admin'}}"), nil,
-			"is one of Kubernetes' own", "belong to Kubernetes", "config.yaml:3"},
-		"strict project entry before open group": {entry("environments: [other]") + "  groups: [{id: group, access_as: {ci_job: {}}}]\n", nil,
-			`this job's environment is "prod"`, "add a pattern", "config.yaml:3: ci_access.projects[0]"},
+		"GitLab was not asked": {
+			entry(ciJobAccess), func(e *policyapi.Evidence) { e.AllowedAgents = nil },
+			"GitLab could not be asked who this job is", "allowed_agents", "evidence",
+		},
+		"another job": {
+			entry(ciJobAccess), func(e *policyapi.Evidence) { e.AllowedAgents.JobID = 1002 },
+			"handed out job 1001, but its answer about the job's token speaks of job 1002", "run the job again", "evidence",
+		},
+		"another project": {
+			entry(ciJobAccess), func(e *policyapi.Evidence) { e.AllowedAgents.ProjectID = 151 },
+			"job of project 150, but its answer about the job's token speaks of project 151", "run the job again", "evidence",
+		},
+		"another agent": {
+			entry(ciJobAccess), func(e *policyapi.Evidence) { e.RequestedContext = "group/agents:staging" },
+			`asks for the agent "group/agents:staging" in KUBE_CONTEXT, and this is the agent "group/agents:prod"`, "set KUBE_CONTEXT to group/agents:prod", "requested context",
+		},
+		"no entry": {
+			"", nil,
+			"no entry of ci_access in config.yaml covers the project group/sub/app", "add to config.yaml under ci_access.projects: - id: group/sub/app", "config.yaml: ci_access",
+		},
+		"nearest entry": {
+			"ci_access:\n  projects:\n  - id: group/sub/ap\n", nil,
+			`covers the project group/sub/app; nearest is config.yaml:3: ci_access.projects[0] (id "group/sub/ap")`, `correct the id "group/sub/ap"`, `config.yaml:3: ci_access.projects[0] (id "group/sub/ap")`,
+		},
+		"unprotected": {
+			entry("protected_branches_only: true"), func(e *policyapi.Evidence) { e.Job.RefProtected = new(bool) },
+			"and this one is not protected", "protected branch", "config.yaml:3",
+		},
+		"protection unknown": {
+			entry("protected_branches_only: true"), func(e *policyapi.Evidence) { e.Job.RefProtected = nil },
+			"GitLab did not say whether this one is protected", "18.3", "config.yaml:3",
+		},
+		"no environment": {
+			entry("environments: [prod]"), func(e *policyapi.Evidence) { e.AllowedAgents.Environment = nil },
+			"environments prod only, and GitLab knows no environment for this job", "environment:", "config.yaml:3",
+		},
+		"name without environment": {
+			entry("environments: [prod]"), func(e *policyapi.Evidence) { e.AllowedAgents.Environment, e.EnvironmentName = nil, "prod" },
+			"GitLab knows no environment for this job", "environment:", "config.yaml:3",
+		},
+		"environment not verified": {
+			entry("environments: [prod]"), func(e *policyapi.Evidence) { e.EnvironmentName = "" },
+			`the name of the environment "prod" could not be verified`, "tunnel may read", "config.yaml:3",
+		},
+		"other environment": {
+			entry("environments: [prod/*, staging]"), func(e *policyapi.Evidence) { e.EnvironmentName = "my-prod" },
+			`takes jobs of the environments prod/*, staging only, and this job's environment is "my-prod"`, "add a pattern", "config.yaml:3",
+		},
+		"agent mode": {
+			entry("access_as: {agent: {}}"), nil,
+			"does not allow that", "--agent-service-account", "config.yaml:3",
+		},
+		"no access_as": {
+			entry("default_namespace: x"), nil,
+			"also what an entry without access_as means", "access_as: {ci_job: {}}", "config.yaml:3",
+		},
+		"own project": {
+			"", func(e *policyapi.Evidence) { e.Job.ProjectPath = "group/agents" },
+			"the implicit entry of the agent's own project gives the identity of the agent itself", "list the project under ci_access.projects", "the implicit entry",
+		},
+		"masters": {
+			entry("access_as: {impersonate: {username: u, groups: ['system:masters']}}"), nil,
+			`group "system:masters" is one of Kubernetes' own`, "belong to Kubernetes", "config.yaml:3",
+		},
+		"a ServiceAccount": {
+			entry("access_as: {impersonate: {username: 'system:serviceaccount:kube-system:admin'}}"), nil,
+			"is one of Kubernetes' own", "belong to Kubernetes", "config.yaml:3",
+		},
+		"strict project entry before open group": {
+			entry("environments: [other]") + "  groups: [{id: group, access_as: {ci_job: {}}}]\n", nil,
+			`this job's environment is "prod"`, "add a pattern", "config.yaml:3: ci_access.projects[0]",
+		},
 	}
 }
 

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"flag"
 	"os"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 // TestMain silences the Redis client, which prints each failed dial by itself.
 func TestMain(m *testing.M) {
 	redis.SetLogger(silence{})
+	_ = flag.Set("test.parallel", "16") // the tests mostly wait
 	os.Exit(m.Run())
 }
 
