@@ -197,6 +197,7 @@ func (s *Service) Stop() error {
 func (s *Service) Kill() {
 	_ = s.cmd.Process.Kill()
 	<-s.exited
+	s.err = nil // it did what it was told
 }
 
 // Pid is the process's number.

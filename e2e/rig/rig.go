@@ -25,7 +25,7 @@ type Options struct {
 	RedisURL    string
 	RedisPrefix string // default "towline"
 	GitLabURL   string
-	RunnerToken string
+	RunnerToken string // empty when Config carries it
 	Agent       string // group/project:name
 	AgentID     int64
 	// Config is the agent's local config.yaml; empty reads the configuration
@@ -186,7 +186,14 @@ func (r *Rig) StartTunnel(ctx context.Context) (err error) {
 	if r.opts.ConfigToken != "" {
 		args = append(args, "--config-token-file="+r.file("config.token"), "--config-interval=200ms")
 	}
-	r.Tunnel, err = r.launch(ctx, "tunnel", append(args, r.opts.TunnelArgs...), []string{"AGENT_SECRET_KEY=" + r.opts.RunnerToken})
+	if r.ConfigFile != "" {
+		args = append(args, "--config="+filepath.Dir(r.ConfigFile))
+	}
+	var env []string
+	if r.opts.RunnerToken != "" {
+		env = append(env, "AGENT_SECRET_KEY="+r.opts.RunnerToken)
+	}
+	r.Tunnel, err = r.launch(ctx, "tunnel", append(args, r.opts.TunnelArgs...), env)
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ type scenario struct {
 	gitlab    *sim.Server
 	redis     *redistest.Server
 	project   sim.Project
+	runner    sim.Runner
 	rig       *rig.Rig
 	opts      rig.Options
 	expected  []string // anomalies that the scenario provokes
@@ -87,12 +88,12 @@ func open(t *testing.T, name string, setups ...setup) *scenario {
 	s.must(err)
 	agent, err := s.gitlab.CreateAgent(projectPath, agentName)
 	s.must(err)
-	runner, err := s.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{agentName}})
+	s.runner, err = s.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{agentName}})
 	s.must(err)
 	token, err := s.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: projectPath, Scopes: []string{"read_repository"}})
 	s.must(err)
 	s.opts = rig.Options{
-		Cluster: s.cluster, RedisURL: s.redis.URL, GitLabURL: s.gitlab.URL(), RunnerToken: runner.Token,
+		Cluster: s.cluster, RedisURL: s.redis.URL, GitLabURL: s.gitlab.URL(), RunnerToken: s.runner.Token,
 		Agent: projectPath + ":" + agentName, AgentID: agent.ID, ConfigToken: token, Dir: t.TempDir(), Binaries: binaries,
 	}
 	for _, f := range setups {
@@ -278,7 +279,7 @@ func (s *scenario) normal(j sim.Job, text string) string {
 	for _, v := range variable {
 		text = v.is.ReplaceAllString(text, v.as)
 	}
-	return strings.NewReplacer(s.namespace, "NAMESPACE", fmt.Sprintf("ci_job:%d", j.ID), "ci_job:ID").Replace(text)
+	return strings.NewReplacer(s.namespace, "NAMESPACE", s.rig.Namespace, "TOWLINE", s.opts.Dir, "RIG", fmt.Sprintf("ci_job:%d", j.ID), "ci_job:ID").Replace(text)
 }
 
 // deployments lists the deployments in the scenario's namespace.

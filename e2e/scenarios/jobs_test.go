@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	sim "github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/e2e/rig"
 )
 
 func TestSeedPipeline(t *testing.T) {
@@ -116,6 +117,37 @@ func TestBadInput(t *testing.T) {
 	s.want(s.wait(jobs["with-services"].ID), sim.Failed, "runner_configuration_error", 0)
 	if got := s.deployments(); len(got) != 0 {
 		t.Errorf("bad input changed the cluster: %v", got)
+	}
+}
+
+func TestLocalConfigurationWithTokenGroupsAndAgentIdentity(t *testing.T) {
+	// The form that people know: --config, with the token in the file.
+	s := open(t, "local-config", func(s *scenario) {
+		s.opts.Config = strings.NewReplacer("TOKEN", s.runner.Token, "NAMESPACE", s.namespace).Replace(s.files("config")["config.yaml"])
+		s.opts.RunnerToken, s.opts.ConfigToken = "", ""
+	})
+	const other = "acme/other/site"
+	_, err := s.gitlab.CreateProject(sim.ProjectOptions{Path: other})
+	s.must(err)
+	_, err = s.gitlab.Push(other, "main", s.files("input"))
+	s.must(err)
+	s.must(rig.Allow(context.Background(), s.cluster, rig.Access{Group: "system:serviceaccounts:" + s.rig.Namespace, Namespace: s.namespace, Role: "edit"}))
+	job := s.wait(s.startIn(other)["deploy"].ID)
+	s.want(job, sim.Success, "", 0)
+	if log := s.log(job.ID); !strings.Contains(log, "\nsystem:serviceaccount:"+s.rig.Namespace+":towline-agent\n") {
+		t.Errorf("the job should act as the agent's ServiceAccount:\n%s", log)
+	}
+	warned := false
+	for _, l := range s.rig.Tunnel.Lines() {
+		warned = warned || strings.Contains(l.Text("notice"), "Secret")
+		for _, v := range l {
+			if text, ok := v.(string); ok && strings.Contains(text, s.runner.Token) {
+				t.Error("the tunnel's log holds the token")
+			}
+		}
+	}
+	if !warned {
+		t.Error("a token in config.yaml should be warned of")
 	}
 }
 

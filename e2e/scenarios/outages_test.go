@@ -85,3 +85,18 @@ func TestConfigurationFaultKeepsTheLastGoodOne(t *testing.T) {
 	}
 	s.push(map[string]string{path: files[path]})
 }
+
+func TestRevokedTokenIsSaidAndHurtsNothingElse(t *testing.T) {
+	s := open(t, "seed", func(s *scenario) { s.expected = []string{"token"} })
+	s.must(s.gitlab.DeleteRunner(s.runner.ID))
+	ctx, cancel := context.WithTimeout(context.Background(), jobWithin)
+	defer cancel()
+	line, err := s.rig.Tunnel.WaitLine(ctx, func(l rig.Line) bool { return l.Text("msg") == "link is down" && l.Text("link") == "gitlab" })
+	s.must(err)
+	if text := line.Text("error"); !strings.Contains(text, "refuses the runner token") || !strings.Contains(text, "create a runner") {
+		t.Errorf("the line should say what is wrong and what to do: %s", text)
+	}
+	if ready, body := s.rig.Tunnel.Ready(ctx); ready {
+		t.Errorf("the tunnel calls itself ready: %s", body)
+	}
+}

@@ -97,7 +97,7 @@ func (f *FrameReader) next() (Frame, error) {
 	}
 	data := f.buf[:size]
 	if _, err := io.ReadFull(f.r, data); err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		return Frame{}, err
@@ -111,7 +111,7 @@ func ReadFrames(r io.Reader, fn func(Frame) error) error {
 	fr := NewFrameReader(r)
 	for {
 		frame, err := fr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -34,7 +34,7 @@ func plain(s string) string {
 	}, s)
 }
 
-func (l *logger) line(colour, text string) { io.WriteString(l.w, colour+text+ansiReset+"\n") }
+func (l *logger) line(colour, text string) { _, _ = io.WriteString(l.w, colour+text+ansiReset+"\n") }
 
 // println writes an uncoloured line.
 func (l *logger) println(text string) { l.line(ansiClear, text) }
@@ -48,7 +48,7 @@ func (l *logger) warn(text string) { l.line(ansiYellow, "WARNING: "+text) }
 func (l *logger) error(text string) { l.line(ansiRed, "ERROR: "+text) }
 
 // raw writes a line as a stage's script would echo it.
-func (l *logger) raw(text string) { io.WriteString(l.w, text+"\n") }
+func (l *logger) raw(text string) { _, _ = io.WriteString(l.w, text+"\n") }
 
 // section runs fn inside a section of the log whose first line is header.
 func (l *logger) section(name, header string, fn func() error) error {
@@ -56,7 +56,7 @@ func (l *logger) section(name, header string, fn func() error) error {
 	if l.sections {
 		head = fmt.Sprintf("section_start:%d:%s\r%s", l.now().Unix(), name, ansiClear) + head
 	}
-	io.WriteString(l.w, head)
+	_, _ = io.WriteString(l.w, head)
 	if l.sections {
 		defer func() {
 			fmt.Fprintf(l.w, "section_end:%d:%s\r%s", l.now().Unix(), name, ansiClear)

@@ -117,7 +117,7 @@ func (p *process) guarded(ctx, canceled context.Context, spec *Spec, build build
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			os.Stderr.Write(debug.Stack())
+			_, _ = os.Stderr.Write(debug.Stack())
 			res = system(fmt.Sprintf("internal error: %v", v))
 		}
 	}()

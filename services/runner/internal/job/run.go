@@ -96,9 +96,17 @@ func (r *run) prepareExecutor() error {
 	if img := r.spec.Job.Image; img != nil && img.Name != "" {
 		r.log.info(fmt.Sprintf("The image %s is not used: commands run in the runner's own process", plain(img.Name)))
 	}
+	if len(r.spec.Job.Cache) > 0 {
+		r.log.info("The cache is not used: this runner has none")
+	}
 	switch {
 	case len(r.spec.Job.Services) > 0:
 		return &configError{"this runner has no services: remove services: from the job or give it to another runner"}
+	case len(r.spec.Job.Artifacts) > 0:
+		// A deployment whose files vanish would be found out too late.
+		return &configError{"this runner stores no artifacts yet: remove artifacts: from the job or give it to another runner; nothing was run"}
+	case r.wantsArtifacts():
+		return &configError{"this runner fetches no artifacts of other jobs yet: set `dependencies: []` or `needs:` with `artifacts: false`, or give the job to another runner; nothing was run"}
 	case r.spec.Job.Run != nil && *r.spec.Job.Run != "":
 		return &configError{"this runner does not support run: (CI steps): use script: instead"}
 	}
@@ -115,6 +123,10 @@ func (r *run) prepareScript() error {
 	}
 	r.scriptTimeout, r.afterTimeout = stageTimeouts(r.env, r.log)
 	return r.env.write()
+}
+
+func (r *run) wantsArtifacts() bool {
+	return slices.ContainsFunc(r.spec.Job.Dependencies, func(d jobspec.Dependency) bool { return d.ArtifactsFile != nil })
 }
 
 func (r *run) getSources(ctx context.Context) error {

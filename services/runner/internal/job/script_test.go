@@ -265,8 +265,12 @@ func TestFileVariableKeys(t *testing.T) {
 func TestUnsupportedJobs(t *testing.T) {
 	run := `[{"name":"x"}]`
 	for name, change := range map[string]func(*jobspec.Job){
-		"services": func(j *jobspec.Job) { j.Services = []jobspec.Image{{Name: "postgres"}} },
-		"run":      func(j *jobspec.Job) { j.Run = &run },
+		"services":  func(j *jobspec.Job) { j.Services = []jobspec.Image{{Name: "postgres"}} },
+		"run":       func(j *jobspec.Job) { j.Run = &run },
+		"artifacts": func(j *jobspec.Job) { j.Artifacts = []jobspec.Artifact{{Paths: []string{"out/"}}} },
+		"artifacts of another job": func(j *jobspec.Job) {
+			j.Dependencies = []jobspec.Dependency{{ID: 1, Name: "build", ArtifactsFile: &jobspec.DependencyUpload{Filename: "artifacts.zip"}}}
+		},
 	} {
 		spec := testSpec(t, "echo never")
 		change(&spec.Job)

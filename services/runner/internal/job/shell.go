@@ -78,7 +78,7 @@ func (s *shell) run(ctx context.Context, items []string) error {
 		defer func() {
 			if p := recover(); p != nil {
 				fmt.Fprintf(errs, "bash: internal error: %v\n", p)
-				os.Stderr.Write(debug.Stack())
+				_, _ = os.Stderr.Write(debug.Stack())
 				done <- &exitError{exitPanic}
 			}
 		}()
@@ -103,7 +103,7 @@ func (s *shell) wait(ctx context.Context, done <-chan error, errs io.Writer) err
 		grace := time.NewTimer(stopGrace)
 		defer grace.Stop()
 		select {
-		case <-done:
+		case <-done: //nolint:errcheck // ctx says why it ended
 		case <-grace.C:
 		}
 	}

@@ -1,9 +1,11 @@
 package joblog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -47,7 +49,7 @@ type Log struct {
 	mask   *masker
 	torn   []byte // the start of a UTF-8 sequence
 	data   []byte // everything that has an offset, from Base on
-	sent   int64  // of data
+	sent   int64  // the offset from which on the sink has nothing
 	cut    bool   // the limit is reached
 	closed bool
 	more   chan struct{}
@@ -55,7 +57,7 @@ type Log struct {
 
 // New returns an empty Log.
 func New(cfg Config) *Log {
-	return &Log{cfg: cfg, mask: newMasker(cfg.Phrases, cfg.Prefixes), more: make(chan struct{}, 1)}
+	return &Log{cfg: cfg, mask: newMasker(cfg.Phrases, cfg.Prefixes), sent: cfg.Base, more: make(chan struct{}, 1)}
 }
 
 // Write implements io.Writer; it never fails.
@@ -91,19 +93,33 @@ func (l *Log) Close() {
 // repair replaces what is not UTF-8, and keeps back a sequence that is cut in
 // two unless it is the last.
 func (l *Log) repair(p []byte, last bool) []byte {
+	if len(l.torn) == 0 && utf8.Valid(p) {
+		return p
+	}
 	p = append(l.torn, p...)
 	l.torn = nil
-	out := make([]byte, 0, len(p))
-	for len(p) > 0 {
-		r, n := utf8.DecodeRune(p)
-		if r == utf8.RuneError && n == 1 && !last && !utf8.FullRune(p) {
-			l.torn = append([]byte(nil), p...)
-			break
+	out := make([]byte, 0, len(p)+utf8.UTFMax)
+	good := 0 // p[good:i] is valid and not yet in out
+	for i := 0; i < len(p); {
+		if p[i] < utf8.RuneSelf {
+			i++
+			continue
 		}
-		out = utf8.AppendRune(out, r)
-		p = p[n:]
+		r, n := utf8.DecodeRune(p[i:])
+		if r != utf8.RuneError || n > 1 {
+			i += n
+			continue
+		}
+		out = append(out, p[good:i]...)
+		if !last && !utf8.FullRune(p[i:]) {
+			l.torn = slices.Clone(p[i:])
+			return out
+		}
+		out = utf8.AppendRune(out, utf8.RuneError)
+		i++
+		good = i
 	}
-	return out
+	return append(out, p[good:]...)
 }
 
 // add numbers bytes, up to the limit (runner-api sheet, section 7).
@@ -162,7 +178,7 @@ func (l *Log) Ship(ctx context.Context) error {
 		case err == nil:
 			failed = 0
 			l.shipped(offset + int64(len(piece)))
-			if !l.rest(ctx, offset) {
+			if len(piece) < maxPiece && !l.rest(ctx, offset) {
 				return ctx.Err()
 			}
 			continue
@@ -212,16 +228,29 @@ func (l *Log) rest(ctx context.Context, offset int64) bool {
 func (l *Log) next() (piece []byte, offset int64, done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	rest := l.data[l.sent:]
+	if l.sent < l.cfg.Base {
+		return filler(l.sent, l.cfg.Base), l.sent, false
+	}
+	rest := l.data[l.sent-l.cfg.Base:]
 	if len(rest) > maxPiece {
 		rest = rest[:maxPiece]
 	}
-	return rest, l.cfg.Base + l.sent, l.closed && len(rest) == 0
+	return rest, l.sent, l.closed && len(rest) == 0
+}
+
+// filler stands in for what an earlier runner wrote, once Redis has lost it:
+// offsets that GitLab has acknowledged must stay what they are.
+func filler(from, base int64) []byte {
+	p := bytes.Repeat([]byte{' '}, int(min(base-from, maxPiece)))
+	if from+int64(len(p)) == base {
+		p[len(p)-1] = '\n'
+	}
+	return p
 }
 
 // shipped moves to an offset that the sink named, within what there is.
 func (l *Log) shipped(offset int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sent = min(max(offset-l.cfg.Base, 0), int64(len(l.data)))
+	l.sent = min(max(offset, 0), l.cfg.Base+int64(len(l.data)))
 }

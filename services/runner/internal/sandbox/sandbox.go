@@ -43,7 +43,7 @@ func Check() (abi int, err error) {
 	abi, err = llsys.LandlockGetABIVersion()
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%w: it has no Landlock (%v); Linux 6.7 or newer with Landlock enabled is needed", ErrUnsupported, err)
+		return 0, fmt.Errorf("%w: it has no Landlock (%w); Linux 6.7 or newer with Landlock enabled is needed", ErrUnsupported, err)
 	case abi < MinABI:
 		return abi, fmt.Errorf("%w: its Landlock ABI is %d, at least %d (Linux 6.7) is needed", ErrUnsupported, abi, MinABI)
 	}

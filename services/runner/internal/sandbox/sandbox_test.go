@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-
 	"path/filepath"
 	"runtime"
 	"sync"

@@ -42,7 +42,7 @@ func restrictSockets() error {
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	// With TSYNC the filter holds for every thread, or for none.
 	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
+		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog))) //nolint:gosec // G103: the system call takes a pointer
 	runtime.KeepAlive(prog)
 	if errno != 0 {
 		return fmt.Errorf("socket filter: %w", errno)

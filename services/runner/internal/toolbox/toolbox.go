@@ -109,7 +109,7 @@ func (s *Shell) run(ctx context.Context, hc interp.HandlerContext, args []string
 	defer func() {
 		if p := recover(); p != nil {
 			fmt.Fprintf(hc.Stderr, "%s: internal error: %v\n", args[0], p)
-			os.Stderr.Write(debug.Stack())
+			_, _ = os.Stderr.Write(debug.Stack())
 			code = exitPanic
 		}
 	}()
@@ -128,7 +128,7 @@ func (s *Shell) leaving(ctx context.Context, fn func() int) int {
 	go func() {
 		defer func() {
 			if crash = recover(); crash != nil {
-				os.Stderr.Write(debug.Stack())
+				_, _ = os.Stderr.Write(debug.Stack())
 				close(done)
 			}
 		}()

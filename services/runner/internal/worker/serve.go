@@ -140,7 +140,7 @@ func (w *Worker) execute(ctx context.Context, a *assignment) {
 	if err != nil {
 		log.Printf("\x1b[31;1mERROR: Job failed (system failure): no directory for the job: %v\x1b[0;m", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	res := job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem}
 	if err == nil {
 		r := &running{w: w, a: a, log: log, dir: dir}

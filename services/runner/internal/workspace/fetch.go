@@ -282,7 +282,7 @@ func (r *Request) download(ctx context.Context, session transport.UploadPackSess
 	if err != nil {
 		return err
 	}
-	defer res.Close()
+	defer func() { _ = res.Close() }()
 	if len(res.Shallows) > 0 {
 		if err := store.SetShallow(res.Shallows); err != nil {
 			return err

@@ -75,7 +75,7 @@ func (r *Request) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer repo.store.Close()
+	defer func() { _ = repo.store.Close() }()
 	sha := plumbing.NewHash(r.Git.SHA)
 	if r.Get("GIT_CHECKOUT") == "false" {
 		r.Log.Notice("Skipping Git checkout")

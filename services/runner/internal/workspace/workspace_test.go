@@ -73,10 +73,10 @@ func TestCheckout(t *testing.T) {
 				if err := os.Symlink("deep/er/file", filepath.Join(s.repo, "link")); err != nil {
 					t.Fatal(err)
 				}
-				sha := s.commit(map[string]string{"deep/er/file": "content\n", "empty": "", "run.sh": "#!/bin/sh\n"})
+				s.commit(map[string]string{"deep/er/file": "content\n", "empty": "", "run.sh": "#!/bin/sh\n"})
 				s.git("update-index", "--chmod=+x", "run.sh")
 				s.git("commit", "-q", "-m", "mode")
-				sha = s.git("rev-parse", "HEAD")
+				sha := s.git("rev-parse", "HEAD")
 				s.git("update-ref", "refs/pipelines/7", sha)
 				s.commit(map[string]string{"later": "not to be seen"})
 				s.git("update-ref", "refs/pipelines/7", sha)

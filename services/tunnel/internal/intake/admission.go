@@ -119,11 +119,16 @@ func denial(d *policyapi.Decision) []string {
 	return append(lines, "\x1b[31;1mERROR: Job failed: denied by policy\x1b[0;m")
 }
 
-// preamble is what the log of an allowed job begins with.
+// preamble is what the log of an allowed job begins with: by which entry, as
+// whom, where.
 func preamble(d *policyapi.Decision) []string {
-	var lines []string
-	for _, r := range d.Reasons {
-		lines = append(lines, printable(r))
+	as := fmt.Sprintf("Acting as %s (access_as: %s)", d.Identity.User, d.Identity.Mode)
+	if d.DefaultNamespace != "" {
+		as += ", in namespace " + d.DefaultNamespace + " unless another is named"
+	}
+	lines := []string{"Allowed by " + printable(d.Rule), printable(as)}
+	if len(d.Namespaces) > 0 {
+		lines = append(lines, printable("Limited to the namespaces "+strings.Join(d.Namespaces, ", ")))
 	}
 	for _, n := range d.Notices {
 		lines = append(lines, "Note: "+printable(n))

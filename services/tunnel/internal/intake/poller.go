@@ -129,11 +129,12 @@ func (p *Poller) ask(ctx context.Context, ticket string) retry.Result {
 	case gitlab.Conflict:
 		p.Link.Up()
 		return retry.Result{Outcome: retry.Again, After: r.After}
+	default:
+		if ctx.Err() == nil {
+			p.Link.Down(r.Why)
+		}
+		return retry.Result{Outcome: retry.Failed, After: r.After}
 	}
-	if ctx.Err() == nil {
-		p.Link.Down(r.Why)
-	}
-	return retry.Result{Outcome: retry.Failed, After: r.After}
 }
 
 func (p *Poller) giveBack(ctx context.Context, ticket string) {

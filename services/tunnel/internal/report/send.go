@@ -53,6 +53,7 @@ func (t *tender) patch(ctx context.Context) bool {
 		return true
 	case gitlab.PatchRetry:
 		t.log.Warn("log not sent; Towline sends it again", service.Err(r.Why))
+	case gitlab.PatchJobGone: // obey has seen to it
 	}
 	return false
 }

@@ -123,7 +123,7 @@ func (t *tender) step(ctx context.Context, rec ledger.Record) (done bool) {
 	}
 	t.patchIfDue(ctx, rec)
 	t.pulseIfDue(ctx)
-	t.rest(ctx)
+	t.rest(ctx, rec.TraceSize > t.acked)
 	return false
 }
 
@@ -146,12 +146,17 @@ func (t *tender) admit(ctx context.Context) {
 	retry.Sleep(ctx, min(backoff.Backoff(t.failures), admitPause))
 }
 
-// rest waits for a wake-up or the next look.
-func (t *tender) rest(ctx context.Context) {
+// rest waits for a wake-up, the next look, or what is due before it: a pulse, or
+// a piece of the trace if some of it is waiting.
+func (t *tender) rest(ctx context.Context, waiting bool) {
 	pause := look
 	if !t.gone {
-		pause = min(look, max(time.Until(t.nextPulse), time.Millisecond))
+		pause = min(pause, time.Until(t.nextPulse))
 	}
+	if !t.gone && waiting {
+		pause = min(pause, time.Until(t.nextPatch))
+	}
+	pause = max(pause, time.Millisecond)
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {

@@ -1,6 +1,7 @@
 package kubectl
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -68,7 +69,7 @@ func credential(cfg *rest.Config) ([sha256.Size]byte, error) {
 	proxy := ""
 	if cfg.Proxy != nil {
 		// A proxy of a kubeconfig is the same for every request.
-		req, err := http.NewRequest(http.MethodGet, "https://kubernetes.invalid", nil)
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://kubernetes.invalid", nil)
 		if err != nil {
 			return [sha256.Size]byte{}, err
 		}

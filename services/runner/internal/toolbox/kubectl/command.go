@@ -122,7 +122,7 @@ func (c *command) stdinFile() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("standard input: %w", err)
 	}
-	c.cleanups = append(c.cleanups, func() { os.Remove(f.Name()) })
+	c.cleanups = append(c.cleanups, func() { _ = os.Remove(f.Name()) })
 	n, err := copyAtMost(f, c.inv.Stdin, maxStdin)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr

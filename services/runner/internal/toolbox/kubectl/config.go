@@ -135,8 +135,8 @@ func (c *command) configAccess() *clientcmd.PathOptions {
 	if len(files) > 1 {
 		// PathOptions takes several files only from a variable of the process.
 		o.EnvVar = fmt.Sprintf("TOWLINE_KUBECONFIG_%p", c)
-		os.Setenv(o.EnvVar, strings.Join(files, string(filepath.ListSeparator)))
-		c.cleanups = append(c.cleanups, func() { os.Unsetenv(o.EnvVar) })
+		_ = os.Setenv(o.EnvVar, strings.Join(files, string(filepath.ListSeparator)))
+		c.cleanups = append(c.cleanups, func() { _ = os.Unsetenv(o.EnvVar) })
 	}
 	return o
 }

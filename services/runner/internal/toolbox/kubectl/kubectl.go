@@ -82,7 +82,7 @@ func (k *Kubectl) Run(ctx context.Context, inv Invocation) (code int) {
 		case exitCode:
 			crash = &p
 		default:
-			os.Stderr.Write(debug.Stack())
+			_, _ = os.Stderr.Write(debug.Stack())
 			crash = &exitCode{exitInternal, fmt.Sprintf("kubectl: internal error: %v", p)}
 		}
 		if crash != nil {

@@ -1,0 +1,68 @@
+{{/* Names. The release's name alone when it says what this is. */}}
+{{- define "towline.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 48 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 48 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Names of what belongs to no namespace, so that two releases never meet. */}}
+{{- define "towline.clusterName" -}}
+{{- printf "%s:%s" .Release.Namespace (include "towline.fullname" .) -}}
+{{- end -}}
+
+{{/* Selectors cannot be changed later: nothing in here may vary with versions. */}}
+{{- define "towline.selector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .name }}
+{{- end -}}
+
+{{- define "towline.labels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: towline
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+
+{{/* metadata of an object of one service: root, name. */}}
+{{- define "towline.metadata" -}}
+name: {{ include "towline.fullname" .root }}-{{ .name }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- include "towline.labels" .root | nindent 2 }}
+  app.kubernetes.io/component: {{ .name }}
+{{- end -}}
+
+{{/* The image of one service: root, name. */}}
+{{- define "towline.image" -}}
+{{- $image := .root.Values.image -}}
+{{- $own := get .root.Values .name -}}
+{{- $digest := get $image.digest .name -}}
+{{- if $own.image -}}
+{{- $own.image -}}
+{{- else -}}
+{{- with $image.registry }}{{ . }}/{{ end -}}
+{{- with $image.repository }}{{ . }}/{{ end -}}
+{{- .name -}}:{{- $image.tag | default .root.Chart.AppVersion -}}
+{{- with $digest }}@{{ . }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A span of time like 90s, 5m or 1h in seconds. */}}
+{{- define "towline.seconds" -}}
+{{- $unit := dict "s" 1 "m" 60 "h" 3600 -}}
+{{- mul (regexFind "^[0-9]+" . | int64) (get $unit (regexFind "[smh]$" .)) -}}
+{{- end -}}
+
+{{/* Addresses of the services. */}}
+{{- define "towline.policyURL" -}}
+http://{{ include "towline.fullname" . }}-policy.{{ .Release.Namespace }}.svc:8081
+{{- end -}}
+
+{{- define "towline.egressAddress" -}}
+{{ include "towline.fullname" . }}-tunnel.{{ .Release.Namespace }}.svc:8082
+{{- end -}}

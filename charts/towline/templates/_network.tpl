@@ -1,0 +1,82 @@
+{{/* Egress rules of the NetworkPolicies. */}}
+
+{{/* Name servers are pods of the cluster, or node-local ones with a link-local
+     address; some listen on 5353. */}}
+{{- define "towline.allowDNS" -}}
+- to:
+    - namespaceSelector: {}
+    - ipBlock: {cidr: 169.254.0.0/16}
+  ports:
+    {{- range $port := list 53 5353 }}
+    {{- range $protocol := list "UDP" "TCP" }}
+    - {protocol: {{ $protocol }}, port: {{ $port }}}
+    {{- end }}
+    {{- end }}
+{{- end -}}
+
+{{- define "towline.allowPolicy" -}}
+- to:
+    - podSelector:
+        matchLabels:
+          {{- include "towline.selector" (dict "root" . "name" "policy") | nindent 10 }}
+  ports:
+    - {protocol: TCP, port: http}
+{{- end -}}
+
+{{- define "towline.allowRedis" -}}
+{{- $ports := list -}}
+{{- range .Values.networkPolicy.redis.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
+{{- with .Values.redis.external.url -}}
+{{- /* What follows the host, and Redis' own port where nothing does. */ -}}
+{{- $port := regexReplaceAll "^rediss?://(?:[^@/]*@)?(?:\\[[^]]*\\]|[^:/?]*):?([0-9]*).*$" . "${1}" | default "6379" -}}
+{{- $ports = append $ports (int $port) -}}
+{{- end -}}
+- to:
+    - namespaceSelector: {}
+    {{- range .Values.networkPolicy.redis.cidrs }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
+  ports:
+    {{- range $ports | uniq }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+{{- end -}}
+
+{{/* NetworkPolicies apply before or after a Service's address is translated,
+     depending on the network: both addresses are allowed. */}}
+{{- define "towline.allowAPIServer" -}}
+{{- $given := .Values.networkPolicy.apiServer -}}
+{{- $ports := list -}}
+{{- range $given.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
+{{- $addresses := list -}}
+{{- range (lookup "v1" "Service" "default" "kubernetes").spec | default dict | dig "clusterIPs" list -}}
+{{- $addresses = append $addresses . -}}
+{{- end -}}
+{{- with lookup "discovery.k8s.io/v1" "EndpointSlice" "default" "kubernetes" -}}
+{{- range .endpoints }}{{ $addresses = concat $addresses .addresses }}{{ end -}}
+{{- range .ports }}{{ $ports = append $ports (int .port) }}{{ end -}}
+{{- end -}}
+{{- $cidrs := $given.cidrs -}}
+{{- if not $cidrs -}}
+{{- range $addresses | uniq -}}
+{{- $cidrs = append $cidrs (printf "%s/%d" . (ternary 128 32 (contains ":" .))) -}}
+{{- end -}}
+{{- end -}}
+{{- if not $cidrs -}}
+{{- $cidrs = list "10.0.0.0/8" "172.16.0.0/12" "192.168.0.0/16" "100.64.0.0/10" "fc00::/7" -}}
+{{- end -}}
+- to:
+    {{- range $cidrs }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
+  ports:
+    {{- range $ports | uniq }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+{{- end -}}
+
+{{/* The port of gitlab.url. */}}
+{{- define "towline.gitlabPort" -}}
+{{- $default := ternary "80" "443" (hasPrefix "http://" .Values.gitlab.url) -}}
+{{- regexReplaceAll "^https?://(?:[^@/]*@)?(?:\\[[^]]*\\]|[^:/?]*):?([0-9]*).*$" .Values.gitlab.url "${1}" | default $default -}}
+{{- end -}}
