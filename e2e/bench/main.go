@@ -25,13 +25,13 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	project := flags.String("project", "", "directory of the project to run (required)")
+	project := flags.String("project", "e2e/demo/project", "directory of the project to run")
 	runs := flags.Int("runs", 15, "runs of each way, after one that does not count")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *project == "" || *runs < 1 {
-		return errors.New("give --project and at least one run; `make bench` does")
+	if *runs < 1 {
+		return errors.New("--runs: at least one run is needed")
 	}
 	dir, err := os.MkdirTemp("", "towline-bench-")
 	if err != nil {

@@ -23,13 +23,13 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	project := flags.String("project", "", "directory of the project to run (required)")
+	project := flags.String("project", "e2e/demo/project", "directory of the project to run")
 	keep := flags.Bool("keep", false, "keep everything running until interrupted")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *project == "" {
-		return errors.New("--project is missing; `make demo` gives it")
+	if _, err := os.Stat(*project); err != nil {
+		return fmt.Errorf("--project: %w (run this at the top of the repository)", err)
 	}
 	if _, err := exec.LookPath("git"); err != nil {
 		return errors.New("git is not installed; install it with: apt-get install git")

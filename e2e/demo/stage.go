@@ -171,7 +171,7 @@ func (s *stage) fill(ctx context.Context) (rig.Options, error) {
 func (s *stage) wait(ctx context.Context) {
 	s.tell.head("Still running; press Ctrl-C to stop everything")
 	s.tell.block(fmt.Sprintf(`run the pipeline again:   curl -s -X POST %s/_sim/RunPipeline -d '{"pipeline":{"project":"%s"}}'
-read a job's log:         curl -s '%s/_sim/jobs/1/log?ansi'
+read a job's log:         curl -s '%s/_sim/jobs/1001/log?ansi'
 look into the cluster:    kubectl --kubeconfig %s get deployment,service
 `, s.url, projectPath, s.url, s.cluster.Kubeconfig()))
 	<-ctx.Done()

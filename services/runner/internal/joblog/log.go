@@ -124,6 +124,9 @@ func (l *Log) repair(p []byte, last bool) []byte {
 
 // add numbers bytes, up to the limit (runner-api sheet, section 7).
 func (l *Log) add(p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	if room := l.cfg.Limit - l.cfg.Base - int64(len(l.data)); int64(len(p)) > room {
 		p = p[:max(room, 0)]
 		for len(p) > 0 && !utf8.Valid(p) {
@@ -131,9 +134,6 @@ func (l *Log) add(p []byte) {
 		}
 		p = fmt.Appendf(append([]byte(nil), p...), "\n\x1b[33;1mJob's log exceeded limit of %d bytes.\nJob execution will continue but no more output will be collected.\x1b[0;m\n", l.cfg.Limit)
 		l.cut = true
-	}
-	if len(p) == 0 {
-		return
 	}
 	l.data = append(l.data, p...)
 	l.signal()

@@ -229,7 +229,7 @@ func TestRestOfALogThatGitLabNeverTakes(t *testing.T) {
 	}
 	b.git.put = func(gitlab.Update) gitlab.UpdateResult { return gitlab.UpdateResult{Outcome: gitlab.UpdateAccepted} }
 	td := b.tender()
-	td.failures = logTries - 1 // pieces before
+	td.failures = logTries // pieces before
 	if !b.step(td) || b.state() != ledger.Reported {
 		t.Errorf("job is %s", b.state())
 	}

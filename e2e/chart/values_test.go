@@ -1,0 +1,195 @@
+package chart
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chartutil"
+)
+
+func TestMissingOrWrongValuesAreToldInSentences(t *testing.T) {
+	tests := map[string]struct {
+		values string
+		want   []string
+	}{
+		"nothing given": {"", []string{
+			"gitlab.url is missing: give GitLab's address, for example https://gitlab.example.com",
+			"agent is missing: give the GitLab agent as group/project:name",
+			"credentials.runner is missing: create a runner in GitLab",
+			"redis.external is missing: this chart brings no Redis of its own yet",
+		}},
+		"address without a scheme":    {minimal + "---\ngitlab: {url: gitlab.example.com}\n", []string{"gitlab.url is no address"}},
+		"agent without a project":     {minimal + "---\nagent: production\n", []string{`agent is "production": it has the form group/project:name`}},
+		"agent token for the runner":  {minimal + "---\ncredentials: {runner: {value: glagent-x}}\n", []string{"create a runner (Settings > CI/CD > Runners) and give its glrt- token"}},
+		"runner token given twice":    {minimal + "---\ncredentials: {runner: {value: glrt-x, existingSecret: s}}\n", []string{"credentials.runner has both existingSecret and value"}},
+		"config token given twice":    {minimal + "---\ncredentials: {runner: {value: glrt-x}, config: {value: x, existingSecret: s}}\n", []string{"credentials.config has both existingSecret and value"}},
+		"Redis given twice":           {minimal + "---\nredis: {external: {existingSecret: redis, url: 'redis://r'}}\n", []string{"redis.external has both existingSecret and url"}},
+		"Redis that is none":          {minimal + "---\nredis: {external: {url: 'r:6379'}}\n", []string{"redis.external.url is no address of Redis"}},
+		"two configurations":          {minimal + "---\nconfig: {ci_access: {}}\n---" + withCredentials, []string{"the agent has only one configuration"}},
+		"a token in the open":         {minimal + "---\nconfig: {agent: {token: x}}\n", []string{"config.agent.token would lie open in a ConfigMap"}},
+		"a secret value is not shown": {"agent: x\ncredentials: {runner: {value: glrt-hidden}}\n", []string{"gitlab.url is missing"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := renderFor(t, target{release: release, namespace: "towline"}, tt.values)
+			if err == nil {
+				t.Fatal("it renders")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error does not say %q:\n%v", want, err)
+				}
+			}
+			if strings.Contains(err.Error(), "glrt-hidden") {
+				t.Errorf("the error shows a token:\n%v", err)
+			}
+		})
+	}
+}
+
+func TestSchemaRefusesWhatTheChartDoesNotKnow(t *testing.T) {
+	tests := map[string]string{
+		"gitlab: {URL: x}":                       "URL",
+		"gitlap: {url: x}":                       "gitlap",
+		"tunnel: {replica: 1}":                   "replica",
+		"runner: {drainTimeout: 1 hour}":         "drainTimeout",
+		"runner: {drainTimeout: 1h30m}":          "drainTimeout",
+		"runner: {sandbox: none}":                "sandbox",
+		"credentials: {seal: {value: x}}":        "value",
+		"log: {level: verbose}":                  "level",
+		"jobs: {concurrent: 0}":                  "concurrent",
+		"image: {digest: {tunnel: latest}}":      "digest",
+		"policy: {resources: {request: {}}}":     "request",
+		"policy: {tolerations: [{keys: x}]}":     "keys",
+		"access: {namespaces: [Shop]}":           "namespaces",
+		"networkPolicy: {redis: {cidr: []}}":     "cidr",
+		"networkPolicy: {redis: {cidrs: [any]}}": "cidrs",
+	}
+	for values, want := range tests {
+		t.Run(values, func(t *testing.T) {
+			_, err := renderFor(t, target{release: release, namespace: "towline"}, values+"\n")
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "values don't meet the specifications of the schema") {
+				t.Errorf("error = %v, want the schema's about %s", err, want)
+			}
+		})
+	}
+}
+
+// free are the parts of the values whose keys are not the chart's.
+var free = []string{"/definitions/quantities", "/definitions/strings", "/properties/config", "/properties/global"}
+
+func TestSchemaIsStrictAndSelfContained(t *testing.T) {
+	raw, err := os.ReadFile(chartDir + "/values.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema map[string]any
+	if err := json.Unmarshal(raw, &schema); err != nil {
+		t.Fatal(err)
+	}
+	var open []string
+	walk("", schema, func(at string, node map[string]any) {
+		if ref, ok := node["$ref"].(string); ok && !strings.HasPrefix(ref, "#/definitions/") {
+			t.Errorf("%s refers to %s: a chart must render without the network", at, ref)
+		}
+		if node["type"] == "object" && node["additionalProperties"] != false {
+			open = append(open, at)
+		}
+	})
+	slices.Sort(open)
+	if !slices.Equal(open, free) {
+		t.Errorf("objects that take any key: %v, want %v", open, free)
+	}
+}
+
+func walk(at string, v any, visit func(at string, node map[string]any)) {
+	switch v := v.(type) {
+	case map[string]any:
+		visit(at, v)
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			walk(at+"/"+k, v[k], visit)
+		}
+	case []any:
+		for _, e := range v {
+			walk(at, e, visit)
+		}
+	}
+}
+
+// A key that the schema knows and values.yaml does not is one nobody can find.
+func TestEveryKeyOfTheSchemaHasADefault(t *testing.T) {
+	c := load(t)
+	var schema map[string]any
+	if err := json.Unmarshal(c.Schema, &schema); err != nil {
+		t.Fatal(err)
+	}
+	definitions := schema["definitions"].(map[string]any)
+	var check func(at string, node map[string]any, values any)
+	check = func(at string, node map[string]any, values any) {
+		if ref, ok := node["$ref"].(string); ok {
+			node = definitions[strings.TrimPrefix(ref, "#/definitions/")].(map[string]any)
+			if strings.HasSuffix(ref, "/resources") {
+				return // what Kubernetes knows, not the chart
+			}
+		}
+		properties, _ := node["properties"].(map[string]any)
+		for key, child := range properties {
+			if at == "" && key == "global" {
+				continue
+			}
+			m, _ := values.(map[string]any)
+			v, ok := m[key]
+			if !ok {
+				t.Errorf("values.yaml does not have %s.%s", at, key)
+			}
+			check(at+"."+key, child.(map[string]any), v)
+		}
+	}
+	check("", schema, c.Values)
+}
+
+func TestChartSaysWhatItIs(t *testing.T) {
+	c := load(t)
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	for version, want := range map[string]bool{"v1.24.17": false, "v1.25.0": true, "v1.33.4-gke.1000": true, "v1.37.2": true} {
+		if got := chartutil.IsCompatibleRange(c.Metadata.KubeVersion, version); got != want {
+			t.Errorf("Kubernetes %s may have it: %t, want %t", version, got, want)
+		}
+	}
+}
+
+func TestNotesSayWhatIsConnectedAndWhatIsNot(t *testing.T) {
+	const none = "WARNING: no job is let in"
+	tests := map[string]struct{ has, hasNot []string }{
+		"minimal": {
+			[]string{"as the agent platform/clusters:production", "https://gitlab.example.com", none, "kubectl -n towline logs deployment/towline-tunnel", "20 at a time", "as the Secret redis says"},
+			[]string{"not confined", "no NetworkPolicy", "no password"},
+		},
+		"values instead of Secrets":          {[]string{"the configuration project in GitLab"}, []string{none, "p%40ss", "glrt-abc", "glpat-abc"}},
+		"configuration as a value":           {[]string{"the ConfigMap towline-config", "2 at a time"}, []string{none}},
+		"narrowed and with an agent account": {[]string{"in shop, shop-staging", "--serviceaccount=towline:towline-agent"}, nil},
+		"everything brought along":           {[]string{"WARNING: jobs are not confined"}, []string{none}},
+		"without network policies":           {[]string{"WARNING: no NetworkPolicy"}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			notes := render(t, combinations[name]).notes
+			for _, want := range tt.has {
+				if !strings.Contains(notes, want) {
+					t.Errorf("the notes do not say %q:\n%s", want, notes)
+				}
+			}
+			for _, never := range tt.hasNot {
+				if strings.Contains(notes, never) {
+					t.Errorf("the notes say %q:\n%s", never, notes)
+				}
+			}
+		})
+	}
+}
