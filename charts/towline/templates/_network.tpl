@@ -49,12 +49,12 @@
 {{- $ports := list -}}
 {{- range $given.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
 {{- $addresses := list -}}
-{{- range (lookup "v1" "Service" "default" "kubernetes").spec | default dict | dig "clusterIPs" list -}}
-{{- $addresses = append $addresses . -}}
-{{- end -}}
 {{- with lookup "discovery.k8s.io/v1" "EndpointSlice" "default" "kubernetes" -}}
 {{- range .endpoints }}{{ $addresses = concat $addresses .addresses }}{{ end -}}
 {{- range .ports }}{{ $ports = append $ports (int .port) }}{{ end -}}
+{{- with lookup "v1" "Service" "default" "kubernetes" -}}
+{{- $addresses = concat $addresses .spec.clusterIPs -}}
+{{- end -}}
 {{- end -}}
 {{- $cidrs := $given.cidrs -}}
 {{- if not $cidrs -}}

@@ -4,7 +4,7 @@
 {{- $v := .Values -}}
 {{- if not $v.gitlab.url -}}
 {{- $faults = append $faults "gitlab.url is missing: give GitLab's address, for example https://gitlab.example.com" -}}
-{{- else if not (regexMatch "^https?://[^/]+" $v.gitlab.url) -}}
+{{- else if not (regexMatch "^https?://[^/\\s]+\\S*$" $v.gitlab.url) -}}
 {{- $faults = append $faults "gitlab.url is no address: it begins with https://, for example https://gitlab.example.com" -}}
 {{- end -}}
 {{- if not $v.agent -}}

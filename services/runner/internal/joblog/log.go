@@ -153,6 +153,10 @@ func (l *Log) Size() int64 {
 	return l.cfg.Base + int64(len(l.data))
 }
 
+// Rewind has the next Ship begin again: the sink has lost the log, or may have.
+// What it still has is not sent twice.
+func (l *Log) Rewind() { l.shipped(0) }
+
 // Ship sends the log to the sink until it is closed and all of it has arrived.
 // While the sink does not answer it tries again; it gives up only when ctx
 // ends. ErrLost comes back when the job belongs to somebody else.

@@ -50,8 +50,10 @@ var maskCases = []struct {
 	{"a token with all its characters", nil, nil, "glpat-09azAZ._=-x/y", "glpat-[MASKED]/y"},
 	{"a token in quotes", nil, nil, `"glrt-abc"`, `"glrt-[MASKED]"`},
 	{"only the prefix", nil, nil, "glpat- and glpat-", "glpat- and glpat-"},
-	{"all the usual prefixes", nil, nil, "gloas-a gldt-a glrt-a glcbt-a glrtr-a glptt-a glft-a glimt-a glagent-a glsoat-a glffct-a _gitlab_session=a gltok-a",
-		"gloas-[MASKED] gldt-[MASKED] glrt-[MASKED] glcbt-[MASKED] glrtr-[MASKED] glptt-[MASKED] glft-[MASKED] glimt-[MASKED] glagent-[MASKED] glsoat-[MASKED] glffct-[MASKED] _gitlab_session=[MASKED] gltok-[MASKED]"},
+	{
+		"all the usual prefixes", nil, nil, "gloas-a gldt-a glrt-a glcbt-a glrtr-a glptt-a glft-a glimt-a glagent-a glsoat-a glffct-a _gitlab_session=a gltok-a",
+		"gloas-[MASKED] gldt-[MASKED] glrt-[MASKED] glcbt-[MASKED] glrtr-[MASKED] glptt-[MASKED] glft-[MASKED] glimt-[MASKED] glagent-[MASKED] glsoat-[MASKED] glffct-[MASKED] _gitlab_session=[MASKED] gltok-[MASKED]",
+	},
 	{"a prefix of the instance", nil, []string{" corp- ", "", "corp-"}, "corp-abc glpat-abc", "corp-[MASKED] glpat-[MASKED]"},
 	{"a prefix in another case", nil, nil, "GLPAT-abc", "GLPAT-abc"},
 	{"two tokens", nil, nil, "glpat-a,glpat-b", "glpat-[MASKED],glpat-[MASKED]"},

@@ -290,4 +290,13 @@ func TestShippingASecondTimeSendsWhatIsLeft(t *testing.T) {
 	if err := l.Ship(t.Context()); err != nil || len(s.calls) != n {
 		t.Errorf("%d calls more, %v", len(s.calls)-n, err)
 	}
+	for _, lost := range []bool{false, true} {
+		if lost {
+			s.trace = nil
+		}
+		l.Rewind()
+		if err := l.Ship(t.Context()); err != nil || string(s.trace) != "one\n" {
+			t.Errorf("after Rewind, lost %v: %q, %v", lost, s.trace, err)
+		}
+	}
 }

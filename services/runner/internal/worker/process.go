@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,140 +8,152 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
+	"time"
 
-	"github.com/towline/towline/services/runner/internal/job"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// tellWithin is how long a job process may leave a message unread.
+	tellWithin = 10 * time.Second
+	// lastWords is how long what a dead process wrote is read. Its pipes end by
+	// themselves unless a process that it started holds them open.
+	lastWords = 2 * time.Second
 )
 
 // process is one job process, warm or at work.
 type process struct {
 	cmd    *exec.Cmd
-	stdin  io.WriteCloser
+	stdin  *os.File
 	frames *os.File // read end of its descriptor 3
 	output *os.File // read end of its standard output and error
-	once   sync.Once
+
+	mu     sync.Mutex // guards gone and the process's number
+	gone   bool       // the number may be another's by now
 	exited chan struct{}
 }
 
 // start launches a process that waits for a job. It inherits nothing: no
 // environment, no descriptor but its pipes, and it dies with this one.
 func start(command []string) (*process, error) {
-	framesR, framesW, err := os.Pipe()
-	if err != nil {
-		return nil, err
+	var p pipes
+	p.open(3)
+	if p.err != nil {
+		p.close()
+		return nil, fmt.Errorf("start a job process: %w", p.err)
 	}
-	outR, outW, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(err, framesR.Close(), framesW.Close())
-	}
-	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // our own binary; its supervisor stops it in steps
+	stdin, frames, output := p.pairs[0], p.pairs[1], p.pairs[2]
+	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // our own binary, whose life is managed here
 	cmd.Env = []string{}
 	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = outW, outW
-	cmd.ExtraFiles = []*os.File{framesW}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin.r, output.w, output.w
+	cmd.ExtraFiles = []*os.File{frames.w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	stdin, err := cmd.StdinPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	_, _ = framesW.Close(), outW.Close()
-	if err != nil {
-		_, _ = framesR.Close(), outR.Close()
+	if err := cmd.Start(); err != nil {
+		p.close()
 		return nil, fmt.Errorf("start a job process: %w", err)
 	}
-	p := &process{cmd: cmd, stdin: stdin, frames: framesR, output: outR, exited: make(chan struct{})}
-	go func() {
-		_ = cmd.Wait()
-		close(p.exited)
-	}()
-	return p, nil
+	_, _, _ = stdin.r.Close(), frames.w.Close(), output.w.Close()
+	started := &process{cmd: cmd, stdin: stdin.w, frames: frames.r, output: output.r, exited: make(chan struct{})}
+	go started.wait()
+	return started, nil
 }
 
-// kill ends the process and everything it started.
+// wait buries the process and everything of its group.
+func (p *process) wait() {
+	pid := p.cmd.Process.Pid
+	// While the dead process is not yet buried its number is nobody else's, so
+	// that the group can be killed without hitting a stranger.
+	for errors.Is(unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+	}
+	p.mu.Lock()
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	_ = p.cmd.Wait()
+	p.gone = true
+	p.mu.Unlock()
+	// In a container the orphans of the group are this process's children now.
+	go bury(pid)
+	end := time.Now().Add(lastWords)
+	_, _ = p.frames.SetReadDeadline(end), p.output.SetReadDeadline(end)
+	close(p.exited)
+}
+
+func bury(group int) {
+	for {
+		if _, err := syscall.Wait4(-group, nil, 0, nil); err != nil && !errors.Is(err, syscall.EINTR) {
+			return
+		}
+	}
+}
+
+// kill ends the process and everything of its group.
 func (p *process) kill() {
-	p.once.Do(func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone {
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-		_ = p.cmd.Process.Kill()
-	})
+	}
+}
+
+// tell sends the process a message; it must be the only one who does so now.
+func (p *process) tell(write func(io.Writer) error) error {
+	_ = p.stdin.SetWriteDeadline(time.Now().Add(tellWithin))
+	return write(p.stdin)
+}
+
+// endWithin waits for the process to end by itself, and then ends it.
+func (p *process) endWithin(grace time.Duration) {
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-p.exited:
+	case <-t.C:
+		p.kill()
+		<-p.exited
+	}
+}
+
+// how says how a dead process ended, and its exit code as a shell has it.
+func (p *process) how() (text string, code int) {
+	const bySignal = 128
+	state := p.cmd.ProcessState
+	if state == nil {
+		return "it could not be waited for", 1
+	}
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return state.String(), bySignal + int(ws.Signal())
+	}
+	return state.String(), 1
 }
 
 // discard kills the process and frees what belongs to it.
 func (p *process) discard() {
 	p.kill()
 	<-p.exited
-	_ = p.stdin.Close()
-	_ = p.frames.Close()
-	_ = p.output.Close()
+	_, _, _ = p.stdin.Close(), p.frames.Close(), p.output.Close()
 }
 
-// pool keeps a few processes warm, so that no job waits for one to start.
-type pool struct {
-	command []string
-	warm    chan *process
-	refill  chan struct{}
+// pipes is a number of pipes that are opened together or not at all.
+type pipes struct {
+	pairs []pipe
+	err   error
 }
 
-func newPool(command []string, size int) *pool {
-	return &pool{command: command, warm: make(chan *process, size), refill: make(chan struct{}, 1)}
-}
+type pipe struct{ r, w *os.File }
 
-// run keeps the pool full until ctx ends.
-func (p *pool) run(ctx context.Context, failed func(error)) {
-	defer p.drain()
-	for {
-		for len(p.warm) < cap(p.warm) && ctx.Err() == nil {
-			w, err := start(p.command)
-			if err != nil {
-				failed(err)
-				break
-			}
-			p.warm <- w
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-p.refill:
-		}
-	}
-}
-
-func (p *pool) drain() {
-	for {
-		select {
-		case w := <-p.warm:
-			w.discard()
-		default:
-			return
-		}
-	}
-}
-
-// take returns a process that has been given its job; a warm one if there is
-// one alive.
-func (p *pool) take(spec *job.Spec) (*process, error) {
-	defer func() {
-		select {
-		case p.refill <- struct{}{}:
-		default:
-		}
-	}()
-	for {
-		select {
-		case w := <-p.warm:
-			if job.WriteSpec(w.stdin, spec) == nil {
-				return w, nil
-			}
-			w.discard()
-			continue
-		default:
-		}
-		w, err := start(p.command)
+func (p *pipes) open(n int) {
+	for range n {
+		r, w, err := os.Pipe()
 		if err != nil {
-			return nil, err
+			p.err = err
+			return
 		}
-		if err := job.WriteSpec(w.stdin, spec); err != nil {
-			w.discard()
-			return nil, err
-		}
-		return w, nil
+		p.pairs = append(p.pairs, pipe{r, w})
+	}
+}
+
+func (p *pipes) close() {
+	for _, pair := range p.pairs {
+		_, _ = pair.r.Close(), pair.w.Close()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -27,23 +28,29 @@ const (
 	// cancelled, and graceAfterTimeout how long the process may take to end.
 	graceAfterCancel  = 5*time.Minute + 10*time.Second
 	graceAfterTimeout = 5 * time.Second
+	// graceAfterResult is how long a process may live once it has said its last
+	// word.
+	graceAfterResult = 2 * time.Second
+	startTries       = 20
 )
 
 // running is one job process and what is watched while it runs.
 type running struct {
-	w    *Worker
-	a    *assignment
-	log  *joblog.Log
-	dir  string
-	lost bool // the job is over at GitLab, or another's: deliver nothing
+	w     *Worker
+	a     *assignment
+	log   *joblog.Log
+	dir   string
+	lease *lease
 
-	proc *process
-	mu   sync.Mutex // guards writes to the process and what follows
-	end  job.Result // what ended the job from outside, if State is set
-	kill *time.Timer
+	proc  *process
+	begun bool       // the start of the script is recorded
+	mu    sync.Mutex // guards writes to the process and what follows
+	end   job.Result // what ended the job from outside, if State is set
+	kill  *time.Timer
 }
 
-// run starts the process and waits for its result.
+// run starts the process and waits for its result, which is worth nothing when
+// the lease is lost meanwhile.
 func (r *running) run(ctx context.Context) job.Result {
 	spec, err := r.spec()
 	if err == nil {
@@ -110,22 +117,22 @@ func (r *running) read(ctx context.Context) (*job.Result, error) {
 		switch {
 		case err != nil:
 			return err
-		case e.Type == job.EventScriptStarted:
-			return r.begin(ctx)
+		case e.Type != job.EventScriptStarted:
+			res = e.Result
+			return io.EOF // the last word
+		case r.begun:
+			return nil // said before
 		}
-		res = e.Result
-		return io.EOF // the last word
+		return r.begin(ctx)
 	})
 	if res == nil {
-		// Nothing more can be learnt from it.
-		r.proc.kill()
+		r.proc.kill() // nothing more can be learnt from it
 	}
 	_ = r.proc.stdin.Close()
-	<-r.proc.exited
-	r.proc.kill() // whatever it started
+	r.proc.endWithin(graceAfterResult)
 	raw.Wait()
-	if res != nil {
-		err = nil
+	if res != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil // how it ended says more
 	}
 	return res, err
 }
@@ -133,8 +140,17 @@ func (r *running) read(ctx context.Context) (*job.Result, error) {
 // begin marks the job as started before its script may start: from here on it
 // is never given to another runner.
 func (r *running) begin(ctx context.Context) error {
-	var err error
-	loop := retry.Policy{Min: 50 * time.Millisecond, Max: time.Second, Attempts: 20}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-r.proc.exited:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := context.Canceled // until the first attempt
+	loop := retry.Policy{Min: 50 * time.Millisecond, Max: time.Second, Attempts: startTries}
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {
 		err = r.w.Ledger.Start(ctx, r.a.id, r.a.holder)
 		if err == nil || errors.Is(err, ledger.ErrLost) || errors.Is(err, ledger.ErrState) {
@@ -145,18 +161,22 @@ func (r *running) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start of the script not recorded: %w", err)
 	}
+	r.begun = true
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return job.WriteControl(r.proc.stdin, job.Control{Proceed: true})
+	return r.tell(job.Control{Proceed: true})
 }
 
-// watch renews the lease, passes cancellation on and keeps the time, until ctx
-// ends. If that is because the whole worker is stopping, the job is interrupted.
+// tell sends the process a message; the caller holds mu.
+func (r *running) tell(c job.Control) error {
+	return r.proc.tell(func(w io.Writer) error { return job.WriteControl(w, c) })
+}
+
+// watch passes cancellation on and keeps the time, until ctx ends. If that is
+// because the whole worker is stopping, the job is interrupted.
 func (r *running) watch(worker, ctx context.Context) {
 	deadline := time.NewTimer(r.a.job.Timeout())
 	defer deadline.Stop()
-	tick := time.NewTicker(renewEvery)
-	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -164,29 +184,19 @@ func (r *running) watch(worker, ctx context.Context) {
 				r.stop(job.Result{State: job.StateFailed, FailureReason: ledger.ReasonInterrupted}, "", 0)
 			}
 			return
+		case <-r.lease.lost:
+			r.proc.kill()
+			return
 		case <-deadline.C:
 			r.stop(job.Result{State: job.StateFailed, FailureReason: job.ReasonTimeout}, job.CancelTimeout, graceAfterTimeout)
-		case <-tick.C:
-			r.renew(ctx)
+		case word := <-r.lease.word:
+			canceled := job.Result{State: job.StateFailed, FailureReason: ledger.ReasonCanceled}
+			if word == ledger.CancelAbort {
+				r.stop(canceled, "", 0)
+			} else {
+				r.stop(canceled, job.CancelCanceled, graceAfterCancel)
+			}
 		}
-	}
-}
-
-func (r *running) renew(ctx context.Context) {
-	cancel, err := r.w.Ledger.Renew(ctx, r.a.id, r.a.holder, leaseFor)
-	switch {
-	case errors.Is(err, ledger.ErrLost):
-		r.abandon()
-	case errors.Is(err, ledger.ErrUnknown):
-		// Redis has lost its data: announce the job again; the log follows.
-		if err := r.w.Ledger.Restore(ctx, r.a.id, r.a.claim, r.a.holder, leaseFor); err == nil {
-			r.w.Log.Warn("job announced again: redis had lost it", service.JobID(r.a.id))
-		}
-	case err != nil: // Redis is away: go on, the log waits
-	case cancel == ledger.CancelAbort:
-		r.stop(job.Result{State: job.StateFailed, FailureReason: ledger.ReasonCanceled}, "", 0)
-	case cancel != "":
-		r.stop(job.Result{State: job.StateFailed, FailureReason: ledger.ReasonCanceled}, job.CancelCanceled, graceAfterCancel)
 	}
 }
 
@@ -204,47 +214,9 @@ func (r *running) stop(why job.Result, word string, grace time.Duration) {
 	if r.kill != nil {
 		r.kill.Stop()
 	}
-	if word == "" || job.WriteControl(r.proc.stdin, job.Control{Cancel: word}) != nil {
+	if word == "" || r.tell(job.Control{Cancel: word}) != nil {
 		r.proc.kill()
 		return
 	}
 	r.kill = time.AfterFunc(grace, r.proc.kill)
-}
-
-func (r *running) abandon() {
-	r.mu.Lock()
-	r.lost = true
-	r.mu.Unlock()
-	r.proc.kill()
-}
-
-// verdict turns what the process said, and what was done to it, into a result.
-func (r *running) verdict(res *job.Result, err error) job.Result {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.kill != nil {
-		r.kill.Stop()
-	}
-	switch {
-	case res != nil && r.end.State != "":
-		// The process has said its last words; the reason is ours.
-		return r.end
-	case res != nil:
-		return *res
-	case r.end.FailureReason == job.ReasonTimeout:
-		r.log.Printf("\x1b[31;1mERROR: Job failed: execution took longer than %s seconds\x1b[0;m", r.a.job.Timeout())
-		return r.end
-	case r.end.FailureReason == ledger.ReasonInterrupted:
-		r.log.Printf("\x1b[31;1mERROR: Job failed (system failure): aborted: the runner is shutting down\x1b[0;m")
-		return r.end
-	case r.end.State != "":
-		r.log.Printf("\x1b[31;1mERROR: Job failed: canceled\x1b[0;m")
-		return r.end
-	}
-	why := "the job's process ended unexpectedly"
-	if err != nil {
-		why += ": " + err.Error()
-	}
-	r.log.Printf("\x1b[31;1mERROR: Job failed (system failure): %s\x1b[0;m", why)
-	return job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem}
 }

@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/towline/towline/pkg/gate"
@@ -24,20 +26,21 @@ import (
 const (
 	leaseFor    = 10 * time.Second
 	renewEvery  = time.Second
-	verifyTries = 5
+	verifyTries = 8
 	// deliverWithin is how long trace and result of a finished job wait for a
 	// Redis that is away.
 	deliverWithin = 15 * time.Minute
 	dirMode       = 0o700
 )
 
-// assignment is a claimed job whose grant has been checked.
+// assignment is a claimed job; what follows claim is there once its grant has
+// been checked.
 type assignment struct {
 	id      int64
 	holder  string // of the lease; of this claim alone
+	claim   ledger.Claim
 	job     *jobspec.Job
 	warrant ledger.Warrant
-	claim   ledger.Claim
 	session *gate.Session
 }
 
@@ -45,73 +48,92 @@ type assignment struct {
 func (w *Worker) serve(ctx context.Context, id int64, slot int) {
 	// Each claim has a holder of its own: were the job given back and claimed by
 	// another slot of this runner, this one must not be able to go on with it.
-	holder := w.ticket(slot) + "/" + rand.Text()
-	claim, err := w.Ledger.Claim(ctx, id, holder, leaseFor)
-	if err != nil {
+	a := &assignment{id: id, holder: w.ticket(slot) + "/" + rand.Text()}
+	var err error
+	if a.claim, err = w.Ledger.Claim(ctx, id, a.holder, leaseFor); err != nil {
 		if !errors.Is(err, ledger.ErrState) && !errors.Is(err, ledger.ErrUnknown) {
 			w.Log.Warn("job not claimed", service.JobID(id), service.Err(err))
 		}
 		return
 	}
+	hold := w.keep(ctx, a)
+	defer hold.end()
 	_ = w.Ledger.Withdraw(ctx, w.ticket(slot))
-	if claim.Ticket != "" && claim.Ticket != w.ticket(slot) {
-		_ = w.Ledger.Withdraw(ctx, claim.Ticket)
+	if t := a.claim.Ticket; t != "" && t != w.ticket(slot) {
+		_ = w.Ledger.Withdraw(ctx, t)
 	}
-	a, err := w.open(ctx, id, holder, claim)
-	if err != nil {
-		w.Log.Error("job refused: it is not what policy signed", service.JobID(id), service.Err(err))
-		w.refuse(ctx, &assignment{id: id, holder: holder, claim: claim}, err)
+	switch err := w.open(ctx, a); {
+	case err != nil && ctx.Err() != nil:
+		w.Log.Warn("job given back: the runner is shutting down", service.JobID(id)) // its lease ends
+		return
+	case err != nil:
+		w.Log.Error("job refused: it could not be verified", service.JobID(id), service.Err(err))
+		w.refuse(ctx, a, err)
 		return
 	}
 	defer a.session.Close()
-	w.execute(ctx, a)
+	delivered := w.execute(ctx, a, hold)
+	hold.end()
+	if !delivered {
+		return // who has the job now needs its grant
+	}
 	claims := a.session.Claims()
-	if err := w.Ledger.Revoke(context.WithoutCancel(ctx), claims.ID, claims.ExpiresAt.Time); err != nil {
+	if err := w.Ledger.Revoke(context.WithoutCancel(ctx), claims.ID, claims.ExpiresAt.Add(grant.Skew)); err != nil {
 		w.Log.Warn("grant not revoked; it expires by itself", service.JobID(id), service.Err(err))
 	}
 }
 
 // open checks that a claimed job is exactly what policy signed. Redis is not
 // trusted: whatever does not fit together is refused.
-func (w *Worker) open(ctx context.Context, id int64, holder string, c ledger.Claim) (*assignment, error) {
-	payload, err := ledger.OpenPayload(w.Seal, id, c.Payload)
+func (w *Worker) open(ctx context.Context, a *assignment) error {
+	payload, err := ledger.OpenPayload(w.Seal, a.id, a.claim.Payload)
 	if err != nil {
-		return nil, fmt.Errorf("payload: %w", err)
+		return fmt.Errorf("payload: %w", err)
 	}
-	warrant, err := ledger.OpenJSON[ledger.Warrant](w.Seal, id, c.Grant)
+	if a.warrant, err = ledger.OpenJSON[ledger.Warrant](w.Seal, a.id, a.claim.Grant); err != nil {
+		return fmt.Errorf("grant: %w", err)
+	}
+	session, err := w.admit(ctx, a.warrant.Grant)
 	if err != nil {
-		return nil, fmt.Errorf("grant: %w", err)
+		return fmt.Errorf("grant: %w", err)
 	}
-	var session *gate.Session
+	a.job, err = checked(session.Claims(), a.id, payload)
+	if err != nil {
+		session.Close()
+		return err
+	}
+	a.session = session
+	return nil
+}
+
+// admit opens the gate for a grant. It tries again while policy's keys cannot be
+// had, and while another slot, which has lost the job, still closes down.
+func (w *Worker) admit(ctx context.Context, token string) (session *gate.Session, err error) {
+	err = context.Canceled // until the first attempt
 	loop := retry.Policy{Min: 200 * time.Millisecond, Max: 2 * time.Second, Attempts: verifyTries}
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {
-		if session, err = w.Gate.Open(ctx, warrant.Grant); err == nil || !errors.Is(err, grant.ErrKeysUnavailable) {
-			return retry.Result{Outcome: retry.Done}
+		session, err = w.Gate.Open(ctx, token)
+		if errors.Is(err, grant.ErrKeysUnavailable) || errors.Is(err, gate.ErrInUse) {
+			return retry.Result{Outcome: retry.Failed}
 		}
-		return retry.Result{Outcome: retry.Failed}
+		return retry.Result{Outcome: retry.Done}
 	})
-	if err != nil {
-		return nil, fmt.Errorf("grant: %w", err)
-	}
-	claims := session.Claims()
+	return session, err
+}
+
+// checked is the job of a payload, if that is the one the grant is for.
+func checked(c *grant.Claims, id int64, payload []byte) (*jobspec.Job, error) {
 	switch {
-	case claims.Job.ID != id:
-		err = fmt.Errorf("the grant is for job %d", claims.Job.ID)
-	case claims.PayloadDigest != grant.Digest(payload):
-		err = errors.New("the grant is for another payload")
+	case c.Job.ID != id:
+		return nil, fmt.Errorf("the grant is for job %d", c.Job.ID)
+	case c.PayloadDigest != grant.Digest(payload):
+		return nil, errors.New("the grant is for another payload")
 	}
-	var j *jobspec.Job
-	if err == nil {
-		j, err = jobspec.Decode(payload)
-	}
+	j, err := jobspec.Decode(payload)
 	if err == nil && j.ID != id {
 		err = fmt.Errorf("the payload is of job %d", j.ID)
 	}
-	if err != nil {
-		session.Close()
-		return nil, err
-	}
-	return &assignment{id: id, holder: holder, job: j, warrant: warrant, claim: c, session: session}, nil
+	return j, err
 }
 
 // refuse ends a job of which nothing may run.
@@ -124,78 +146,93 @@ func (w *Worker) refuse(ctx context.Context, a *assignment, why error) {
 	w.deliver(ctx, a, log, job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem})
 }
 
-// execute runs the job and delivers its log and result.
-func (w *Worker) execute(ctx context.Context, a *assignment) {
+// execute runs the job and delivers its log and result. False means that the job
+// is over, or another's.
+func (w *Worker) execute(ctx context.Context, a *assignment, hold *lease) bool {
 	began := time.Now()
+	dir, err := w.makeDir(a.id)
+	defer w.removeDir(a.id, dir)
 	log := joblog.New(joblog.Config{
 		Job: a.id, Runner: a.holder, Sink: w.Ledger, Limit: w.LogLimit, Base: a.claim.TraceSize,
-		Phrases: w.secrets(a), Prefixes: a.job.Features.TokenMaskPrefixes,
+		Phrases: secrets(a, filepath.Join(dir, tempDir)), Prefixes: a.job.Features.TokenMaskPrefixes,
 	})
 	duty, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	shipped := make(chan error, 1)
-	go func() { shipped <- log.Ship(duty) }()
+	var shipping sync.WaitGroup
+	shipping.Go(func() { _ = log.Ship(duty) }) // deliver ships what this one did not
 
-	dir, err := w.makeDir(a.id)
+	res := job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem}
 	if err != nil {
 		log.Printf("\x1b[31;1mERROR: Job failed (system failure): no directory for the job: %v\x1b[0;m", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	res := job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem}
-	if err == nil {
-		r := &running{w: w, a: a, log: log, dir: dir}
-		res = r.run(ctx)
-		if r.lost {
-			cancel()
-			w.Log.Warn("job stopped: it is over, or another's", service.JobID(a.id))
-			return
-		}
+	} else {
+		res = (&running{w: w, a: a, log: log, dir: dir, lease: hold}).run(ctx)
 	}
 	log.Close()
+	if hold.isLost() {
+		cancel()
+		shipping.Wait()
+		w.Log.Warn("job stopped: it is over, or another's", service.JobID(a.id))
+		return false
+	}
 	stop := time.AfterFunc(deliverWithin, cancel)
 	defer stop.Stop()
-	if err := <-shipped; err != nil {
-		w.Log.Error("log not delivered", service.JobID(a.id), service.Err(err))
-		return
+	shipping.Wait()
+	if !w.deliver(duty, a, log, res) {
+		return false
 	}
-	w.deliver(duty, a, log, res)
 	w.Metrics.finished(res.State, time.Since(began))
 	w.Log.Info("job finished", service.KeyJob, a.id, service.KeyProject, a.job.JobInfo.ProjectFullPath,
 		"state", res.State, "reason", res.FailureReason, "exit_code", res.ExitCode, "took_ms", time.Since(began).Milliseconds())
+	return true
 }
 
-// deliver writes the result once the log is complete; it keeps trying while
-// Redis is away.
-func (w *Worker) deliver(ctx context.Context, a *assignment, log *joblog.Log, res job.Result) {
-	if err := log.Ship(ctx); err != nil {
-		w.Log.Error("log not delivered", service.JobID(a.id), service.Err(err))
-		return
-	}
+// deliver writes the result once the log is complete, and says whether it was
+// taken. It keeps trying while Redis is away, or does not know the job.
+func (w *Worker) deliver(ctx context.Context, a *assignment, log *joblog.Log, res job.Result) bool {
 	sealed, err := ledger.SealJSON(w.Seal, a.id, ledger.Result{State: res.State, FailureReason: res.FailureReason, ExitCode: res.ExitCode})
 	if err != nil {
 		w.Log.Error("result not sealed", service.JobID(a.id), service.Err(err))
-		return
+		return false
 	}
+	again := false
 	loop := retry.Policy{Min: 100 * time.Millisecond, Max: 2 * time.Second}
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {
-		err := w.Ledger.Finish(ctx, a.id, a.holder, sealed, log.Size())
-		switch {
-		case err == nil:
+		if err = log.Ship(ctx); err != nil {
 			return retry.Result{Outcome: retry.Done}
-		case errors.Is(err, ledger.ErrLost), errors.Is(err, ledger.ErrState):
-			w.Log.Warn("result not taken: the job was closed meanwhile", service.JobID(a.id), service.Err(err))
+		}
+		err = w.Ledger.Finish(ctx, a.id, a.holder, sealed, log.Size())
+		switch {
+		case errors.Is(err, ledger.ErrUnknown): // the lease announces it again
+			log.Rewind()
+		case errors.Is(err, ledger.ErrState) && !again: // it may just have been announced, without its log
+			again = true
+			log.Rewind()
+		case err == nil, errors.Is(err, ledger.ErrLost), errors.Is(err, ledger.ErrState):
 			return retry.Result{Outcome: retry.Done}
 		}
 		return retry.Result{Outcome: retry.Failed}
 	})
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, ledger.ErrLost), errors.Is(err, ledger.ErrState):
+		w.Log.Warn("result not taken: the job was closed meanwhile", service.JobID(a.id), service.Err(err))
+	default:
+		w.Log.Error("log and result not delivered", service.JobID(a.id), service.Err(err))
+	}
+	return false
 }
 
-// secrets lists what must never be seen in this job's log: GitLab's masked
-// variables as they are and as they expand, and what Towline itself hands to
-// the job.
-func (w *Worker) secrets(a *assignment) []string {
+// secrets lists what must never be seen in a job's log: GitLab's masked
+// variables as they are and as they expand, and the tokens of GitLab and Towline
+// that the job is handed. temp is the directory of its file variables.
+func secrets(a *assignment, temp string) []string {
 	out := append(a.job.Variables.MaskedValues(), a.job.Token, a.warrant.Grant)
-	return append(out, a.job.Variables.Expanded(func(string) string { return "" }).MaskedValues()...)
+	for _, d := range a.job.Dependencies {
+		out = append(out, d.Token)
+	}
+	path := func(key string) string { return filepath.Join(temp, key) }
+	return append(out, a.job.Variables.Expanded(path).MaskedValues()...)
 }
 
 func (w *Worker) makeDir(id int64) (string, error) {
@@ -212,4 +249,21 @@ func (w *Worker) makeDir(id int64) (string, error) {
 		}
 	}
 	return dir, nil
+}
+
+// removeDir removes a job's directory, also where the job has taken the rights
+// to do so from itself. Nothing of the job runs any more.
+func (w *Worker) removeDir(id int64, dir string) {
+	if dir == "" || os.RemoveAll(dir) == nil {
+		return
+	}
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, _ error) error {
+		if d != nil && d.IsDir() { // of a link it is not true
+			_ = os.Chmod(path, dirMode)
+		}
+		return nil
+	})
+	if err := os.RemoveAll(dir); err != nil {
+		w.Log.Error("directory of a job not removed", service.JobID(id), service.Err(err))
+	}
 }

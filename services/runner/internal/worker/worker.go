@@ -39,7 +39,7 @@ type Config struct {
 	LogLimit int64         // bytes of output per job
 	Drain    time.Duration // how long running jobs may take at shutdown
 	GitCA    string        // PEM of certificates to trust for Git, or empty
-	Ready    func() bool   // false: no tickets are offered now
+	Ready    func() bool   // false: no tickets are offered and no jobs claimed now
 	Metrics  *Metrics
 	Log      *slog.Logger
 }
@@ -77,10 +77,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	parts.Go(func() {
 		w.pool.run(poolCtx, func(err error) { w.Log.Error("no job process", service.Err(err)) })
 	})
-	parts.Go(func() { w.offer(ctx) })
+	var offers sync.WaitGroup
+	offers.Go(func() { w.offer(ctx) })
 	// Jobs outlive ctx; their own context ends when the time to drain is over.
 	jobCtx, interrupt := context.WithCancel(context.WithoutCancel(ctx))
 	w.claim(ctx, jobCtx)
+	offers.Wait() // or it could offer what has just been withdrawn
 	w.withdraw(ctx)
 	w.drain(interrupt)
 	interrupt()
@@ -91,18 +93,21 @@ func (w *Worker) Run(ctx context.Context) error {
 
 func (w *Worker) ticket(slot int) string { return fmt.Sprintf("%s/%d", w.Runner, slot) }
 
-// offer keeps a ticket on offer for every free slot.
+// offer keeps a ticket on offer for every free slot, while jobs could run here.
 func (w *Worker) offer(ctx context.Context) {
+	offered := false
 	for {
 		pause := offerEvery
-		for _, slot := range w.freeSlots() {
-			if !w.Ready() {
-				pause = notReady
-				break
-			}
-			if err := w.Ledger.Offer(ctx, w.ticket(slot), offerFor); err != nil {
-				break // the redis link's own check says so
-			}
+		switch {
+		case w.Ready():
+			w.offerFree(ctx)
+			offered = true
+		case offered:
+			w.withdraw(ctx) // a job taken for it would have to wait
+			offered = false
+			fallthrough
+		default:
+			pause = notReady
 		}
 		t := time.NewTimer(pause)
 		select {
@@ -116,11 +121,23 @@ func (w *Worker) offer(ctx context.Context) {
 	}
 }
 
-// claim takes queued jobs while there are free slots.
+func (w *Worker) offerFree(ctx context.Context) {
+	for _, slot := range w.freeSlots() {
+		if err := w.Ledger.Offer(ctx, w.ticket(slot), offerFor); err != nil {
+			return // the redis link's own check says so
+		}
+		if !w.isFree(slot) { // taken meanwhile: nobody may wait for it
+			_ = w.Ledger.Withdraw(ctx, w.ticket(slot))
+		}
+	}
+}
+
+// claim takes queued jobs while there are free slots and jobs could run here;
+// else they are left to others.
 func (w *Worker) claim(ctx, jobCtx context.Context) {
 	loop := retry.Policy{Idle: 50 * time.Millisecond, Min: 200 * time.Millisecond, Max: 5 * time.Second}
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {
-		if len(w.freeSlots()) == 0 {
+		if len(w.freeSlots()) == 0 || !w.Ready() {
 			return retry.Result{Outcome: retry.Again}
 		}
 		id, err := w.Ledger.Next(ctx, nextWait)
@@ -149,6 +166,12 @@ func (w *Worker) freeSlots() []int {
 	return out
 }
 
+func (w *Worker) isFree(slot int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.free[slot]
+}
+
 func (w *Worker) takeSlot() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -171,7 +194,7 @@ func (w *Worker) giveSlot(slot int) {
 	}
 }
 
-// withdraw takes all tickets back at shutdown.
+// withdraw takes all tickets back.
 func (w *Worker) withdraw(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), nextWait)
 	defer cancel()

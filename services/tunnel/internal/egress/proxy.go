@@ -74,8 +74,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *Proxy) init() {
 	p.plain = &httputil.ReverseProxy{
-		// Hop-by-hop headers are dropped already; the query stays as it was sent.
-		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.RawQuery = r.In.URL.RawQuery },
+		// Hop-by-hop headers are dropped already. What was checked is what is
+		// dialled; the query stays as it was sent.
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Host, _ = p.target(r.In)
+			r.Out.URL.RawQuery = r.In.URL.RawQuery
+		},
 		Transport: &http.Transport{
 			DialContext: p.dial, ResponseHeaderTimeout: tunnelIdle, IdleConnTimeout: time.Minute,
 			DisableCompression: true, // bytes are forwarded as they are
@@ -134,8 +138,10 @@ func (p *Proxy) target(r *http.Request) (string, bool) {
 		}
 		host = r.URL.Host
 	}
-	if _, _, err := net.SplitHostPort(host); err != nil {
+	if name, port, err := net.SplitHostPort(host); err != nil {
 		host = net.JoinHostPort(strings.Trim(host, "[]"), "80")
+	} else if port == "" && r.Method != http.MethodConnect {
+		host = net.JoinHostPort(name, "80")
 	}
 	host = strings.ToLower(host)
 	return host, p.Allowed[host]

@@ -41,7 +41,7 @@ func TestTargets(t *testing.T) {
 		"a name above":                  {"CONNECT", "example.com:443", nil, ""},
 		"a dot at the end":              {"CONNECT", "gitlab.example.com.:443", nil, ""},
 		"user in front":                 {"CONNECT", "gitlab.example.com:443@evil.example.com:443", nil, ""},
-		"user of our name":              {"CONNECT", "evil@gitlab.example.com:443", nil, ""},
+		"a user is nothing":             {"CONNECT", "evil@gitlab.example.com:443", nil, gitlabHost},
 		"Host says another":             {"CONNECT", "evil.example.com:443", []string{"Host: gitlab.example.com:443"}, ""},
 		"Host does not matter":          {"CONNECT", "gitlab.example.com:443", []string{"Host: evil.example.com:443"}, gitlabHost},
 		"address":                       {"CONNECT", "10.1.2.3:8443", nil, "10.1.2.3:8443"},

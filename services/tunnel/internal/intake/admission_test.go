@@ -70,7 +70,7 @@ func truth(t *testing.T) *gitlab.AllowedAgents {
 
 var allowed = &policyapi.Decision{
 	Allow: true, Grant: "signed.grant", Rule: "config.yaml:3", Identity: grant.Identity{Mode: "ci_job", User: "gitlab:ci_job:1001"},
-	Reasons: []string{"acme/app may\n use it"}, Notices: []string{"no namespace\x07"},
+	Notices: []string{"no namespace\x07"}, Namespaces: []string{"apps", "web\x1b[2J"}, DefaultNamespace: "apps",
 }
 
 // admit records the job and has it decided.
@@ -129,7 +129,11 @@ func TestAllowedJobIsQueuedWithItsWarrant(t *testing.T) {
 	}
 	got, err := ledger.OpenJSON[ledger.Warrant](a.box, 1001, rec.Grant)
 	a.must(err)
-	want := ledger.Warrant{Grant: "signed.grant", SystemID: "r_1", Preamble: []string{"acme/app may  use it", "Note: no namespace "}}
+	want := ledger.Warrant{Grant: "signed.grant", SystemID: "r_1", Preamble: []string{
+		"Allowed by config.yaml:3",
+		"Acting as gitlab:ci_job:1001 (access_as: ci_job), in namespace apps unless another is named",
+		"Limited to the namespaces apps, web [2J", "Note: no namespace ",
+	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -1,0 +1,168 @@
+package chart
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// settings are a service's options by name, each with the method that binds it
+// (String, Duration, ...), as its source has them.
+func settings(t *testing.T, service string) map[string]string {
+	t.Helper()
+	file := filepath.Join(root, "services", service, "internal", "app", "settings.go")
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) < 3 {
+			return true
+		}
+		binder, isMethod := call.Fun.(*ast.SelectorExpr)
+		_, isPointer := call.Args[0].(*ast.UnaryExpr)
+		name, isText := call.Args[1].(*ast.BasicLit)
+		if isMethod && isPointer && isText && name.Kind == token.STRING {
+			option, _ := strconv.Unquote(name.Value)
+			found[option] = binder.Sel.Name
+		}
+		return true
+	})
+	if len(found) < 5 {
+		t.Fatalf("%s: only %d options found: this test no longer knows how they are bound", file, len(found))
+	}
+	return found
+}
+
+func TestArgumentsAreOptionsOfTheServices(t *testing.T) {
+	known := map[string]map[string]string{}
+	for _, s := range services {
+		known[s] = settings(t, s)
+	}
+	eachCombination(t, func(t *testing.T, r rendered) {
+		for _, s := range services {
+			c := deployment(t, r, s).Spec.Template.Spec.Containers[0]
+			var seen []string
+			for _, arg := range c.Args {
+				name, value, ok := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+				if !ok || value == "" {
+					t.Errorf("%s: %q: want --name=value", s, arg)
+				}
+				if slices.Contains(seen, name) {
+					t.Errorf("%s: --%s is given twice", s, name)
+				}
+				seen = append(seen, name)
+				checkValue(t, s, arg, known[s][name], value)
+			}
+			checkEnvironment(t, s, c, known[s], seen)
+		}
+	})
+}
+
+func checkValue(t *testing.T, service, arg, kind, value string) {
+	t.Helper()
+	var err error
+	switch kind {
+	case "":
+		t.Errorf("%s has no option %s", service, arg)
+	case "String", "List":
+	case "Int", "Int64":
+		_, err = strconv.ParseInt(value, 10, 64)
+	case "Bool":
+		_, err = strconv.ParseBool(value)
+	case "Duration":
+		_, err = time.ParseDuration(value)
+	default:
+		t.Fatalf("%s: options are bound by %s, which this test does not know", service, kind)
+	}
+	if err != nil {
+		t.Errorf("%s: %s: %v", service, arg, err)
+	}
+}
+
+func checkEnvironment(t *testing.T, service string, c corev1.Container, known map[string]string, args []string) {
+	t.Helper()
+	for _, e := range c.Env {
+		option := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(e.Name, "TOWLINE_")), "_", "-")
+		if known[option] == "" {
+			t.Errorf("%s has no option for %s", service, e.Name)
+		}
+		if slices.Contains(args, option) {
+			t.Errorf("%s: %s has no effect beside --%s", service, e.Name, option)
+		}
+	}
+}
+
+// Options whose default is no use in a pod have to be given.
+func TestServicesGetWhatTheyCannotDoWithout(t *testing.T) {
+	local := map[string][]string{
+		"tunnel": {"gitlab-url", "agent", "token-file", "seal-key-file", "policy-url", "redis-url"},
+		"policy": {"agent", "callers", "signing-key-file"},
+		"runner": {"seal-key-file", "policy-url", "egress-address", "work-dir", "redis-url"},
+	}
+	eachCombination(t, func(t *testing.T, r rendered) {
+		for _, s := range services {
+			c := deployment(t, r, s).Spec.Template.Spec.Containers[0]
+			for _, option := range local[s] {
+				flag, env := "--"+option+"=", "TOWLINE_"+strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
+				if !slices.ContainsFunc(c.Args, func(a string) bool { return strings.HasPrefix(a, flag) }) &&
+					!slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == env }) {
+					t.Errorf("%s gets no %s", s, option)
+				}
+			}
+		}
+	})
+}
+
+func TestValuesReachTheServices(t *testing.T) {
+	tests := map[string]map[string][]string{
+		"everything brought along": {
+			"tunnel": {"--config-token-file=/etc/towline/config/token"},
+			"runner": {"--drain-timeout=90m", "--sandbox=off"},
+		},
+		"values instead of Secrets": {
+			"tunnel": {"--gitlab-url=http://gitlab.internal:8080/gitlab"},
+			"policy": {"--agent-id=1234567890"},
+		},
+		"configuration as a value": {
+			"tunnel": {"--gitlab-ca-file=/etc/towline/gitlab-ca/ca.crt", "--log-format=text", "--log-level=debug"},
+			"policy": {"--config=/etc/agent/config"},
+			"runner": {"--git-ca-file=/etc/towline/gitlab-ca/ca.crt", "--concurrent=1", "--warm=1"},
+		},
+		"narrowed and with an agent account": {
+			"policy": {"--namespaces=shop,shop-staging", "--agent-service-account=towline/towline-agent", "--callers=system:serviceaccount:towline:towline-tunnel"},
+		},
+	}
+	for name, want := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := render(t, combinations[name])
+			for service, args := range want {
+				got := deployment(t, r, service).Spec.Template.Spec.Containers[0].Args
+				for _, arg := range args {
+					if !slices.Contains(got, arg) {
+						t.Errorf("%s lacks %s; it gets %v", service, arg, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestGraceCoversTheDrain(t *testing.T) {
+	for drain, want := range map[string]int64{"45s": 105, "90m": 5460, "1h": 3660, "0s": 60} {
+		r := render(t, minimal+"---\nrunner: {drainTimeout: "+drain+"}\n")
+		if got := *deployment(t, r, "runner").Spec.Template.Spec.TerminationGracePeriodSeconds; got != want {
+			t.Errorf("drainTimeout %s: the pod has %d s to end, want %d", drain, got, want)
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package worker
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/towline/towline/services/runner/internal/job"
+)
+
+// fakeJob is the argument with which the test binary becomes a job process that
+// does what the lines of its script say.
+const fakeJob = "fake-job"
+
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == fakeJob:
+		fakeMain()
+	case len(os.Args) == 2 && os.Args[1] == "sleeper":
+		select {} // dies with nobody
+	}
+	os.Exit(m.Run())
+}
+
+// fake is a job process without a shell.
+type fake struct {
+	spec     job.Spec
+	frames   *os.File
+	controls chan job.Control
+}
+
+func fakeMain() {
+	f := &fake{frames: os.NewFile(job.FramesFD, "frames"), controls: make(chan job.Control, 16)}
+	if !receive(&f.spec) {
+		os.Exit(job.ExitDone)
+	}
+	go func() {
+		for {
+			var c job.Control
+			if !receive(&c) {
+				if !f.scripted("deaf") {
+					os.Exit(job.ExitOrphaned)
+				}
+				return
+			}
+			f.controls <- c
+		}
+	}()
+	for _, line := range f.spec.Job.Steps[0].Script {
+		word, rest, _ := strings.Cut(line, " ")
+		do := commands[word]
+		if do == nil {
+			panic("no such command: " + line)
+		}
+		do(f, rest)
+	}
+	os.Exit(job.ExitDone)
+}
+
+func (f *fake) scripted(line string) bool { return slices.Contains(f.spec.Job.Steps[0].Script, line) }
+
+// receive reads one message of the supervisor.
+func receive(v any) bool {
+	var head [4]byte
+	if _, err := io.ReadFull(os.Stdin, head[:]); err != nil {
+		return false
+	}
+	body := make([]byte, binary.BigEndian.Uint32(head[:]))
+	if _, err := io.ReadFull(os.Stdin, body); err != nil {
+		return false
+	}
+	return json.Unmarshal(body, v) == nil
+}
+
+func (f *fake) frame(kind job.Kind, data []byte) {
+	b := binary.BigEndian.AppendUint32([]byte{byte(kind)}, uint32(len(data)))
+	if _, err := f.frames.Write(append(b, data...)); err != nil {
+		os.Exit(job.ExitProtocol)
+	}
+}
+
+func (f *fake) event(e job.Event) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	f.frame(job.KindEvent, b)
+}
+
+// commands are the lines that a script may have.
+var commands = map[string]func(f *fake, arg string){
+	"print":  func(f *fake, arg string) { f.frame(job.KindStdout, []byte(arg+"\n")) },
+	"raw":    func(_ *fake, arg string) { fmt.Fprintln(os.Stderr, arg) },
+	"start":  (*fake).start,
+	"result": (*fake).result,
+	"event":  func(f *fake, arg string) { f.frame(job.KindEvent, []byte(arg)) },
+	"bytes":  func(f *fake, arg string) { s, _ := strconv.Unquote(arg); _, _ = f.frames.WriteString(s) },
+	"exit":   func(_ *fake, arg string) { n, _ := strconv.Atoi(arg); os.Exit(n) },
+	"die":    func(*fake, string) { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} },
+	"hang":   func(*fake, string) { select {} },
+	"deaf":   func(*fake, string) {}, // does not end with its supervisor's pipe
+	"get":    (*fake).get,
+	"until":  (*fake).until,
+	"flood":  (*fake).flood,
+	"self":   (*fake).self,
+	"litter": (*fake).litter,
+	"spawn":  (*fake).spawn,
+}
+
+// start announces the script and waits for the word to begin.
+func (f *fake) start(string) {
+	f.event(job.Event{Type: job.EventScriptStarted})
+	for c := range f.controls {
+		if c.Proceed {
+			return
+		}
+	}
+}
+
+// result takes a state, a reason and an exit code.
+func (f *fake) result(arg string) {
+	w := append(strings.Fields(arg), "", "0")
+	code, _ := strconv.Atoi(w[2])
+	f.event(job.Event{Type: job.EventResult, Result: &job.Result{State: w[0], FailureReason: w[1], ExitCode: code}})
+}
+
+// get asks the API for a path, as kubectl would, and prints the status.
+func (f *fake) get(path string) {
+	cfg, err := clientcmd.RESTConfigFromKubeConfig([]byte(f.spec.Kubeconfig))
+	if err != nil {
+		panic(err)
+	}
+	client, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		panic(err)
+	}
+	req, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, cfg.Host+path, nil)
+	resp, err := client.Do(req)
+	if err != nil {
+		f.frame(job.KindStdout, []byte(err.Error()+"\n"))
+		return
+	}
+	_ = resp.Body.Close()
+	f.frame(job.KindStdout, []byte(resp.Status+"\n"))
+}
+
+// until waits until it is told to stop, and prints why.
+func (f *fake) until(string) {
+	for c := range f.controls {
+		if c.Cancel != "" {
+			f.frame(job.KindStdout, []byte("told: "+c.Cancel+"\n"))
+			return
+		}
+	}
+}
+
+func (f *fake) flood(arg string) {
+	n, _ := strconv.Atoi(arg)
+	piece := []byte(strings.Repeat(strings.Repeat("x", 63)+"\n", 512))
+	for range n {
+		f.frame(job.KindStdout, piece)
+		_, _ = os.Stdout.Write(piece)
+	}
+}
+
+// self prints what the process was given: environment, directory, descriptors.
+func (f *fake) self(string) {
+	wd, _ := os.Getwd()
+	entries, _ := os.ReadDir("/proc/self/fd")
+	open := 0
+	for _, e := range entries {
+		// Those of the Go runtime (epoll and its bell) are the process's own.
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "anon_inode") && !strings.Contains(to, "/proc/") {
+			open++
+		}
+	}
+	group := syscall.Getpgrp() == os.Getpid()
+	f.frame(job.KindStdout, fmt.Appendf(nil, "env=%q dir=%s descriptors=%d own group=%v\n", os.Environ(), wd, open, group))
+}
+
+// litter leaves files that are hard to remove.
+func (f *fake) litter(string) {
+	deep := filepath.Join(f.spec.ProjectDir, "a", "b")
+	_ = os.MkdirAll(deep, 0o700)
+	_ = os.WriteFile(filepath.Join(deep, "file"), nil, 0o400)
+	_ = os.Symlink("/", filepath.Join(deep, "link"))
+	_ = os.Chmod(deep, 0)
+	_ = os.Chmod(filepath.Dir(deep), 0)
+}
+
+// spawn starts a process that leaves the group and holds every pipe open, and
+// prints its number.
+func (f *fake) spawn(string) {
+	cmd := exec.Command("/proc/self/exe", "sleeper")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{f.frames}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		panic(err)
+	}
+	f.frame(job.KindStdout, fmt.Appendf(nil, "pid=%d\n", cmd.Process.Pid))
+}
+
+// eventually polls until ok, at most 20 seconds.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			tb.Fatalf("still not so: %s", what)
+		}
+	}
+}
