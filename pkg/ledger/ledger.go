@@ -66,10 +66,17 @@ func New(rdb redis.UniversalClient, prefix string) *Ledger {
 	return &Ledger{rdb: rdb, prefix: prefix + ":"}
 }
 
+// quiet drops what go-redis would write to standard error on each failed dial:
+// every call returns its error, and the services report the link's state.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
 // Open returns a Redis client for a URL such as
 // redis://:password@host:6379/0 or rediss://...; it dials nothing yet. The
 // error never quotes the URL, which may hold a password.
 func Open(url string) (redis.UniversalClient, error) {
+	redis.SetLogger(quiet{})
 	opts, err := redis.ParseURL(url)
 	if err != nil {
 		return nil, errors.New("--redis-url is not a Redis URL; use redis://[:password@]host:port/0 or rediss://... for TLS")

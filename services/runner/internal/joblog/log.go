@@ -154,8 +154,12 @@ func (l *Log) Size() int64 {
 }
 
 // Rewind has the next Ship begin again: the sink has lost the log, or may have.
-// What it still has is not sent twice.
-func (l *Log) Rewind() { l.shipped(0) }
+// What it still has is not sent twice. A Ship that waits for output begins at
+// once.
+func (l *Log) Rewind() {
+	l.shipped(0)
+	l.signal()
+}
 
 // Ship sends the log to the sink until it is closed and all of it has arrived.
 // While the sink does not answer it tries again; it gives up only when ctx

@@ -195,6 +195,25 @@ func TestWhatAnEarlierRunnerWroteIsFilledWhenItIsLost(t *testing.T) {
 	})
 }
 
+func TestRewindWakesAShippingThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSink()
+		_ = ship(t, s, Config{}, func(l *Log) {
+			l.Printf("one")
+			synctest.Wait()
+			s.mu.Lock()
+			s.trace = nil
+			s.mu.Unlock()
+			l.Rewind()
+			time.Sleep(gather)
+			synctest.Wait()
+			if string(s.trace) != "one\n" {
+				t.Errorf("trace = %q", s.trace)
+			}
+		})
+	})
+}
+
 func TestAnAnswerThatWasLostDoesNotDoubleOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSink()

@@ -91,11 +91,20 @@ func prepare(tb testing.TB, s *redistest.Server) *bench {
 	g := newGate(tb, upstream.URL, grant.NewStaticKeys(b.signer.Public()), log)
 	b.Worker = New(Config{
 		Ledger: b.client(s), Seal: b.box, Gate: g, Endpoint: serveGate(tb, g),
-		Runner: "r1", Name: "towline", Hostname: "host", Slots: 2, Warm: 1,
+		Runner: "r1", Name: "towline", Hostname: "host", Slots: 2,
 		Command: []string{os.Args[0], fakeJob}, Dir: tb.TempDir(), Sandbox: "off", LogLimit: 1 << 20, Drain: time.Minute,
 		Ready: func() bool { return true }, Metrics: NewMetrics(prometheus.NewRegistry()), Log: log,
 	})
 	return b
+}
+
+// slots changes the number of jobs at a time, before the worker runs.
+func (b *bench) slots(n int) {
+	b.Slots = n
+	clear(b.free)
+	for i := range n {
+		b.free[i] = true
+	}
 }
 
 func newGate(tb testing.TB, url string, keys grant.Keys, log *slog.Logger) *gate.Gate {

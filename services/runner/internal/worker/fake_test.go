@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/services/runner/internal/job"
 )
 
@@ -34,27 +36,33 @@ func TestMain(m *testing.M) {
 	case len(os.Args) == 2 && os.Args[1] == "sleeper":
 		select {} // dies with nobody
 	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // these tests wait for processes and clocks more than they work
 	os.Exit(m.Run())
 }
+
+// quit ends a job process at once: with the race detector os.Exit takes a second.
+func quit(code int) { syscall.Exit(code) }
 
 // fake is a job process without a shell.
 type fake struct {
 	spec     job.Spec
 	frames   *os.File
 	controls chan job.Control
+	canceled string
 }
 
 func fakeMain() {
 	f := &fake{frames: os.NewFile(job.FramesFD, "frames"), controls: make(chan job.Control, 16)}
 	if !receive(&f.spec) {
-		os.Exit(job.ExitDone)
+		quit(job.ExitDone)
 	}
 	go func() {
 		for {
 			var c job.Control
 			if !receive(&c) {
 				if !f.scripted("deaf") {
-					os.Exit(job.ExitOrphaned)
+					quit(job.ExitOrphaned)
 				}
 				return
 			}
@@ -69,7 +77,7 @@ func fakeMain() {
 		}
 		do(f, rest)
 	}
-	os.Exit(job.ExitDone)
+	quit(job.ExitDone)
 }
 
 func (f *fake) scripted(line string) bool { return slices.Contains(f.spec.Job.Steps[0].Script, line) }
@@ -90,7 +98,7 @@ func receive(v any) bool {
 func (f *fake) frame(kind job.Kind, data []byte) {
 	b := binary.BigEndian.AppendUint32([]byte{byte(kind)}, uint32(len(data)))
 	if _, err := f.frames.Write(append(b, data...)); err != nil {
-		os.Exit(job.ExitProtocol)
+		quit(job.ExitProtocol)
 	}
 }
 
@@ -110,7 +118,7 @@ var commands = map[string]func(f *fake, arg string){
 	"result": (*fake).result,
 	"event":  func(f *fake, arg string) { f.frame(job.KindEvent, []byte(arg)) },
 	"bytes":  func(f *fake, arg string) { s, _ := strconv.Unquote(arg); _, _ = f.frames.WriteString(s) },
-	"exit":   func(_ *fake, arg string) { n, _ := strconv.Atoi(arg); os.Exit(n) },
+	"exit":   func(_ *fake, arg string) { n, _ := strconv.Atoi(arg); quit(n) },
 	"die":    func(*fake, string) { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} },
 	"hang":   func(*fake, string) { select {} },
 	"deaf":   func(*fake, string) {}, // does not end with its supervisor's pipe
@@ -129,6 +137,7 @@ func (f *fake) start(string) {
 		if c.Proceed {
 			return
 		}
+		f.canceled = c.Cancel
 	}
 }
 
@@ -161,12 +170,10 @@ func (f *fake) get(path string) {
 
 // until waits until it is told to stop, and prints why.
 func (f *fake) until(string) {
-	for c := range f.controls {
-		if c.Cancel != "" {
-			f.frame(job.KindStdout, []byte("told: "+c.Cancel+"\n"))
-			return
-		}
+	for f.canceled == "" {
+		f.canceled = (<-f.controls).Cancel
 	}
+	f.frame(job.KindStdout, []byte("told: "+f.canceled+"\n"))
 }
 
 func (f *fake) flood(arg string) {
@@ -182,15 +189,16 @@ func (f *fake) flood(arg string) {
 func (f *fake) self(string) {
 	wd, _ := os.Getwd()
 	entries, _ := os.ReadDir("/proc/self/fd")
-	open := 0
+	var open []string
 	for _, e := range entries {
-		// Those of the Go runtime (epoll and its bell) are the process's own.
-		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "anon_inode") && !strings.Contains(to, "/proc/") {
-			open++
+		// Those of the Go runtime are the process's own.
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "anon_inode") && !strings.Contains(to, "/proc/") && !strings.HasPrefix(to, "/sys/fs/cgroup/") {
+			kind, _, _ := strings.Cut(to, ":")
+			open = append(open, e.Name()+"="+kind)
 		}
 	}
 	group := syscall.Getpgrp() == os.Getpid()
-	f.frame(job.KindStdout, fmt.Appendf(nil, "env=%q dir=%s descriptors=%d own group=%v\n", os.Environ(), wd, open, group))
+	f.frame(job.KindStdout, fmt.Appendf(nil, "env=%q dir=%s descriptors=%s own group=%v\n", os.Environ(), wd, open, group))
 }
 
 // litter leaves files that are hard to remove.
@@ -229,4 +237,9 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 			tb.Fatalf("still not so: %s", what)
 		}
 	}
+}
+
+// jobOf is a job with a script.
+func jobOf(lines ...string) jobspec.Job {
+	return jobspec.Job{ID: id, Token: jobToken, Steps: []jobspec.Step{{Name: "script", Script: lines}}}
 }

@@ -71,6 +71,9 @@ func (l *lease) renew(ctx context.Context) bool {
 		// Redis has lost its data: announce the job again; the log follows.
 		if err := l.w.Ledger.Restore(ctx, l.a.id, l.a.claim, l.a.holder, leaseFor); err == nil {
 			l.w.Log.Warn("job announced again: redis had lost it", service.JobID(l.a.id))
+			if log := l.a.log.Load(); log != nil {
+				log.Rewind()
+			}
 		}
 	case err != nil: // Redis is away: go on, the log waits
 	case cancel != "":

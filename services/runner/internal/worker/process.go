@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -31,6 +32,21 @@ type process struct {
 	mu     sync.Mutex // guards gone and the process's number
 	gone   bool       // the number may be another's by now
 	exited chan struct{}
+}
+
+// closeOnExec keeps descriptors that this process was itself started with from
+// its job processes. All others are closed by the language.
+func closeOnExec() {
+	const standard = 2
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return // without /proc they cannot be known
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > standard {
+			unix.CloseOnExec(fd)
+		}
+	}
 }
 
 // start launches a process that waits for a job. It inherits nothing: no

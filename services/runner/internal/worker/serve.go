@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/towline/towline/pkg/gate"
@@ -39,6 +40,7 @@ type assignment struct {
 	id      int64
 	holder  string // of the lease; of this claim alone
 	claim   ledger.Claim
+	log     atomic.Pointer[joblog.Log]
 	job     *jobspec.Job
 	warrant ledger.Warrant
 	session *gate.Session
@@ -156,6 +158,7 @@ func (w *Worker) execute(ctx context.Context, a *assignment, hold *lease) bool {
 		Job: a.id, Runner: a.holder, Sink: w.Ledger, Limit: w.LogLimit, Base: a.claim.TraceSize,
 		Phrases: secrets(a, filepath.Join(dir, tempDir)), Prefixes: a.job.Features.TokenMaskPrefixes,
 	})
+	a.log.Store(log)
 	duty, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var shipping sync.WaitGroup

@@ -20,6 +20,7 @@ import (
 const id = int64(1001)
 
 func TestAJobRunsToItsResult(t *testing.T) {
+	t.Parallel()
 	b := run(t, redistest.New(t))
 	var token string
 	b.put(id, []string{
@@ -68,7 +69,7 @@ func TestAProcessInheritsNothing(t *testing.T) {
 	b := run(t, redistest.New(t), func(b *bench) { b.Warm = 2 })
 	b.put(id, []string{"self", "result success"})
 	_, trace := b.finished(id)
-	if want := "env=[] dir=/ descriptors=4 own group=true\n"; trace != want {
+	if want := "env=[] dir=/ descriptors=[0=pipe 1=pipe 2=pipe 3=pipe] own group=true\n"; trace != want {
 		t.Errorf("got %q, want %q", trace, want)
 	}
 }
@@ -76,9 +77,10 @@ func TestAProcessInheritsNothing(t *testing.T) {
 // TestTheStartIsRecordedBeforeTheScriptBegins: the process is told to go on only
 // when no other runner could be given the job any more.
 func TestTheStartIsRecordedBeforeTheScriptBegins(t *testing.T) {
+	t.Parallel()
 	states := make(chan ledger.State, 2)
 	b := run(t, redistest.New(t), func(b *bench) { b.api = func(string) { states <- b.record(id).State } })
-	b.put(id, []string{"get /api", "start", "get /api", "start", "result success"})
+	b.put(id, []string{"get /api", "start", "get /api", `event {"type":"script_started"}`, "result success"})
 	if res, _ := b.finished(id); res != success {
 		t.Errorf("result = %+v: a second announcement does no harm", res)
 	}
@@ -88,29 +90,36 @@ func TestTheStartIsRecordedBeforeTheScriptBegins(t *testing.T) {
 }
 
 func TestTheScriptWaitsForRedis(t *testing.T) {
+	t.Parallel()
 	s := redistest.Private(t)
-	asked := make(chan string)
-	b := run(t, s, func(b *bench) { b.api = func(path string) { asked <- path } })
+	asked := make(chan string, 2)
+	answer := make(chan struct{})
+	b := run(t, s, func(b *bench) {
+		b.api = func(path string) {
+			asked <- path
+			<-answer
+		}
+	})
 	b.put(id, []string{"get /api/before", "start", "get /api/after", "result success"})
+	eventually(t, "it runs", func() bool { return len(asked) == 1 })
 	b.must(s.Pause())
-	if path := <-asked; path != "/api/before" {
-		t.Fatalf("asked for %s", path)
-	}
+	close(answer)
 	select {
-	case path := <-asked:
-		t.Fatalf("the script runs (%s), and nobody knows", path)
 	case <-time.After(time.Second):
+	case <-t.Context().Done():
+	}
+	if len(asked) != 1 {
+		t.Fatal("the script runs, and nobody knows")
 	}
 	b.must(s.Resume())
-	if path := <-asked; path != "/api/after" {
-		t.Fatalf("asked for %s", path)
-	}
+	eventually(t, "the script runs", func() bool { return len(asked) == 2 })
 	if res, _ := b.finished(id); res != success {
 		t.Errorf("result = %+v", res)
 	}
 }
 
 func TestWhatPolicyDidNotSignIsNotRun(t *testing.T) {
+	t.Parallel()
 	other := prepare(t, redistest.New(t)).signer
 	bad := func(p, w []byte) ([]byte, []byte) { p[len(p)-1] ^= 1; return p, w }
 	badWarrant := func(p, w []byte) ([]byte, []byte) { w[len(w)-1] ^= 1; return p, w }
@@ -170,6 +179,7 @@ func (unavailable) Key(context.Context, string) (ed25519.PublicKey, error) {
 }
 
 func TestNoOutputIsLostBehindAnEarlierRunners(t *testing.T) {
+	t.Parallel()
 	b := prepare(t, redistest.New(t))
 	b.put(id, []string{"print mine", "result success"})
 	b.must(b.Ledger.Repair(t.Context(), id))
@@ -187,6 +197,7 @@ func TestNoOutputIsLostBehindAnEarlierRunners(t *testing.T) {
 }
 
 func TestSecretsOfAJob(t *testing.T) {
+	t.Parallel()
 	b := run(t, redistest.New(t))
 	b.put(id, []string{
 		"print full=https://deploy:inner-value@host", "print dep-token-1", "print plain value", "result success",
@@ -204,6 +215,7 @@ func TestSecretsOfAJob(t *testing.T) {
 }
 
 func TestTheDirectoryIsRemovedWhateverIsInIt(t *testing.T) {
+	t.Parallel()
 	b := run(t, redistest.New(t))
 	b.put(id, []string{"litter", "result success"})
 	b.finished(id)
@@ -214,6 +226,7 @@ func TestTheDirectoryIsRemovedWhateverIsInIt(t *testing.T) {
 }
 
 func TestWithoutADirectoryAJobFailsForTheRunnersSake(t *testing.T) {
+	t.Parallel()
 	b := run(t, redistest.New(t), func(b *bench) {
 		file := filepath.Join(b.Dir, "file")
 		b.must(os.WriteFile(file, nil, 0o600))
@@ -227,7 +240,8 @@ func TestWithoutADirectoryAJobFailsForTheRunnersSake(t *testing.T) {
 }
 
 func TestWithoutAProcessAJobFailsForTheRunnersSake(t *testing.T) {
-	b := run(t, redistest.New(t), func(b *bench) { b.Command = []string{"/does/not/exist"} })
+	t.Parallel()
+	b := run(t, redistest.New(t), func(b *bench) { b.Command, b.Warm = []string{"/does/not/exist"}, 1 })
 	b.put(id, []string{"result success"})
 	res, trace := b.finished(id)
 	if res != failed(ledger.ReasonSystem, 0) || !strings.Contains(trace, "start a job process") {

@@ -72,6 +72,7 @@ func New(cfg Config) *Worker {
 
 // Run takes jobs until ctx ends, and then lets the running ones end.
 func (w *Worker) Run(ctx context.Context) error {
+	closeOnExec()
 	var parts sync.WaitGroup
 	poolCtx, stopPool := context.WithCancel(context.WithoutCancel(ctx))
 	parts.Go(func() {

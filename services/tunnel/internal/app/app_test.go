@@ -44,7 +44,7 @@ func TestWrongTokenAtTheStart(t *testing.T) {
 	if p.gitlab.count("POST /api/v4/jobs/request") != 0 || strings.Contains(p.out.String(), "_secret") {
 		t.Error("jobs were asked for, or the token was logged")
 	}
-	if resp, err := http.Get("http://" + p.admin + "/livez"); err != nil || resp.StatusCode != 200 {
+	if resp, err := http.Get("http://" + p.admin() + "/livez"); err != nil || resp.StatusCode != 200 {
 		t.Errorf("not alive: %v", err)
 	}
 	if err := os.WriteFile(path, []byte(token), 0o600); err != nil { // replaced in its Secret

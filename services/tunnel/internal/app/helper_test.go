@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -135,7 +134,6 @@ func quietGitLab(w http.ResponseWriter, r *http.Request) {
 type process struct {
 	t      *testing.T
 	out    *buffer
-	admin  string
 	stop   func() error
 	ended  chan struct{}
 	gitlab *switchable
@@ -145,10 +143,10 @@ type process struct {
 // start runs a tunnel against fakes; more options come last and win.
 func start(t *testing.T, gitlab, policy *switchable, redisURL string, getenv func(string) string, more ...string) *process {
 	t.Helper()
-	p := &process{t: t, out: &buffer{}, ended: make(chan struct{}), gitlab: gitlab, policy: policy, admin: freeAddress(t)}
+	p := &process{t: t, out: &buffer{}, ended: make(chan struct{}), gitlab: gitlab, policy: policy}
 	args := append([]string{
 		"--gitlab-url=" + gitlab.URL, "--agent=acme/agents:main", "--seal-key-file=" + sealKey(t), "--redis-url=" + redisURL,
-		"--redis-prefix=" + redistest.Prefix(t), "--policy-url=" + policy.URL, "--listen=" + p.admin, "--egress-listen=127.0.0.1:0", "--poll-interval=100ms",
+		"--redis-prefix=" + redistest.Prefix(t), "--policy-url=" + policy.URL, "--listen=127.0.0.1:0", "--egress-listen=127.0.0.1:0", "--poll-interval=100ms",
 	}, more...)
 	ctx, cancel := context.WithCancel(t.Context())
 	var err error
@@ -161,19 +159,20 @@ func start(t *testing.T, gitlab, policy *switchable, redisURL string, getenv fun
 	return p
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// admin is the address of /readyz, as the process logs it; "" until then.
+func (p *process) admin() string {
+	for line := range strings.Lines(p.out.String()) {
+		var l struct{ Msg, Listen string }
+		if json.Unmarshal([]byte(line), &l) == nil && l.Msg == "tunnel starts" {
+			return l.Listen
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return ""
 }
 
 // report is what /readyz says; false while nothing listens.
 func (p *process) report() (service.Report, bool) {
-	resp, err := http.Get("http://" + p.admin + "/readyz")
+	resp, err := http.Get("http://" + p.admin() + "/readyz")
 	if err != nil {
 		return service.Report{}, false
 	}

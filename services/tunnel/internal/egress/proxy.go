@@ -138,9 +138,12 @@ func (p *Proxy) target(r *http.Request) (string, bool) {
 		}
 		host = r.URL.Host
 	}
-	if name, port, err := net.SplitHostPort(host); err != nil {
+	name, port, err := net.SplitHostPort(host)
+	switch {
+	case r.Method == http.MethodConnect: // the port is part of what is asked for
+	case err != nil:
 		host = net.JoinHostPort(strings.Trim(host, "[]"), "80")
-	} else if port == "" && r.Method != http.MethodConnect {
+	case port == "":
 		host = net.JoinHostPort(name, "80")
 	}
 	host = strings.ToLower(host)

@@ -19,58 +19,62 @@ import (
 
 const gitlabHost = "gitlab.example.com:443"
 
-// TestTargets asks for tunnels and pages in all the ways a job may try.
+var allowed = []string{gitlabHost, "plain.example.com:80", "[2001:db8::1]:443", "[2001:db8::2]:80", "10.1.2.3:8443"}
+
+// targets are the ways in which a job may try to reach something.
+var targets = map[string]struct {
+	method, target string
+	headers        []string
+	dial           string // "" is refused
+}{
+	"allowed":                       {"CONNECT", "gitlab.example.com:443", nil, gitlabHost},
+	"case does not matter":          {"CONNECT", "GitLab.EXAMPLE.com:443", nil, gitlabHost},
+	"another port":                  {"CONNECT", "gitlab.example.com:22", nil, ""},
+	"no port":                       {"CONNECT", "gitlab.example.com", nil, ""},
+	"empty port":                    {"CONNECT", "gitlab.example.com:", nil, ""},
+	"no port, and 80 is allowed":    {"CONNECT", "plain.example.com", nil, ""},
+	"empty, and 80 is allowed":      {"CONNECT", "plain.example.com:", nil, ""},
+	"port by another name":          {"CONNECT", "gitlab.example.com:https", nil, ""},
+	"port with zeros":               {"CONNECT", "gitlab.example.com:0443", nil, ""},
+	"port with a sign":              {"CONNECT", "gitlab.example.com:+443", nil, ""},
+	"port too large":                {"CONNECT", "gitlab.example.com:65979", nil, ""},
+	"another host":                  {"CONNECT", "evil.example.com:443", nil, ""},
+	"a name below":                  {"CONNECT", "x.gitlab.example.com:443", nil, ""},
+	"a name above":                  {"CONNECT", "example.com:443", nil, ""},
+	"a dot at the end":              {"CONNECT", "gitlab.example.com.:443", nil, ""},
+	"user in front":                 {"CONNECT", "gitlab.example.com:443@evil.example.com:443", nil, ""},
+	"a user is nothing":             {"CONNECT", "evil@gitlab.example.com:443", nil, gitlabHost},
+	"Host says another":             {"CONNECT", "evil.example.com:443", []string{"Host: gitlab.example.com:443"}, ""},
+	"Host does not matter":          {"CONNECT", "gitlab.example.com:443", []string{"Host: evil.example.com:443"}, gitlabHost},
+	"address":                       {"CONNECT", "10.1.2.3:8443", nil, "10.1.2.3:8443"},
+	"address as a number":           {"CONNECT", "167838211:8443", nil, ""},
+	"loopback":                      {"CONNECT", "127.0.0.1:443", nil, ""},
+	"metadata":                      {"CONNECT", "169.254.169.254:80", nil, ""},
+	"IPv6":                          {"CONNECT", "[2001:db8::1]:443", nil, "[2001:db8::1]:443"},
+	"IPv6 in capitals":              {"CONNECT", "[2001:DB8::1]:443", nil, "[2001:db8::1]:443"},
+	"IPv6 with a zone":              {"CONNECT", "[2001:db8::1%25eth0]:443", nil, ""},
+	"IPv6 without port":             {"CONNECT", "[2001:db8::1]", nil, ""},
+	"plain":                         {"GET", "http://plain.example.com/", nil, "plain.example.com:80"},
+	"plain with port":               {"GET", "http://plain.example.com:80/", nil, "plain.example.com:80"},
+	"plain with an empty port":      {"GET", "http://plain.example.com:/", nil, "plain.example.com:80"},
+	"plain in capitals":             {"GET", "HTTP://PLAIN.example.com/", nil, "plain.example.com:80"},
+	"plain IPv6":                    {"GET", "http://[2001:db8::2]/", nil, "[2001:db8::2]:80"},
+	"plain to another port":         {"GET", "http://plain.example.com:8080/", nil, ""},
+	"plain to a TLS host":           {"GET", "http://gitlab.example.com/", nil, ""},
+	"https is for CONNECT":          {"GET", "https://gitlab.example.com/", nil, ""},
+	"no host":                       {"GET", "/", []string{"Host: plain.example.com"}, ""},
+	"Host of an allowed one":        {"GET", "http://evil.example.com/", []string{"Host: plain.example.com"}, ""},
+	"userinfo hides the host":       {"GET", "http://plain.example.com@evil.example.com/", nil, ""},
+	"userinfo with a slash":         {"GET", "http://evil.example.com/@plain.example.com/", nil, ""},
+	"userinfo of a job":             {"GET", "http://u:p@plain.example.com/", nil, "plain.example.com:80"},
+	"encoded host":                  {"GET", "http://plain%2eexample.com/", nil, ""},
+	"another scheme":                {"GET", "ftp://plain.example.com/", nil, ""},
+	"gopher":                        {"GET", "gopher://plain.example.com:80/", nil, ""},
+	"Host differs, forwarded right": {"GET", "http://plain.example.com/", []string{"Host: evil.example.com"}, "plain.example.com:80"},
+}
+
 func TestTargets(t *testing.T) {
-	allowed := []string{gitlabHost, "plain.example.com:80", "[2001:db8::1]:443", "[2001:db8::2]:80", "10.1.2.3:8443"}
-	tests := map[string]struct {
-		method, target string
-		headers        []string
-		dial           string // "" is refused
-	}{
-		"allowed":                       {"CONNECT", "gitlab.example.com:443", nil, gitlabHost},
-		"case does not matter":          {"CONNECT", "GitLab.EXAMPLE.com:443", nil, gitlabHost},
-		"another port":                  {"CONNECT", "gitlab.example.com:22", nil, ""},
-		"no port":                       {"CONNECT", "gitlab.example.com", nil, ""},
-		"empty port":                    {"CONNECT", "gitlab.example.com:", nil, ""},
-		"port by another name":          {"CONNECT", "gitlab.example.com:https", nil, ""},
-		"port with zeros":               {"CONNECT", "gitlab.example.com:0443", nil, ""},
-		"port with a sign":              {"CONNECT", "gitlab.example.com:+443", nil, ""},
-		"port too large":                {"CONNECT", "gitlab.example.com:65979", nil, ""},
-		"another host":                  {"CONNECT", "evil.example.com:443", nil, ""},
-		"a name below":                  {"CONNECT", "x.gitlab.example.com:443", nil, ""},
-		"a name above":                  {"CONNECT", "example.com:443", nil, ""},
-		"a dot at the end":              {"CONNECT", "gitlab.example.com.:443", nil, ""},
-		"user in front":                 {"CONNECT", "gitlab.example.com:443@evil.example.com:443", nil, ""},
-		"a user is nothing":             {"CONNECT", "evil@gitlab.example.com:443", nil, gitlabHost},
-		"Host says another":             {"CONNECT", "evil.example.com:443", []string{"Host: gitlab.example.com:443"}, ""},
-		"Host does not matter":          {"CONNECT", "gitlab.example.com:443", []string{"Host: evil.example.com:443"}, gitlabHost},
-		"address":                       {"CONNECT", "10.1.2.3:8443", nil, "10.1.2.3:8443"},
-		"address as a number":           {"CONNECT", "167838211:8443", nil, ""},
-		"loopback":                      {"CONNECT", "127.0.0.1:443", nil, ""},
-		"metadata":                      {"CONNECT", "169.254.169.254:80", nil, ""},
-		"IPv6":                          {"CONNECT", "[2001:db8::1]:443", nil, "[2001:db8::1]:443"},
-		"IPv6 in capitals":              {"CONNECT", "[2001:DB8::1]:443", nil, "[2001:db8::1]:443"},
-		"IPv6 with a zone":              {"CONNECT", "[2001:db8::1%25eth0]:443", nil, ""},
-		"IPv6 without port":             {"CONNECT", "[2001:db8::1]", nil, ""},
-		"plain":                         {"GET", "http://plain.example.com/", nil, "plain.example.com:80"},
-		"plain with port":               {"GET", "http://plain.example.com:80/", nil, "plain.example.com:80"},
-		"plain with an empty port":      {"GET", "http://plain.example.com:/", nil, "plain.example.com:80"},
-		"plain in capitals":             {"GET", "HTTP://PLAIN.example.com/", nil, "plain.example.com:80"},
-		"plain IPv6":                    {"GET", "http://[2001:db8::2]/", nil, "[2001:db8::2]:80"},
-		"plain to another port":         {"GET", "http://plain.example.com:8080/", nil, ""},
-		"plain to a TLS host":           {"GET", "http://gitlab.example.com/", nil, ""},
-		"https is for CONNECT":          {"GET", "https://gitlab.example.com/", nil, ""},
-		"no host":                       {"GET", "/", []string{"Host: plain.example.com"}, ""},
-		"Host of an allowed one":        {"GET", "http://evil.example.com/", []string{"Host: plain.example.com"}, ""},
-		"userinfo hides the host":       {"GET", "http://plain.example.com@evil.example.com/", nil, ""},
-		"userinfo with a slash":         {"GET", "http://evil.example.com/@plain.example.com/", nil, ""},
-		"userinfo of a job":             {"GET", "http://u:p@plain.example.com/", nil, "plain.example.com:80"},
-		"encoded host":                  {"GET", "http://plain%2eexample.com/", nil, ""},
-		"another scheme":                {"GET", "ftp://plain.example.com/", nil, ""},
-		"gopher":                        {"GET", "gopher://plain.example.com:80/", nil, ""},
-		"Host differs, forwarded right": {"GET", "http://plain.example.com/", []string{"Host: evil.example.com"}, "plain.example.com:80"},
-	}
-	for name, tt := range tests {
+	for name, tt := range targets {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			y := newYard(t, allowed...)

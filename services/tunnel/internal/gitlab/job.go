@@ -49,7 +49,8 @@ const (
 	PatchAccepted PatchOutcome = iota + 1
 	PatchRewind                // send again from Size on
 	PatchJobGone               // the job is over at GitLab: abort it
-	PatchRetry                 // send the same piece at the next interval
+	PatchRefused               // GitLab does not take this piece, and gives no hope that it will
+	PatchRetry                 // GitLab does not answer, or cannot now: the same piece at the next interval
 )
 
 // PatchResult is the answer to PatchTrace.
@@ -83,6 +84,8 @@ func (c *Client) PatchTrace(ctx context.Context, id int64, token JobToken, offse
 		r.Outcome, r.Size = PatchAccepted, end
 	case a.code == http.StatusRequestedRangeNotSatisfiable:
 		r.Outcome, r.Size = PatchRewind, storedSize(a.header)
+	case a.code == http.StatusNotFound || a.code == http.StatusBadRequest:
+		r.Outcome, r.Why = PatchRefused, fmt.Errorf("send log: GitLab answers %s", a.message())
 	default:
 		r.Outcome, r.Why = PatchRetry, fmt.Errorf("send log: GitLab answers %s", a.message())
 		r.Interval = retryAfter(a.header)

@@ -43,9 +43,9 @@ func TestPatchTraceOutcomes(t *testing.T) {
 		"rewind of a canceled job":    {reply{416, head("Range", "0-9", "Job-Status", "canceled"), ""}, gitlab.PatchResult{Outcome: gitlab.PatchJobGone, Status: gitlab.StatusCanceled}},
 		"forbidden":                   {reply{403, head("Job-Status", "canceled"), ""}, gitlab.PatchResult{Outcome: gitlab.PatchJobGone, Status: gitlab.StatusCanceled}},
 		"forbidden without a status":  {reply{403, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchJobGone}},
-		"not found is not an abort":   {reply{404, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRetry}},
+		"not found is not an abort":   {reply{404, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRefused}},
 		"locked":                      {reply{409, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRetry}},
-		"without range":               {reply{400, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRetry}},
+		"without range":               {reply{400, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRefused}},
 		"too many":                    {reply{429, head("Retry-After", "60", every, "5"), ""}, gitlab.PatchResult{Outcome: gitlab.PatchRetry, Interval: time.Minute}},
 		"broken":                      {reply{500, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRetry}},
 		"broken, and the job is over": {reply{500, head("Job-Status", "failed"), ""}, gitlab.PatchResult{Outcome: gitlab.PatchJobGone, Status: gitlab.StatusFailed}},
@@ -56,7 +56,7 @@ func TestPatchTraceOutcomes(t *testing.T) {
 			s := serve(t, tt.reply)
 			got := client(t, s.URL, nil).PatchTrace(t.Context(), 1001, jobToken, 100, []byte(strings.Repeat("x", 1420)), false)
 			noSecret(t, got.Why)
-			if (got.Why != nil) != (got.Outcome == gitlab.PatchRetry) {
+			if (got.Why != nil) != (got.Outcome == gitlab.PatchRetry || got.Outcome == gitlab.PatchRefused) {
 				t.Errorf("why = %v", got.Why)
 			}
 			got.Why = nil

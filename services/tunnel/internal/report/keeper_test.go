@@ -137,9 +137,13 @@ func TestTwoKeepersNeverBothSend(t *testing.T) {
 		b.start(k)
 		k.Adopt(id)
 	}
+	began := time.Now()
 	for range 20 {
 		b.write("line\n")
 		b.eventually("it is there", func() bool { return b.git.trace() == b.full() })
+	}
+	if took := time.Since(began); took > 10*look {
+		t.Errorf("20 pieces took %s: they wait for the next look instead of the interval", took)
 	}
 	b.finish(ledger.Result{State: ledger.Success})
 	b.eventually("the job is reported", func() bool { return b.state() == ledger.Reported })
@@ -193,7 +197,7 @@ func TestRedisAwayForAMoment(t *testing.T) {
 	b.start(b.keeper("t1"))
 	b.eventually("the first piece is there", func() bool { return b.git.trace() == "before\n" })
 	b.must(redis.Pause())
-	<-time.After(time.Second)
+	b.eventually("redis hangs", func() bool { return b.Ping(t.Context()) != nil })
 	b.must(redis.Resume())
 	b.eventually("redis is back", func() bool { return b.Ping(t.Context()) == nil })
 	b.write("after\n")

@@ -46,11 +46,15 @@ func (t *tender) patch(ctx context.Context) bool {
 			t.log.Debug("acknowledged size not stored", service.Err(err))
 		}
 		if r.Outcome == gitlab.PatchRewind {
+			t.refused++
 			return false
 		}
-		t.failures = 0
+		t.failures, t.refused = 0, 0
 		t.k.Metrics.patched(len(data))
 		return true
+	case gitlab.PatchRefused:
+		t.refused++
+		t.log.Warn("GitLab refuses a piece of the log", service.Err(r.Why))
 	case gitlab.PatchRetry:
 		t.log.Warn("log not sent; Towline sends it again", service.Err(r.Why))
 	case gitlab.PatchJobGone: // obey has seen to it
@@ -126,9 +130,10 @@ func (t *tender) finish(ctx context.Context, rec ledger.Record) (done bool) {
 	return true
 }
 
-// sendRest sends what GitLab does not hold yet of the trace. If GitLab keeps
-// refusing it, the final state goes out without: a job without the end of its log
-// is better than one without an end.
+// sendRest sends what GitLab does not hold yet of the trace, and waits as long
+// as GitLab is away. If GitLab answers and keeps refusing it, the final state goes
+// out without: a job without the end of its log is better than one without an
+// end.
 func (t *tender) sendRest(ctx context.Context, rec ledger.Record) bool {
 	for t.acked < rec.TraceSize {
 		if t.patch(ctx) {
@@ -137,7 +142,7 @@ func (t *tender) sendRest(ctx context.Context, rec ledger.Record) bool {
 		if t.gone {
 			return true
 		}
-		if t.failures >= logTries {
+		if t.refused >= logTries {
 			t.log.Error("GitLab does not take the rest of the log; the final state is sent without it", "log_bytes", rec.TraceSize, "sent_bytes", t.acked)
 			return true
 		}

@@ -225,11 +225,11 @@ func TestRestOfALogThatGitLabNeverTakes(t *testing.T) {
 	b.write("log\n")
 	b.finish(ledger.Result{State: ledger.Failed, FailureReason: ledger.ReasonScript, ExitCode: 3})
 	b.git.patch = func(int64, []byte) gitlab.PatchResult {
-		return gitlab.PatchResult{Outcome: gitlab.PatchRetry, Why: errors.New("404")}
+		return gitlab.PatchResult{Outcome: gitlab.PatchRefused, Why: errors.New("404")}
 	}
 	b.git.put = func(gitlab.Update) gitlab.UpdateResult { return gitlab.UpdateResult{Outcome: gitlab.UpdateAccepted} }
 	td := b.tender()
-	td.failures = logTries // pieces before
+	td.refused = logTries - 1 // pieces before
 	if !b.step(td) || b.state() != ledger.Reported {
 		t.Errorf("job is %s", b.state())
 	}

@@ -35,8 +35,8 @@ const (
 	// pulsePause is the longest pause between two pulses that GitLab does not
 	// answer.
 	pulsePause = 30 * time.Second
-	// logTries is how often in a row the rest of a trace is offered to GitLab
-	// before the final state is sent without it.
+	// logTries is how often in a row GitLab may refuse the rest of a trace before
+	// the final state is sent without it.
 	logTries = 10
 )
 
@@ -68,6 +68,7 @@ type tender struct {
 	unleased   time.Time
 	failures   int           // calls in a row that came to nothing
 	asked      time.Duration // the pause that GitLab asked for with the last of them
+	refused    int           // pieces in a row that GitLab answered with a refusal
 	resends    int           // times GitLab wanted the whole trace again
 	canceled   string        // what the record says of cancellation
 	gone       bool          // GitLab wants to hear no more of this job

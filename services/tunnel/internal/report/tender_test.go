@@ -201,6 +201,19 @@ func TestCancellation(t *testing.T) {
 	}
 }
 
+func TestCancellationThatStandsInTheRecordIsNoNews(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.running()
+	b.must(b.Cancel(t.Context(), id, ledger.CancelGraceful)) // passed on by another tunnel
+	b.git.status = gitlab.StatusCanceling
+	b.start(b.keeper("t2"))
+	b.eventually("two pulses", func() bool { return b.git.count("PUT running") >= 2 })
+	if n := b.lines.count("job cancelled in GitLab"); n != 0 || b.record().Cancel != ledger.CancelGraceful {
+		t.Errorf("logged %d times, cancel %q", n, b.record().Cancel)
+	}
+}
+
 func TestAbortFollowsACancel(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

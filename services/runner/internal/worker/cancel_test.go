@@ -1,0 +1,127 @@
+package worker
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/ledger/redistest"
+	"github.com/towline/towline/services/runner/internal/job"
+	"github.com/towline/towline/services/runner/internal/joblog"
+)
+
+func TestCancellation(t *testing.T) {
+	t.Parallel()
+	canceled := failed(ledger.ReasonCanceled, 0)
+	for name, c := range map[string]struct {
+		word  string
+		lines []string
+		says  string
+	}{
+		"gracefully":          {ledger.CancelGraceful, []string{"until cancel", "print after_script", "result failed job_canceled"}, "told: canceled\nafter_script\n"},
+		"and it still works":  {ledger.CancelGraceful, []string{"until cancel", "result success"}, "told: canceled\n"},
+		"and it dies of it":   {ledger.CancelGraceful, []string{"until cancel", "die"}, "told: canceled\n\x1b[31;1mERROR: Job failed: canceled\x1b[0;m\n"},
+		"aborted":             {ledger.CancelAbort, []string{"until cancel", "print after_script"}, "\x1b[31;1mERROR: Job failed: canceled\x1b[0;m\n"},
+		"aborted and hanging": {ledger.CancelAbort, []string{"deaf", "hang"}, "\x1b[31;1mERROR: Job failed: canceled\x1b[0;m\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := run(t, redistest.New(t))
+			b.put(id, append([]string{"start", "print started"}, c.lines...))
+			b.says(id, "started")
+			b.must(b.Ledger.Cancel(t.Context(), id, c.word))
+			res, trace := b.finished(id)
+			if res != canceled || trace != "started\n"+c.says {
+				t.Errorf("%+v, %q", res, trace)
+			}
+		})
+	}
+}
+
+func TestAnAbortOvertakesAGracefulCancel(t *testing.T) {
+	t.Parallel()
+	b := run(t, redistest.New(t))
+	b.put(id, []string{"start", "until cancel", "deaf", "hang"})
+	eventually(t, "it runs", func() bool { return b.record(id).State == ledger.Running })
+	b.must(b.Ledger.Cancel(t.Context(), id, ledger.CancelGraceful))
+	b.says(id, "told: canceled")
+	b.must(b.Ledger.Cancel(t.Context(), id, ledger.CancelAbort))
+	if res, _ := b.finished(id); res != failed(ledger.ReasonCanceled, 0) {
+		t.Errorf("result = %+v", res)
+	}
+}
+
+func short(o *order) { o.payload["runner_info"] = map[string]any{"timeout": 2} }
+
+func TestTheJobsTimeIsKept(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lines []string
+		says  string
+		least time.Duration
+	}{
+		"it ends when told": {[]string{"start", "until cancel", "result failed job_execution_timeout"}, "told: timeout\n", 2 * time.Second},
+		"it claims success": {[]string{"start", "until cancel", "result success"}, "told: timeout\n", 2 * time.Second},
+		"it ignores it":     {[]string{"start", "deaf", "hang"}, "\x1b[31;1mERROR: Job failed: execution took longer than 2s seconds\x1b[0;m\n", 2*time.Second + graceAfterTimeout},
+		"it never starts":   {[]string{"deaf", "hang"}, "execution took longer than 2s seconds", 2*time.Second + graceAfterTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := run(t, redistest.New(t))
+			began := time.Now()
+			b.put(id, c.lines, short)
+			res, trace := b.finished(id)
+			if res != failed(ledger.ReasonTimeout, 0) || !strings.Contains(trace, c.says) {
+				t.Errorf("%+v, %q", res, trace)
+			}
+			if took := time.Since(began); took < c.least {
+				t.Errorf("it took %s only", took)
+			}
+		})
+	}
+}
+
+// TestAProcessThatIgnoresItsCancelIsKilled asks the supervisor directly: its
+// patience is minutes otherwise.
+func TestAProcessThatIgnoresItsCancelIsKilled(t *testing.T) {
+	t.Parallel()
+	b := prepare(t, redistest.New(t))
+	p, err := b.pool.take(&job.Spec{Job: jobOf("deaf", "hang")})
+	b.must(err)
+	defer p.discard()
+	spec := jobOf()
+	r := &running{w: b.Worker, a: &assignment{id: id, job: &spec}, proc: p, log: joblog.New(joblog.Config{Limit: 1000})}
+	canceled := job.Result{State: job.StateFailed, FailureReason: ledger.ReasonCanceled}
+	r.stop(canceled, job.CancelCanceled, 50*time.Millisecond)
+	r.stop(job.Result{State: job.StateFailed, FailureReason: job.ReasonTimeout}, job.CancelTimeout, time.Hour) // too late
+	select {
+	case <-p.exited:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it still runs")
+	}
+	if res := r.verdict(nil, nil); res != canceled {
+		t.Errorf("verdict = %+v", res)
+	}
+}
+
+// TestAProcessThatReadsNothingCannotHoldUpTheSupervisor fills its pipe.
+func TestAProcessThatReadsNothingCannotHoldUpTheSupervisor(t *testing.T) {
+	t.Parallel()
+	p, err := start([]string{"/proc/self/exe", "sleeper"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.discard()
+	pool := newPool([]string{"/proc/self/exe", fakeJob}, 1)
+	pool.warm <- p
+	began := time.Now()
+	w, err := pool.take(&job.Spec{Kubeconfig: strings.Repeat("x", 1<<20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.discard()
+	if w == p || time.Since(began) > tellWithin+5*time.Second {
+		t.Errorf("after %s", time.Since(began))
+	}
+}
