@@ -2,6 +2,7 @@ package gate
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"time"
@@ -36,9 +37,11 @@ func changes(info *request.RequestInfo) bool {
 	return true
 }
 
-// statusRecorder remembers the status of an answer.
+// statusRecorder remembers the status of an answer. ctx ends with the request or
+// its session.
 type statusRecorder struct {
 	http.ResponseWriter
+	ctx  context.Context
 	code int
 }
 
@@ -49,11 +52,14 @@ func (s *statusRecorder) WriteHeader(code int) {
 }
 
 // Hijack implements http.Hijacker: the proxy takes the connection over once the
-// API server has agreed to another protocol.
+// API server has agreed to another protocol. The connection ends with the
+// session: the proxy alone would close the API server's side and then wait for
+// the client to leave.
 func (s *statusRecorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(s.ResponseWriter).Hijack()
 	if err == nil {
 		s.code = http.StatusSwitchingProtocols
+		context.AfterFunc(s.ctx, func() { _ = conn.Close() })
 	}
 	return conn, rw, err
 }

@@ -150,7 +150,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	rec := &statusRecorder{ResponseWriter: w}
+	rec := &statusRecorder{ResponseWriter: w, ctx: ctx}
 	began := time.Now()
 	// The proxy panics when an answer breaks off: what was done must be in the
 	// log all the same.

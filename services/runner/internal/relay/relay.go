@@ -8,12 +8,19 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/towline/towline/pkg/retry"
 )
 
 // Limits of the relay.
 const (
 	dialTimeout    = 10 * time.Second
 	maxConnections = 512
+	// halfOpen is how long one direction may stay open alone: a job process that
+	// died says nothing of it to a proxy that is silent.
+	halfOpen = 10 * time.Minute
+	// acceptPause follows a failed accept, for want of descriptors most likely.
+	acceptPause = 100 * time.Millisecond
 )
 
 // Relay copies between connections to Listener and new connections to Target.
@@ -23,7 +30,8 @@ type Relay struct {
 	Log      *slog.Logger
 }
 
-// Run accepts connections until ctx ends, and then closes all of them.
+// Run accepts connections until ctx ends, and then closes all of them. Nothing
+// that a job does ends it.
 func (r *Relay) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = r.Listener.Close() })()
 	var open sync.WaitGroup
@@ -35,7 +43,9 @@ func (r *Relay) Run(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			r.Log.Warn("no connection of a job accepted", "error", err.Error())
+			retry.Sleep(ctx, acceptPause)
+			continue
 		}
 		select {
 		case slots <- struct{}{}:
@@ -66,9 +76,15 @@ func (r *Relay) join(ctx context.Context, down net.Conn) {
 	both.Wait()
 }
 
+// copyHalf copies until from ends, and passes the end on. The other direction
+// may go on for a while, unless this one broke off.
 func copyHalf(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
+	if _, err := io.Copy(to, from); err != nil {
+		_, _ = to.Close(), from.Close()
+		return
+	}
 	if t, ok := to.(*net.TCPConn); ok {
 		_ = t.CloseWrite()
 	}
+	_ = to.SetReadDeadline(time.Now().Add(halfOpen))
 }

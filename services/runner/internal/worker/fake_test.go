@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 		select {} // dies with nobody
 	}
 	flag.Parse()
-	_ = flag.Set("test.parallel", "8") // these tests wait for processes and clocks more than they work
+	_ = flag.Set("test.parallel", "16") // these tests wait for processes and clocks more than they work
 	os.Exit(m.Run())
 }
 

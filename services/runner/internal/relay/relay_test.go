@@ -1,0 +1,248 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const patience = 10 * time.Second
+
+// serve runs a relay to target and returns its address and what stops it.
+func serve(t *testing.T, target string, wrap func(net.Listener) net.Listener) (addr string, log *journal, stop func()) {
+	t.Helper()
+	l := listen(t)
+	addr, log = l.Addr().String(), &journal{}
+	if wrap != nil {
+		l = wrap(l)
+	}
+	r := &Relay{Listener: l, Target: target, Log: slog.New(slog.NewTextHandler(log, nil))}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		case <-time.After(patience):
+			t.Error("the relay does not end")
+		}
+	})
+	t.Cleanup(stop)
+	return addr, log, stop
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func dial(t *testing.T, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	return c.(*net.TCPConn)
+}
+
+// proxy answers each connection with handle.
+func proxy(t *testing.T, handle func(*net.TCPConn)) string {
+	t.Helper()
+	l := listen(t)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				handle(c.(*net.TCPConn))
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func echo(c *net.TCPConn) { _, _ = io.Copy(c, c) }
+
+func TestBytesGoBothWays(t *testing.T) {
+	addr, _, _ := serve(t, proxy(t, echo), nil)
+	const size = 4 << 20
+	c := dial(t, addr)
+	sent := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	go func() {
+		_, _ = c.Write(sent)
+		_ = c.CloseWrite() // the other half stays open
+	}()
+	got, err := io.ReadAll(c)
+	if err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("%d bytes back, %v", len(got), err)
+	}
+}
+
+func TestTheProxySeesTheHalfThatIsClosed(t *testing.T) {
+	addr, _, _ := serve(t, proxy(t, func(c *net.TCPConn) {
+		got, _ := io.ReadAll(c) // to its end
+		_, _ = c.Write(append([]byte("all of "), got...))
+	}), nil)
+	c := dial(t, addr)
+	_, _ = c.Write([]byte("it"))
+	_ = c.CloseWrite()
+	if got, err := io.ReadAll(c); err != nil || string(got) != "all of it" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestTheJobSeesTheHalfThatIsClosed(t *testing.T) {
+	got := make(chan string, 1)
+	addr, _, _ := serve(t, proxy(t, func(c *net.TCPConn) {
+		_, _ = c.Write([]byte("bye"))
+		_ = c.CloseWrite()
+		b, _ := io.ReadAll(c)
+		got <- string(b)
+	}), nil)
+	c := dial(t, addr)
+	if b, err := io.ReadAll(c); err != nil || string(b) != "bye" {
+		t.Errorf("%q, %v", b, err)
+	}
+	_, _ = c.Write([]byte("still here"))
+	_ = c.Close()
+	if s := <-got; s != "still here" {
+		t.Errorf("the proxy got %q", s)
+	}
+}
+
+func TestAProxyThatIsAwayClosesTheConnection(t *testing.T) {
+	l := listen(t)
+	target := l.Addr().String()
+	_ = l.Close()
+	addr, log, _ := serve(t, target, nil)
+	if b, err := io.ReadAll(dial(t, addr)); len(b) != 0 || isTimeout(err) {
+		t.Errorf("%q, %v", b, err)
+	}
+	if !strings.Contains(log.String(), "egress proxy does not answer") || !strings.Contains(log.String(), target) {
+		t.Errorf("log = %s", log)
+	}
+}
+
+func TestStoppingClosesEverything(t *testing.T) {
+	addr, _, stop := serve(t, proxy(t, echo), nil)
+	c := dial(t, addr)
+	_, _ = c.Write([]byte("x"))
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if _, err := io.ReadAll(c); isTimeout(err) {
+		t.Error("the connection is left open")
+	}
+	if _, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", addr); err == nil {
+		t.Error("the port is left open")
+	}
+}
+
+func TestTheNumberOfConnectionsIsLimited(t *testing.T) {
+	var open atomic.Int64
+	hold := make(chan struct{})
+	addr, _, _ := serve(t, proxy(t, func(c *net.TCPConn) {
+		open.Add(1)
+		_, _ = c.Write([]byte("x"))
+		<-hold
+	}), nil)
+	defer close(hold)
+	var all []*net.TCPConn
+	for range maxConnections {
+		c := dial(t, addr)
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Fatalf("connection %d: %v", len(all), err)
+		}
+		all = append(all, c)
+	}
+	if b, err := io.ReadAll(dial(t, addr)); len(b) != 0 || isTimeout(err) {
+		t.Errorf("one too many: %q, %v", b, err)
+	}
+	_ = all[0].SetLinger(0)
+	_ = all[0].Close()
+	deadline := time.Now().Add(patience)
+	for { // the slot is free as soon as the relay has noticed
+		c := dial(t, addr)
+		if n, _ := c.Read(make([]byte, 1)); n == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the slot of a closed connection is not free again")
+		}
+	}
+}
+
+// faulty fails the first accepts, as a process without descriptors does.
+type faulty struct {
+	net.Listener
+	left atomic.Int64
+}
+
+func (f *faulty) Accept() (net.Conn, error) {
+	if f.left.Add(-1) >= 0 {
+		return nil, errors.New("too many open files")
+	}
+	return f.Listener.Accept()
+}
+
+func TestAFailedAcceptIsNotTheEnd(t *testing.T) {
+	addr, log, _ := serve(t, proxy(t, echo), func(l net.Listener) net.Listener {
+		f := &faulty{Listener: l}
+		f.left.Store(2)
+		return f
+	})
+	c := dial(t, addr)
+	_, _ = c.Write([]byte("x"))
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(log.String(), "too many open files"); n != 2 {
+		t.Errorf("log = %s", log)
+	}
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// journal is a log that tests can read.
+type journal struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.String()
+}
