@@ -105,7 +105,7 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 	}
 	r.worker = worker.New(worker.Config{
 		Ledger: r.ledger, Seal: box, Gate: r.gate, Endpoint: endpoint, Runner: replicaName(host), Name: cfg.name, Hostname: host,
-		Slots: cfg.concurrent, Warm: cfg.warm, Command: []string{self, JobCommand}, Dir: cfg.workDir, Sandbox: cfg.sandbox,
+		Slots: cfg.concurrent, Warm: min(cfg.warm, cfg.concurrent), Command: []string{self, JobCommand}, Dir: cfg.workDir, Sandbox: cfg.sandbox,
 		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, GitCA: gitCA, Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
 	})
 	return r, nil

@@ -63,8 +63,8 @@ func (c *settings) validate() error {
 	if c.concurrent < 1 || c.concurrent > maxConcurrent {
 		bad("--concurrent=%d: use 1 to %d", c.concurrent, maxConcurrent)
 	}
-	if c.warm < 0 || c.warm > c.concurrent {
-		bad("--warm=%d: use 0 to --concurrent", c.warm)
+	if c.warm < 0 {
+		bad("--warm=%d: use 0 or more; more than --concurrent are never kept", c.warm)
 	}
 	if c.logLimit < 1 || c.logLimit > maxLogLimit {
 		bad("--log-limit=%d: use 1 to %d bytes", c.logLimit, maxLogLimit)
