@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -90,11 +91,11 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 	if r.gate, err = gate.New(r.api, grant.NewVerifier(keys), log); err != nil {
 		return nil, err
 	}
-	endpoint, err := r.listen(ctx)
+	gitCA, err := readCA(cfg.gitCAFile)
 	if err != nil {
 		return nil, err
 	}
-	gitCA, err := readCA(cfg.gitCAFile)
+	endpoint, err := r.listen(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +148,9 @@ func readCA(path string) (string, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("--git-ca-file: %w", err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(b) {
+		return "", fmt.Errorf("--git-ca-file: %s holds no PEM certificate", path)
 	}
 	return string(b), nil
 }
@@ -205,15 +209,14 @@ func (r *runner) watch(name string, ask func(context.Context) error) service.Sta
 }
 
 func (r *runner) askPolicy(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(r.cfg.policyURL, "/")+"/livez", nil)
-	if err != nil {
-		return errors.New("--policy-url is not an address")
-	}
-	resp, err := r.http.Do(req)
-	if err != nil {
+	code, err := status(ctx, r.http, strings.TrimRight(r.cfg.policyURL, "/")+"/livez")
+	switch {
+	case err != nil:
 		return fmt.Errorf("policy at %s does not answer; grants cannot be verified", r.cfg.policyURL)
+	case code != http.StatusOK:
+		return fmt.Errorf("what answers at %s is not policy (status %d); check --policy-url", r.cfg.policyURL, code)
 	}
-	return resp.Body.Close()
+	return nil
 }
 
 func (r *runner) askKubernetes(ctx context.Context) error {
@@ -221,20 +224,40 @@ func (r *runner) askKubernetes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(r.api.Host, "/")+"/version", nil)
+	host, _, err := rest.DefaultServerUrlFor(r.api)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	code, err := status(ctx, client, host.JoinPath("version").String())
+	switch {
+	case err != nil:
+		return fmt.Errorf("the Kubernetes API at %s does not answer; check the address, the network policy and the API server", r.api.Host)
+	case code == http.StatusUnauthorized:
+		return fmt.Errorf("the Kubernetes API at %s does not accept the runner's credential; check its ServiceAccount or --kubeconfig", r.api.Host)
+	case code >= http.StatusInternalServerError:
+		return fmt.Errorf("the Kubernetes API at %s is not well (status %d)", r.api.Host, code)
+	}
+	return nil
+}
+
+// maxAnswer is how much of a check's answer is read, so that its connection can
+// be used again.
+const maxAnswer = 64 << 10
+
+// status asks for a page and returns the status of the answer.
+func status(ctx context.Context, client *http.Client, url string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("the Kubernetes API at %s does not answer; check the address, the network policy and the API server", r.api.Host)
+		return 0, err
 	}
-	if resp.StatusCode == http.StatusUnauthorized {
-		err = fmt.Errorf("the Kubernetes API at %s does not accept the runner's credential; check its ServiceAccount or --kubeconfig", r.api.Host)
-	}
-	return errors.Join(err, resp.Body.Close())
+	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
+	return resp.StatusCode, resp.Body.Close()
 }
 
 // replicaName tells replicas and restarts apart.

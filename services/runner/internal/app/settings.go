@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -68,6 +70,18 @@ func (c *settings) validate() error {
 	}
 	if c.logLimit < 1 || c.logLimit > maxLogLimit {
 		bad("--log-limit=%d: use 1 to %d bytes", c.logLimit, maxLogLimit)
+	}
+	if u, err := url.Parse(c.policyURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		bad("--policy-url=%s: use http://host:port or https://host:port", c.policyURL)
+	}
+	if host, port, err := net.SplitHostPort(c.egressAddress); err != nil || host == "" || port == "" {
+		bad("--egress-address=%s: use host:port", c.egressAddress)
+	}
+	if !filepath.IsAbs(c.workDir) {
+		bad("--work-dir=%s: use an absolute path", c.workDir)
+	}
+	if c.drainTimeout < 0 {
+		bad("--drain-timeout=%s: use 0 or more", c.drainTimeout)
 	}
 	if c.sandbox != "enforce" && c.sandbox != "off" {
 		bad("--sandbox=%s: use enforce or off", c.sandbox)

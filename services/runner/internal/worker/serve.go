@@ -260,12 +260,15 @@ func (w *Worker) removeDir(id int64, dir string) {
 	if dir == "" || os.RemoveAll(dir) == nil {
 		return
 	}
-	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, _ error) error {
-		if d != nil && d.IsDir() { // of a link it is not true
-			_ = os.Chmod(path, dirMode)
-		}
-		return nil
-	})
+	if root, err := os.OpenRoot(dir); err == nil {
+		_ = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, _ error) error {
+			if d != nil && d.IsDir() { // of a link it is not true
+				_ = root.Chmod(path, dirMode)
+			}
+			return nil
+		})
+		_ = root.Close()
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		w.Log.Error("directory of a job not removed", service.JobID(id), service.Err(err))
 	}

@@ -1,0 +1,130 @@
+package app
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func noEnv(string) string { return "" }
+
+// chosen has a value that is no default for every setting.
+func chosen() *settings {
+	return &settings{
+		redisURL: "redis://:pw@127.0.0.1:1/0", redisPrefix: "prefix", sealKeyFile: "/seal", policyURL: "https://policy:1", egressAddress: "egress:1",
+		kubeconfig: "/kubeconfig", gitCAFile: "/ca", concurrent: 7, warm: 3, logLimit: 12345, workDir: "/work-dir", sandbox: "off",
+		drainTimeout: 5 * time.Second, listen: "127.0.0.1:1", name: "my runner", logFormat: "text", logLevel: "debug",
+	}
+}
+
+// options are the settings as options, without values.
+func options() map[string]any {
+	c := chosen()
+	return map[string]any{
+		"redis-url": c.redisURL, "redis-prefix": c.redisPrefix, "seal-key-file": c.sealKeyFile, "policy-url": c.policyURL,
+		"egress-address": c.egressAddress, "kubeconfig": c.kubeconfig, "git-ca-file": c.gitCAFile, "concurrent": c.concurrent,
+		"warm": c.warm, "log-limit": c.logLimit, "work-dir": c.workDir, "sandbox": c.sandbox, "drain-timeout": c.drainTimeout,
+		"listen": c.listen, "name": c.name, "log-format": c.logFormat, "log-level": c.logLevel,
+	}
+}
+
+func TestEachSettingCanBeGivenBothWays(t *testing.T) {
+	if fields := reflect.TypeFor[settings]().NumField(); fields != len(options()) {
+		t.Fatalf("%d settings, %d options here", fields, len(options()))
+	}
+	var args []string
+	env := map[string]string{}
+	for name, value := range options() {
+		args = append(args, fmt.Sprintf("--%s=%v", name, value))
+		env["TOWLINE_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))] = fmt.Sprint(value)
+	}
+	for way, parsed := range map[string]func() (*settings, error){
+		"flags":       func() (*settings, error) { return parse(args, noEnv, io.Discard) },
+		"environment": func() (*settings, error) { return parse(nil, func(k string) string { return env[k] }, io.Discard) },
+	} {
+		got, err := parsed()
+		if err != nil {
+			t.Errorf("%s: %v", way, err)
+			continue
+		}
+		if diff := cmp.Diff(chosen(), got, cmp.AllowUnexported(settings{})); diff != "" {
+			t.Errorf("%s: %s", way, diff)
+		}
+	}
+}
+
+func TestTheDefaultsAreGoodButForTheKey(t *testing.T) {
+	if _, err := parse([]string{"--seal-key-file=/k"}, noEnv, io.Discard); err != nil {
+		t.Error(err)
+	}
+	_, err := parse(nil, noEnv, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "openssl rand -base64 32") || !strings.Contains(err.Error(), "TOWLINE_SEAL_KEY_FILE") {
+		t.Errorf("without a key: %v", err)
+	}
+}
+
+func TestAllFaultsAreNamedTogether(t *testing.T) {
+	_, err := parse([]string{
+		"--concurrent=0", "--warm=-1", "--log-limit=0", "--sandbox=maybe", "--policy-url=policy:8081", "--egress-address=egress",
+		"--work-dir=here", "--drain-timeout=-1s",
+	}, noEnv, io.Discard)
+	if err == nil {
+		t.Fatal("no fault found")
+	}
+	for _, want := range []string{
+		"--seal-key-file is missing", "--concurrent=0: use 1 to 1000", "--warm=-1: use 0 or more", "--log-limit=0: use 1 to",
+		"--sandbox=maybe: use enforce or off", "--policy-url=policy:8081: use http://", "--egress-address=egress: use host:port",
+		"--work-dir=here: use an absolute path", "--drain-timeout=-1s: use 0 or more",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+}
+
+func TestBoundsOfNumbers(t *testing.T) {
+	for _, c := range []struct {
+		arg string
+		ok  bool
+	}{
+		{"--concurrent=1000", true},
+		{"--concurrent=1001", false},
+		{"--concurrent=x", false},
+		{"--warm=0", true},
+		{"--warm=11", true},
+		{"--warm=x", false},
+		{fmt.Sprintf("--log-limit=%d", maxLogLimit), true},
+		{fmt.Sprintf("--log-limit=%d", maxLogLimit+1), false},
+		{"--drain-timeout=0s", true},
+		{"--drain-timeout=5", false},
+		{"--policy-url=ftp://x", false},
+		{"--policy-url=http://", false},
+		{"--egress-address=:1", false},
+		{"--no-such-option", false},
+		{"argument", false},
+	} {
+		_, err := parse([]string{"--seal-key-file=/k", c.arg}, noEnv, io.Discard)
+		if (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.arg, err)
+		}
+	}
+}
+
+func TestHelpIsNoFault(t *testing.T) {
+	var out strings.Builder
+	if _, err := parse([]string{"-h"}, noEnv, &out); !errors.Is(err, flag.ErrHelp) {
+		t.Error(err)
+	}
+	for name := range options() {
+		if !strings.Contains(out.String(), "--"+name+" ") {
+			t.Errorf("--%s is not in the help", name)
+		}
+	}
+}
