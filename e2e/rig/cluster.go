@@ -41,9 +41,9 @@ func (r *Rig) grantRights(ctx context.Context) error {
 	impersonate := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: r.Namespace + ":impersonate"}, Rules: []rbacv1.PolicyRule{
 		{Verbs: []string{"impersonate"}, APIGroups: []string{""}, Resources: []string{"users", "groups"}},
 		{Verbs: []string{"impersonate"}, APIGroups: []string{""}, Resources: []string{"serviceaccounts"}, ResourceNames: []string{"towline-agent"}},
-		{Verbs: []string{"impersonate"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"uids", "userextras/*"}},
+		{Verbs: []string{"impersonate"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"uids"}},
 	}}
-	// Rights given before: extras are sub-resources, one per key.
+	// Extras are sub-resources, one per key; RBAC knows no "userextras/*".
 	for _, key := range []string{"id", "config_project_id", "project_id", "ci_pipeline_id", "ci_job_id", "username", "environment_slug", "environment_tier"} {
 		impersonate.Rules[2].Resources = append(impersonate.Rules[2].Resources, "userextras/agent.gitlab.com/"+key)
 	}

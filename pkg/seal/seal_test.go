@@ -39,7 +39,7 @@ func TestSealedTextOpensForItsPurpose(t *testing.T) {
 	b := box(t, key(1))
 	for _, plain := range []string{"", "x", "secret of a job", strings.Repeat("long ", 1<<18)} {
 		s := sealed(t, b, plain, "job:1001")
-		if plain != "" && bytes.Contains(s, []byte(plain)) {
+		if len(plain) > 8 && bytes.Contains(s, []byte(plain)) { // a shorter one may stand there by chance
 			t.Error("the plain text shows in the sealed one")
 		}
 		got, err := b.Open(s, "job:1001")
