@@ -1,4 +1,3 @@
-// Command tunnel is the only part of Towline that talks to GitLab.
 package main
 
 import (
