@@ -2,10 +2,8 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -105,7 +103,7 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 		return nil, err
 	}
 	r.worker = worker.New(worker.Config{
-		Ledger: r.ledger, Seal: box, Gate: r.gate, Endpoint: endpoint, Runner: replicaName(host), Name: cfg.name, Hostname: host,
+		Ledger: r.ledger, Seal: box, Gate: r.gate, Endpoint: endpoint, Runner: service.ReplicaName(), Name: cfg.name, Hostname: host,
 		Slots: cfg.concurrent, Warm: min(cfg.warm, cfg.concurrent), Command: []string{self, JobCommand}, Dir: cfg.workDir, Sandbox: cfg.sandbox,
 		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, GitCA: gitCA, Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
 	})
@@ -258,11 +256,4 @@ func status(ctx context.Context, client *http.Client, url string) (int, error) {
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	return resp.StatusCode, resp.Body.Close()
-}
-
-// replicaName tells replicas and restarts apart.
-func replicaName(host string) string {
-	var b [4]byte
-	_, _ = rand.Read(b[:])
-	return host + "-" + hex.EncodeToString(b[:])
 }

@@ -339,13 +339,6 @@ func TestRunFailsWithTheNameOfTheOption(t *testing.T) {
 	}
 }
 
-func TestReplicasAndRestartsHaveNamesOfTheirOwn(t *testing.T) {
-	a, b := replicaName("pod-1"), replicaName("pod-1")
-	if a == b || !strings.HasPrefix(a, "pod-1-") {
-		t.Errorf("%s, %s", a, b)
-	}
-}
-
 // journal is a log that tests can read.
 type journal struct {
 	mu  sync.Mutex

@@ -2,10 +2,8 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -113,7 +111,7 @@ func (t *tunnel) buildSources() {
 }
 
 func (t *tunnel) buildJobs(box *seal.Box) {
-	name := replicaName()
+	name := service.ReplicaName()
 	admission := &intake.Admission{
 		GitLab: t.client, Ledger: t.ledger, Seal: box, Log: t.log,
 		Policy: policyapi.NewClient(t.cfg.policyURL, func() (string, error) { return readToken(t.cfg.serviceTokenFile) }, t.policy),
@@ -235,12 +233,4 @@ func gitlabTransport(caFile string) (*http.Transport, error) {
 	}
 	tr.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	return tr, nil
-}
-
-// replicaName tells replicas and restarts apart.
-func replicaName() string {
-	host, _ := os.Hostname()
-	var b [4]byte
-	_, _ = rand.Read(b[:])
-	return host + "-" + hex.EncodeToString(b[:])
 }
