@@ -20,15 +20,14 @@ import (
 	"github.com/u-root/u-root/pkg/core/rm"
 	"github.com/u-root/u-root/pkg/core/shasum"
 	"github.com/u-root/u-root/pkg/core/touch"
-	"mvdan.cc/sh/v3/interp"
 
-	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // coreCommands are u-root's, those that mvdan.cc/sh/moreinterp/coreutils lists
 // except xargs, which would execute programs, and tar, which can neither pack
 // relative paths nor work without a directory to unpack into.
-func coreCommands() map[string]command {
+func coreCommands() map[string]tool.Command {
 	builders := map[string]func() core.Command{
 		"base64": func() core.Command { return base64.New() },
 		"cat":    func() core.Command { return cat.New() },
@@ -46,31 +45,28 @@ func coreCommands() map[string]command {
 		"shasum": func() core.Command { return shasum.New() },
 		"touch":  func() core.Command { return touch.New() },
 	}
-	out := make(map[string]command, len(builders))
+	out := make(map[string]tool.Command, len(builders))
 	for name, build := range builders {
-		out[name] = func(ctx context.Context, hc interp.HandlerContext, _ *Shell, args []string) int {
-			operands, code := args[1:], 0
-			stdout := hc.Stdout
+		out[name] = func(ctx context.Context, inv tool.Invocation) int {
+			operands, code := inv.Args, 0
+			stdout := inv.Stdout
 			switch name {
 			case "ls":
-				operands, code = lsOperands(hc, operands)
+				operands, code = lsOperands(inv, operands)
 			case "find":
-				stdout = findOutput(hc, operands)
+				stdout = findOutput(inv, operands)
 			case "gzip", "gunzip", "gzcat":
 				if !hasOperand(operands) {
-					return gzipStream(hc, name, operands)
+					return gzipStream(inv, name, operands)
 				}
 			}
 			if operands == nil {
 				return code
 			}
 			cmd := build()
-			cmd.SetIO(hc.Stdin, stdout, hc.Stderr)
-			cmd.SetWorkingDir(hc.Dir)
-			cmd.SetLookupEnv(func(key string) (string, bool) {
-				v := hc.Env.Get(key)
-				return v.Str, v.Exported && v.Set
-			})
+			cmd.SetIO(inv.Stdin, stdout, inv.Stderr)
+			cmd.SetWorkingDir(inv.Dir)
+			cmd.SetLookupEnv(inv.Getenv)
 			err := cmd.RunContext(ctx, operands...)
 			switch {
 			case err == nil:
@@ -78,22 +74,9 @@ func coreCommands() map[string]command {
 			case errors.Is(err, flag.ErrHelp):
 				return 0
 			}
-			fmt.Fprintf(hc.Stderr, "%s: %v\n", name, err)
+			fmt.Fprintf(inv.Stderr, "%s: %v\n", name, err)
 			return 1
 		}
 	}
 	return out
-}
-
-// kubectlCommand hands a command to the embedded kubectl.
-func kubectlCommand(k *kubectl.Kubectl) command {
-	return func(ctx context.Context, hc interp.HandlerContext, _ *Shell, args []string) int {
-		return k.Run(ctx, kubectl.Invocation{
-			Args: args[1:], Dir: hc.Dir, Stdin: hc.Stdin, Stdout: hc.Stdout, Stderr: hc.Stderr,
-			Getenv: func(key string) (string, bool) {
-				v := hc.Env.Get(key)
-				return v.String(), v.Exported && v.IsSet()
-			},
-		})
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"path"
 
 	"mvdan.cc/sh/v3/interp"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // Call is the interpreter's call handler. The interpreter answers `command -v`
@@ -24,7 +26,7 @@ func (s *Shell) Call(ctx context.Context, args []string) ([]string, error) {
 		return args, nil
 	}
 	for _, name := range names {
-		if s.find(name) == nil {
+		if s.tools.find(name) == nil {
 			return args, nil // the interpreter knows its functions and aliases
 		}
 	}
@@ -44,14 +46,14 @@ func (s *Shell) Call(ctx context.Context, args []string) ([]string, error) {
 }
 
 // which prints where its arguments are.
-func which(_ context.Context, hc interp.HandlerContext, s *Shell, args []string) int {
+func (t *Toolbox) which(_ context.Context, inv tool.Invocation) int {
 	code := 0
-	for _, name := range args[1:] {
-		if s.find(name) == nil {
+	for _, name := range inv.Args {
+		if t.find(name) == nil {
 			code = 1
 			continue
 		}
-		fmt.Fprintln(hc.Stdout, path.Join(toolDir, path.Base(name)))
+		fmt.Fprintln(inv.Stdout, path.Join(toolDir, path.Base(name)))
 	}
 	return code
 }

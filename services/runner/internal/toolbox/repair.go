@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"mvdan.cc/sh/v3/interp"
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // What follows makes good for where u-root's commands differ most from those
@@ -24,7 +24,7 @@ const exitLs = 2
 // lsOperands leaves u-root's ls the directories: it shows nothing for a file,
 // and writes errors to standard output and returns 0. It returns nil when
 // nothing is left to show.
-func lsOperands(hc interp.HandlerContext, args []string) ([]string, int) {
+func lsOperands(inv tool.Invocation, args []string) ([]string, int) {
 	long := slices.ContainsFunc(args, func(a string) bool {
 		return strings.HasPrefix(a, "-") && strings.Contains(a, "l")
 	})
@@ -36,13 +36,13 @@ func lsOperands(hc interp.HandlerContext, args []string) ([]string, int) {
 			continue
 		}
 		named++
-		folder, err := listable(abs(hc, arg))
+		folder, err := listable(abs(inv, arg))
 		switch {
 		case err != nil:
-			fmt.Fprintf(hc.Stderr, "ls: cannot access '%s': %s\n", arg, reason(err))
+			fmt.Fprintf(inv.Stderr, "ls: cannot access '%s': %s\n", arg, reason(err))
 			code = exitLs
 		case !folder && !long:
-			fmt.Fprintln(hc.Stdout, arg)
+			fmt.Fprintln(inv.Stdout, arg)
 		default:
 			left++
 			out = append(out, arg)
@@ -54,11 +54,11 @@ func lsOperands(hc interp.HandlerContext, args []string) ([]string, int) {
 	return out, code
 }
 
-func abs(hc interp.HandlerContext, path string) string {
+func abs(inv tool.Invocation, path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
-	return filepath.Join(hc.Dir, path)
+	return filepath.Join(inv.Dir, path)
 }
 
 // listable says whether ls can show a file, and whether it is a directory.
@@ -91,15 +91,15 @@ func reason(err error) string {
 
 // findOutput turns the absolute paths of u-root's find into paths that begin
 // as the operand does.
-func findOutput(hc interp.HandlerContext, args []string) io.Writer {
+func findOutput(inv tool.Invocation, args []string) io.Writer {
 	operand := "."
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		operand = args[0]
 	}
 	if filepath.IsAbs(operand) {
-		return hc.Stdout
+		return inv.Stdout
 	}
-	return &prefixWriter{w: hc.Stdout, from: []byte(filepath.Join(hc.Dir, operand)), to: []byte(strings.TrimRight(operand, "/"))}
+	return &prefixWriter{w: inv.Stdout, from: []byte(filepath.Join(inv.Dir, operand)), to: []byte(strings.TrimRight(operand, "/"))}
 }
 
 // prefixWriter replaces a prefix of each write; find writes line by line.
@@ -125,7 +125,7 @@ func hasOperand(args []string) bool {
 
 // gzipStream packs or unpacks standard input; u-root's gzip would read that of
 // the process.
-func gzipStream(hc interp.HandlerContext, name string, args []string) int {
+func gzipStream(inv tool.Invocation, name string, args []string) int {
 	unpack := name != "gzip"
 	for _, arg := range args {
 		switch arg {
@@ -133,12 +133,12 @@ func gzipStream(hc interp.HandlerContext, name string, args []string) int {
 			unpack = true
 		case "-c", "--stdout", "-f", "-n", "-k", "-q", "-1", "-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9", "-":
 		default:
-			fmt.Fprintf(hc.Stderr, "%s: option %s is not supported on this runner\n", name, arg)
+			fmt.Fprintf(inv.Stderr, "%s: option %s is not supported on this runner\n", name, arg)
 			return 1
 		}
 	}
-	if err := gzipCopy(hc.Stdout, hc.Stdin, unpack); err != nil {
-		fmt.Fprintf(hc.Stderr, "%s: %v\n", name, err)
+	if err := gzipCopy(inv.Stdout, inv.Stdin, unpack); err != nil {
+		fmt.Fprintf(inv.Stderr, "%s: %v\n", name, err)
 		return 1
 	}
 	return 0

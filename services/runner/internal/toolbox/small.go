@@ -7,20 +7,20 @@ import (
 	"strings"
 	"time"
 
-	"mvdan.cc/sh/v3/interp"
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // sleep takes numbers with an optional s, m, h or d and adds them up.
-func sleep(ctx context.Context, hc interp.HandlerContext, _ *Shell, args []string) int {
-	if len(args) < 2 {
-		fmt.Fprintln(hc.Stderr, "sleep: missing operand")
+func sleep(ctx context.Context, inv tool.Invocation) int {
+	if len(inv.Args) == 0 {
+		fmt.Fprintln(inv.Stderr, "sleep: missing operand")
 		return 1
 	}
 	var total time.Duration
-	for _, arg := range args[1:] {
+	for _, arg := range inv.Args {
 		d, err := sleepTime(arg)
 		if err != nil {
-			fmt.Fprintf(hc.Stderr, "sleep: invalid time interval '%s'\n", arg)
+			fmt.Fprintf(inv.Stderr, "sleep: invalid time interval '%s'\n", arg)
 			return 1
 		}
 		total += d

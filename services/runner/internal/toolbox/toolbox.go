@@ -11,9 +11,11 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // What a script sees as its PATH and its shell. Nothing exists there: the names
@@ -40,11 +42,8 @@ type Config struct {
 
 // Toolbox is the commands of one job.
 type Toolbox struct {
-	commands map[string]command
+	commands map[string]tool.Command
 }
-
-// command is one tool. args holds its name as well.
-type command func(ctx context.Context, hc interp.HandlerContext, s *Shell, args []string) int
 
 // Warm does what can be done before a job is known.
 func Warm() { kubectl.Warm() }
@@ -66,12 +65,13 @@ func New(c Config) (*Toolbox, error) {
 	if c.Kubeconfig != "" {
 		k.Prefetch([]byte(c.Kubeconfig))
 	}
-	t := &Toolbox{commands: map[string]command{
-		"kubectl": kubectlCommand(k),
+	t := &Toolbox{}
+	t.commands = map[string]tool.Command{
+		"kubectl": k.Run,
 		"sleep":   sleep,
-		"which":   which,
+		"which":   t.which,
 		"xargs":   xargs,
-	}}
+	}
 	for name, fn := range coreCommands() {
 		t.commands[name] = fn
 	}
@@ -92,7 +92,12 @@ func (t *Toolbox) Shell(line func(uint) uint) *Shell { return &Shell{tools: t, l
 // would execute a program and is never called.
 func (s *Shell) Exec(interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 	return func(ctx context.Context, args []string) error {
-		code := s.run(ctx, interp.HandlerCtx(ctx), args)
+		hc := interp.HandlerCtx(ctx)
+		place := fmt.Sprintf("bash: line %d: ", s.line(hc.Pos.Line()))
+		code := s.tools.run(ctx, tool.Invocation{
+			Name: args[0], Args: args[1:], Dir: hc.Dir, Environ: environ(hc.Env),
+			Stdin: hc.Stdin, Stdout: hc.Stdout, Stderr: hc.Stderr,
+		}, place)
 		if err := ctx.Err(); err != nil {
 			return err // ends the script
 		}
@@ -103,26 +108,39 @@ func (s *Shell) Exec(interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 	}
 }
 
+// environ lists the exported variables.
+func environ(env expand.Environ) []string {
+	var out []string
+	for name, v := range env.Each {
+		if v.Exported && v.IsSet() && v.Kind == expand.String {
+			out = append(out, name+"="+v.Str)
+		}
+	}
+	return out
+}
+
 // run carries out one command in a goroutine's stead: a crash of an embedded
-// command is a failure of that command alone.
-func (s *Shell) run(ctx context.Context, hc interp.HandlerContext, args []string) (code int) {
+// command is a failure of that command alone. place begins the messages of the
+// shell itself.
+func (t *Toolbox) run(ctx context.Context, inv tool.Invocation, place string) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(hc.Stderr, "%s: internal error: %v\n", args[0], p)
+			fmt.Fprintf(inv.Stderr, "%s: internal error: %v\n", inv.Name, p)
 			_, _ = os.Stderr.Write(debug.Stack())
 			code = exitPanic
 		}
 	}()
-	if fn := s.find(args[0]); fn != nil {
-		return s.leaving(ctx, func() int { return fn(ctx, hc, s, args) })
+	inv.Run = func(ctx context.Context, inner tool.Invocation) int { return t.run(ctx, inner, "bash: ") }
+	if fn := t.find(inv.Name); fn != nil {
+		return leaving(ctx, func() int { return fn(ctx, inv) })
 	}
-	return s.unknown(hc, args[0])
+	return unknown(inv, place)
 }
 
 // leaving waits for a command or for the end of ctx, whichever comes first: a
 // command that does not listen is left behind, and the end of the process,
 // which is near then, ends it.
-func (s *Shell) leaving(ctx context.Context, fn func() int) int {
+func leaving(ctx context.Context, fn func() int) int {
 	done := make(chan int, 1)
 	var crash any
 	go func() {
@@ -146,15 +164,15 @@ func (s *Shell) leaving(ctx context.Context, fn func() int) int {
 }
 
 // find looks a command up by its name or by the path `command -v` gave for it.
-func (s *Shell) find(name string) command {
-	if fn, ok := s.tools.commands[name]; ok {
+func (t *Toolbox) find(name string) tool.Command {
+	if fn, ok := t.commands[name]; ok {
 		return fn
 	}
 	dir, base := path.Split(name)
 	if dir == "" || !strings.Contains(":"+Path+":", ":"+strings.TrimSuffix(dir, "/")+":") {
 		return nil
 	}
-	return s.tools.commands[base]
+	return t.commands[base]
 }
 
 // wellKnown are tools whose absence deserves an explanation.
@@ -170,29 +188,29 @@ func init() {
 	}
 }
 
-func (s *Shell) unknown(hc interp.HandlerContext, name string) int {
-	line := s.line(hc.Pos.Line())
+func unknown(inv tool.Invocation, place string) int {
+	name := inv.Name
 	if strings.Contains(name, "/") {
 		file := name
 		if !filepath.IsAbs(file) {
-			file = filepath.Join(hc.Dir, file)
+			file = filepath.Join(inv.Dir, file)
 		}
 		if info, err := os.Stat(file); err == nil {
 			why := "Permission denied: programs from files are not executed on this runner"
 			if info.IsDir() {
 				why = "Is a directory"
 			}
-			fmt.Fprintf(hc.Stderr, "bash: line %d: %s: %s\n", line, name, why)
+			fmt.Fprintf(inv.Stderr, "%s%s: %s\n", place, name, why)
 			return exitCannotRun
 		}
 		if !wellKnown[path.Base(name)] {
-			fmt.Fprintf(hc.Stderr, "bash: line %d: %s: No such file or directory\n", line, name)
+			fmt.Fprintf(inv.Stderr, "%s%s: No such file or directory\n", place, name)
 			return exitNotFound
 		}
 	}
-	fmt.Fprintf(hc.Stderr, "bash: line %d: %s: command not found\n", line, name)
+	fmt.Fprintf(inv.Stderr, "%s%s: command not found\n", place, name)
 	if wellKnown[path.Base(name)] {
-		fmt.Fprintf(hc.Stderr, "bash: %s is not among the built-in commands of this runner, which runs jobs without an image\n", path.Base(name))
+		fmt.Fprintf(inv.Stderr, "bash: %s is not among the built-in commands of this runner, which runs jobs without an image\n", path.Base(name))
 	}
 	return exitNotFound
 }

@@ -10,6 +10,8 @@ import (
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // script runs a script with the toolbox alone.
@@ -61,15 +63,13 @@ func TestCrashOfACommandIsItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shell := tools.Shell(func(n uint) uint { return n })
-	tools.commands["boom"] = nil
 	var errs strings.Builder
-	hc := interp.HandlerContext{Stderr: &errs}
-	if code := shell.run(t.Context(), hc, []string{"boom"}); code != exitNotFound {
+	inv := tool.Invocation{Name: "boom", Stderr: &errs}
+	if code := tools.run(t.Context(), inv, ""); code != exitNotFound {
 		t.Errorf("code %d", code)
 	}
-	tools.commands["boom"] = explode
-	if code := shell.run(t.Context(), hc, []string{"boom"}); code != exitPanic || !strings.Contains(errs.String(), "boom: internal error: bang") {
+	tools.commands["boom"] = func(context.Context, tool.Invocation) int { panic("bang") }
+	if code := tools.run(t.Context(), inv, ""); code != exitPanic || !strings.Contains(errs.String(), "boom: internal error: bang") {
 		t.Errorf("code %d, stderr %q", code, errs.String())
 	}
 }
@@ -86,5 +86,3 @@ func TestSleepTime(t *testing.T) {
 		}
 	}
 }
-
-func explode(context.Context, interp.HandlerContext, *Shell, []string) int { panic("bang") }

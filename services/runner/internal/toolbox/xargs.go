@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"mvdan.cc/sh/v3/interp"
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // Limits of xargs.
@@ -21,32 +21,32 @@ const (
 
 // xargs runs other commands of the toolbox: xargs [-0] [-r] [-t] [-n N] [-I R]
 // [command [argument...]].
-func xargs(ctx context.Context, hc interp.HandlerContext, s *Shell, args []string) int {
-	x, err := parseXargs(args[1:])
+func xargs(ctx context.Context, inv tool.Invocation) int {
+	x, err := parseXargs(inv.Args)
 	if err != nil {
-		fmt.Fprintf(hc.Stderr, "xargs: %v\n", err)
+		fmt.Fprintf(inv.Stderr, "xargs: %v\n", err)
 		return 1
 	}
-	input, err := io.ReadAll(io.LimitReader(hc.Stdin, maxXargsInput+1))
+	input, err := io.ReadAll(io.LimitReader(inv.Stdin, maxXargsInput+1))
 	if err == nil && len(input) > maxXargsInput {
 		err = fmt.Errorf("more than %d bytes of input", maxXargsInput)
 	}
 	if err != nil {
-		fmt.Fprintf(hc.Stderr, "xargs: %v\n", err)
+		fmt.Fprintf(inv.Stderr, "xargs: %v\n", err)
 		return 1
 	}
 	code := 0
 	for _, line := range x.commands(x.split(input)) {
 		if x.trace {
-			fmt.Fprintln(hc.Stderr, strings.Join(line, " "))
+			fmt.Fprintln(inv.Stderr, strings.Join(line, " "))
 		}
-		switch c := s.runPlain(ctx, hc, line); {
+		switch c := runPlain(ctx, inv, line); {
 		case ctx.Err() != nil:
 			return 1
 		case c == exitNotFound || c == exitCannotRun:
 			return c
 		case c == 255:
-			fmt.Fprintf(hc.Stderr, "xargs: %s: exited with status 255; aborting\n", line[0])
+			fmt.Fprintf(inv.Stderr, "xargs: %s: exited with status 255; aborting\n", line[0])
 			return 124
 		case c != 0:
 			code = exitXargs
@@ -56,13 +56,14 @@ func xargs(ctx context.Context, hc interp.HandlerContext, s *Shell, args []strin
 }
 
 // runPlain runs a tool or a builtin that needs no shell.
-func (s *Shell) runPlain(ctx context.Context, hc interp.HandlerContext, args []string) int {
+func runPlain(ctx context.Context, inv tool.Invocation, args []string) int {
 	if args[0] == "echo" {
-		fmt.Fprintln(hc.Stdout, strings.Join(args[1:], " "))
+		fmt.Fprintln(inv.Stdout, strings.Join(args[1:], " "))
 		return 0
 	}
-	hc.Stdin = bytes.NewReader(nil)
-	return s.run(ctx, hc, args)
+	inner := inv
+	inner.Name, inner.Args, inner.Stdin = args[0], args[1:], bytes.NewReader(nil)
+	return inv.Run(ctx, inner)
 }
 
 type xargsCall struct {

@@ -13,12 +13,14 @@ import (
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"k8s.io/kubectl/pkg/util/templates"
 	"k8s.io/kubectl/pkg/validation"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // command is one invocation being carried out.
 type command struct {
 	kubectl  *Kubectl
-	inv      Invocation
+	inv      tool.Invocation
 	streams  genericiooptions.IOStreams
 	getter   *getter
 	warnings warnings

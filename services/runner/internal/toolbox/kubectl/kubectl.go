@@ -14,6 +14,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/klog/v2"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // Exit codes that are not kubectl's own.
@@ -21,16 +23,6 @@ const (
 	exitFailure  = 1
 	exitInternal = 70 // the command panicked (EX_SOFTWARE)
 )
-
-// Invocation is one command of a script.
-type Invocation struct {
-	Args   []string                        // without the leading "kubectl"
-	Dir    string                          // what relative paths are relative to
-	Getenv func(key string) (string, bool) // the shell's environment
-	Stdin  io.Reader
-	Stdout io.Writer
-	Stderr io.Writer
-}
 
 // Kubectl runs commands for one job. It is safe for concurrent use.
 type Kubectl struct {
@@ -74,7 +66,7 @@ var setUpProcess = sync.OnceFunc(func() {
 // Run executes one command and returns its exit code. The command itself may
 // not notice the end of ctx (get --watch and exec do not); the caller must be
 // able to leave it behind.
-func (k *Kubectl) Run(ctx context.Context, inv Invocation) (code int) {
+func (k *Kubectl) Run(ctx context.Context, inv tool.Invocation) (code int) {
 	var crash *exitCode
 	defer func() {
 		switch p := recover().(type) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/rest"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 const token = "{token: job-token}"
@@ -238,7 +240,7 @@ func TestSubcommandIsFound(t *testing.T) {
 		"get pods": "get", "-n x get pods": "get", "--namespace x get": "get", "--namespace=x get": "get",
 		"--insecure-skip-tls-verify get": "get", "-v 6 get": "get", "-nx get": "get", "": "", "-h": "", "--as a --as-group b apply": "apply",
 	} {
-		c := &command{kubectl: s.k, inv: Invocation{Args: strings.Fields(line), Getenv: func(string) (string, bool) { return "", false }}}
+		c := &command{kubectl: s.k, inv: tool.Invocation{Args: strings.Fields(line)}}
 		root := c.root()
 		if got := c.subcommand(root); got != want {
 			t.Errorf("%q: %q, want %q", line, got, want)

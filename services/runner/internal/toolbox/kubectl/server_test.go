@@ -17,6 +17,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // apiServer is as much of an API server as ConfigMaps and access reviews need.
@@ -136,9 +138,12 @@ func newShell(t *testing.T, kubeconfig string) *shell {
 
 func (s *shell) run(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = s.k.Run(context.Background(), Invocation{
-		Args: args, Dir: s.dir, Stdin: strings.NewReader(s.stdin), Stdout: &out, Stderr: &errs,
-		Getenv: func(key string) (string, bool) { v, ok := s.env[key]; return v, ok },
+	environ := make([]string, 0, len(s.env))
+	for key, value := range s.env {
+		environ = append(environ, key+"="+value)
+	}
+	code = s.k.Run(context.Background(), tool.Invocation{
+		Name: "kubectl", Args: args, Dir: s.dir, Environ: environ, Stdin: strings.NewReader(s.stdin), Stdout: &out, Stderr: &errs,
 	})
 	return code, out.String(), errs.String()
 }

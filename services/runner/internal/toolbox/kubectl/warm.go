@@ -9,6 +9,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	kubescheme "k8s.io/kubectl/pkg/scheme"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // Warm does, before a job is known, what the first command would otherwise pay
@@ -20,9 +22,8 @@ func Warm() {
 	_ = kubescheme.Scheme.AllKnownTypes()
 	k := New("")
 	for _, args := range [][]string{{"apply", "--help"}, {"get", "--help"}} {
-		k.Run(context.Background(), Invocation{
+		k.Run(context.Background(), tool.Invocation{
 			Args: args, Dir: "/", Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard,
-			Getenv: func(string) (string, bool) { return "", false },
 		})
 	}
 }
