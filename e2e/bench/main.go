@@ -9,8 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 )
 
@@ -23,76 +23,86 @@ func main() {
 	}
 }
 
+// options are what the command line says.
+type options struct {
+	project string
+	runs    int
+	jobs    int
+	only    []string
+}
+
+// measurement is one table of the output.
+type measurement struct {
+	name    string
+	measure func(context.Context, *site, options, *report) error
+}
+
+// measurements in the order in which they run.
+var measurements = []measurement{
+	{"job", measureJob},
+	{"jobs", measureJobs},
+	{"memory", measureMemory},
+	{"apply", measureApply},
+	{"helm", measureHelm},
+	{"directory", measureDirectory},
+}
+
 func run(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	project := flags.String("project", "e2e/demo/project", "directory of the project to run")
-	runs := flags.Int("runs", 15, "runs of each way, after one that does not count")
-	if err := flags.Parse(args); err != nil {
+	opts, err := parse(args)
+	if err != nil {
 		return err
-	}
-	if *runs < 1 {
-		return errors.New("--runs: at least one run is needed")
 	}
 	dir, err := os.MkdirTemp("", "towline-bench-")
 	if err != nil {
 		return err
 	}
-	s := &site{dir: dir, project: *project, progress: out}
-	err = s.measure(ctx, *runs, out)
+	s := &site{dir: dir, project: opts.project, progress: out}
+	err = s.measure(ctx, opts, &report{out: out})
 	return errors.Join(err, s.clear(), os.RemoveAll(dir))
 }
 
-// sample is one run of the pipeline under Towline.
-type sample struct{ firstByte, final time.Duration }
+func parse(args []string) (options, error) {
+	var o options
+	var names []string
+	for _, m := range measurements {
+		names = append(names, m.name)
+	}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&o.project, "project", "e2e/demo/project", "directory of the project of the main job")
+	flags.IntVar(&o.runs, "runs", 15, "runs of each way, after one that does not count")
+	flags.IntVar(&o.jobs, "jobs", 100, "number of small jobs")
+	only := flags.String("only", strings.Join(names, ","), "measurements to make")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	o.only = strings.Split(*only, ",")
+	for _, name := range o.only {
+		if !slices.Contains(names, name) {
+			return o, fmt.Errorf("--only: %q is none of %s", name, strings.Join(names, ", "))
+		}
+	}
+	if o.runs < 1 || o.jobs < 1 {
+		return o, errors.New("--runs, --jobs: at least one is needed")
+	}
+	return o, nil
+}
 
-func (s *site) measure(ctx context.Context, runs int, out io.Writer) error {
+func (s *site) measure(ctx context.Context, opts options, r *report) error {
 	if err := s.set(ctx); err != nil {
 		return err
 	}
-	var first, final, script, checkout []time.Duration
-	for n := range runs + 1 {
-		// The ways take turns, so that a change of the machine's load meets both.
-		a, err := s.towline(ctx)
-		if err != nil {
-			return err
+	for _, m := range measurements {
+		if !slices.Contains(opts.only, m.name) {
+			continue
 		}
-		b, err := s.bash(ctx, false)
-		if err != nil {
-			return err
-		}
-		c, err := s.bash(ctx, true)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			first, final, script, checkout = append(first, a.firstByte), append(final, a.final), append(script, b), append(checkout, c)
+		if err := m.measure(ctx, s, opts, r); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
-	return table(out, runs, median(first), median(final), median(script), median(checkout))
+	return r.verdict()
 }
 
 func median(d []time.Duration) time.Duration {
-	slices.Sort(d)
+	d = slices.Sorted(slices.Values(d))
 	return d[len(d)/2]
-}
-
-func table(out io.Writer, runs int, first, final, script, checkout time.Duration) error {
-	fmt.Fprintf(out, "\nThe main job, median of %d runs (two `kubectl apply` of unchanged objects):\n\n", runs)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "way\ttime\tratio to bash\t")
-	row := func(way string, d time.Duration) {
-		fmt.Fprintf(w, "%s\t%.1f ms\t%.2f\t\n", way, float64(d.Microseconds())/1000, float64(d)/float64(script))
-	}
-	row("bash with real kubectl processes, script alone", script)
-	row("the same after a git fetch by hand", checkout)
-	row("Towline, handed out -> first log byte in GitLab", first)
-	row("Towline, handed out -> final state in GitLab (with Git fetch, policy, log)", final)
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "\nratio of Towline's final state to the script alone under bash: %.2f\n", float64(final)/float64(script))
-	if final >= script {
-		return errors.New("Towline was slower than bash with kubectl processes")
-	}
-	return nil
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +24,7 @@ const (
 	agentName   = "your-agent-name"
 	environment = "production"
 	namespace   = "default"
-	jobWithin   = time.Minute
+	jobWithin   = 5 * time.Minute
 )
 
 // site is everything that runs during the measurement.
@@ -34,6 +36,8 @@ type site struct {
 	url       string
 	cluster   *cluster.Cluster
 	kubectl   string
+	helm      string
+	rig       *rig.Rig
 	readToken string
 	undo      []func() error
 }
@@ -57,20 +61,24 @@ func (s *site) set(ctx context.Context) (err error) {
 	}
 	s.undo = append(s.undo, gitlab.Close)
 	s.url, s.gitlab = gitlab.URL(), simclient.New(gitlab.URL(), nil)
-	opts, _, err := rig.Site{
+	opts, group, err := rig.Site{
 		GitLab: s.gitlab, Cluster: s.cluster, Project: projectPath, Agent: agentName, Dir: s.project,
 		Environment: environment, Namespace: namespace,
 	}.Prepare(ctx)
 	if err != nil {
 		return err
 	}
-	opts.RedisURL, opts.GitLabURL, opts.Dir, opts.Progress = redis.URL, s.url, s.dir, s.progress
-	s.readToken = opts.ConfigToken
-	r, err := rig.Start(ctx, opts)
-	if err != nil {
+	// Roles and RoleBindings are among the objects.
+	if err := rig.Allow(ctx, s.cluster, rig.Access{Group: group, Namespace: namespace, Role: "admin"}); err != nil {
 		return err
 	}
-	s.undo = append(s.undo, r.Stop)
+	opts.RedisURL, opts.GitLabURL, opts.Dir, opts.Progress = redis.URL, s.url, s.dir, s.progress
+	s.readToken = opts.ConfigToken
+	opts.Concurrent = concurrency
+	if s.rig, err = rig.Start(ctx, opts); err != nil {
+		return err
+	}
+	s.undo = append(s.undo, s.rig.Stop)
 	return nil
 }
 
@@ -82,61 +90,73 @@ func (s *site) clear() error {
 	return errors.Join(errs...)
 }
 
+// sample is one run of the pipeline under Towline.
+type sample struct{ firstByte, final time.Duration }
+
 // towline runs the pipeline once.
 func (s *site) towline(ctx context.Context) (sample, error) {
-	ctx, cancel := context.WithTimeout(ctx, jobWithin)
-	defer cancel()
-	p, err := s.gitlab.RunPipeline(ctx, sim.PipelineOptions{Project: projectPath})
+	j, err := s.runJob(ctx)
 	if err != nil {
 		return sample{}, err
-	}
-	j, err := s.gitlab.Wait(ctx, p.Jobs[0].ID)
-	if err != nil {
-		return sample{}, err
-	}
-	if j.Status != sim.Success || !j.Checksum.Equal {
-		return sample{}, fmt.Errorf("job %d ended as %s (%s)", j.ID, j.Status, j.FailureReason)
 	}
 	handed := j.At(sim.EventHandedOut)
 	return sample{j.At(sim.EventFirstByte).Sub(handed), j.At(sim.EventFinalPut).Sub(handed)}, nil
 }
 
-const script = `set -eo pipefail
-echo "Deploying application..."
-kubectl apply -f k8s/deployment.yaml
-kubectl apply -f k8s/service.yaml
-`
+// push replaces the files of the project.
+func (s *site) push(ctx context.Context, files map[string]string) error {
+	_, err := s.gitlab.Push(ctx, projectPath, "main", files)
+	return err
+}
 
-// fetch is what get_sources does, by hand.
-const fetch = `set -e
-git init -q .
-git fetch -q --depth 20 "$URL" main
-git checkout -q FETCH_HEAD
-`
+// pushProject puts the project of the main job back.
+func (s *site) pushProject(ctx context.Context) error {
+	_, err := s.gitlab.PushDir(ctx, projectPath, "main", s.project)
+	return err
+}
 
-// bash runs the job's script with real kubectl processes, after fetching the
-// project if asked to.
-func (s *site) bash(ctx context.Context, withFetch bool) (time.Duration, error) {
-	dir, text := s.project, script
-	if withFetch {
-		tmp, err := os.MkdirTemp(s.dir, "checkout-")
-		if err != nil {
-			return 0, err
-		}
-		defer os.RemoveAll(tmp)
-		dir, text = tmp, fetch+script
-	}
+// handRun is a script run by hand.
+type handRun struct {
+	took  time.Duration
+	lines []stamp
+}
+
+// bash runs a script with real processes in dir.
+func (s *site) bash(ctx context.Context, dir, text string) (handRun, error) {
 	cmd := exec.CommandContext(ctx, "bash", "-c", text)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(),
 		"KUBECONFIG="+s.cluster.Kubeconfig(), "HOME="+s.dir, // kubectl's disk cache stays warm there
-		"PATH="+filepath.Dir(s.kubectl)+":"+os.Getenv("PATH"), "GIT_TERMINAL_PROMPT=0",
+		"PATH="+filepath.Dir(s.kubectl)+":"+filepath.Dir(s.helm)+":"+os.Getenv("PATH"), "GIT_TERMINAL_PROMPT=0",
 		fmt.Sprintf("URL=http://token:%s@%s/%s.git", s.readToken, s.url[len("http://"):], projectPath))
-	began := time.Now()
-	out, err := cmd.CombinedOutput()
-	took := time.Since(began)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return 0, fmt.Errorf("bash: %w\n%s", err, out)
+		return handRun{}, err
 	}
-	return took, nil
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return handRun{}, err
+	}
+	var run handRun
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		run.lines = append(run.lines, stamp{time.Now(), lines.Text()})
+	}
+	err = cmd.Wait()
+	run.took = time.Since(began)
+	if err != nil {
+		return run, fmt.Errorf("bash: %w\n%s", err, stderr.String())
+	}
+	return run, nil
+}
+
+// checkedOut runs the main job's script after fetching the project.
+func (s *site) checkedOut(ctx context.Context) (handRun, error) {
+	dir, err := os.MkdirTemp(s.dir, "checkout-")
+	if err != nil {
+		return handRun{}, err
+	}
+	defer os.RemoveAll(dir)
+	return s.bash(ctx, dir, fetchScript+mainScript)
 }
