@@ -141,9 +141,29 @@ tidy: ## set the versions of tools/versions.txt and tidy every module
 	@for m in $(WORKSPACE) $(OUTSIDE); do echo "== go mod tidy in $$m"; (cd $$m && GOWORK=off go mod tidy); done
 	@$(TOOL) ./cmd/versions
 
+# The runner's image has a static busybox for each of its platforms. This
+# machine's own is found; for more, name unpacked ones of Debian's busybox-static:
+# make images PLATFORMS=linux/amd64,linux/arm64 BUSYBOXES=linux/amd64=FILE,linux/arm64=FILE
+BUSYBOX   ?= $(shell command -v busybox)
+PLATFORMS ?= linux/$(shell go env GOARCH)
+BUSYBOXES ?= linux/$(shell go env GOARCH)=$(BUSYBOX)
+
 .PHONY: images
 images: ## the services' images as OCI archives in bin/images, without a container engine
-	@$(TOOL) ./cmd/images -version '$(VERSION)'
+	@$(TOOL) ./cmd/images -version '$(VERSION)' -platforms '$(PLATFORMS)' -busybox '$(BUSYBOXES)'
+
+# The programs that a job's script may start, for a runner on this machine:
+# `runner --toolbox=bin/toolbox` (with the whole path).
+TOOLBOX ?= $(CURDIR)/bin/toolbox
+
+.PHONY: toolbox
+toolbox: ## the toolbox folder for a runner on this machine, in bin/toolbox
+	@test -n "$(BUSYBOX)" || { \
+	  echo "the toolbox folder is made from a statically linked busybox; on Debian or Ubuntu:"; echo "  apt-get install busybox-static"; exit 1; }
+	@mkdir -p bin
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/towline-call ./services/runner/cmd/call
+	@go run ./services/runner toolbox make -busybox '$(BUSYBOX)' -call bin/towline-call '$(TOOLBOX)'
+	@echo "made $(TOOLBOX); what is in it: go run ./services/runner toolbox --toolbox $(TOOLBOX)"
 
 .PHONY: clean
 clean: ## remove what make has built

@@ -35,18 +35,22 @@ func (s *Server) assign(rn *runner, m *manager, features map[string]bool, buildE
 
 // pick moves the job from pending to running at the moment of assignment.
 func (s *Server) pick(j *job, rn *runner, m *manager) {
-	j.status = Running
 	j.runner, j.manager = rn, m
 	j.graceful = m.features["cancel_gracefully"]
 	j.startedAt = s.now()
 	j.updatedAt = j.startedAt
 	j.token = s.newJobToken(j)
+	if s.opts.TwoPhase && m.features["two_phase_job_commit"] {
+		j.ackUntil = s.now().Add(ackWithin)
+		return
+	}
+	j.status = Running
 }
 
 func (s *Server) pendingFor(rn *runner) []*job {
 	var out []*job
 	for _, j := range s.st.queue {
-		if j.status == Pending && s.mayRun(rn, j) {
+		if j.status == Pending && !s.awaitsAck(j) && s.mayRun(rn, j) && !s.resourceTaken(j) {
 			out = append(out, j)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"time"
 )
@@ -14,6 +15,8 @@ type Fault struct {
 	Endpoint Endpoint `json:"endpoint"`
 	// Job limits the fault to one job, 0 means any.
 	Job int64 `json:"job,omitempty"`
+	// Final limits a fault of put_job to final states.
+	Final bool `json:"final,omitempty"`
 	// From is the first matching request that is hit, 1 (or 0) = the next one.
 	From int `json:"from,omitempty"`
 	// Times is how many requests are hit: 0 means one, negative means all.
@@ -33,6 +36,8 @@ type Fault struct {
 	// SetPayload replaces top-level keys of a JSON answer, for null and
 	// malformed values in a job payload.
 	SetPayload map[string]json.RawMessage `json:"set_payload,omitempty"`
+	// Code is the gRPC status with which the job router answers instead.
+	Code uint32 `json:"code,omitempty"`
 	// BuildError makes building the job payload raise: the job is dropped with
 	// scheduler_failure and the poll answers 204 (3.5).
 	BuildError bool `json:"build_error,omitempty"`
@@ -110,12 +115,12 @@ func (s *Server) inOutage(ep Endpoint, jobID int64) bool {
 
 // takeFault picks the first armed fault for a request and counts all that
 // match; it also notes on the job what its client may now do without blame.
-func (s *Server) takeFault(ep Endpoint, jobID int64) *Fault {
+func (s *Server) takeFault(ep Endpoint, jobID int64, final bool) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var hit *fault
 	for _, f := range s.st.faults {
-		if f.Endpoint != ep || f.Job != 0 && f.Job != jobID {
+		if f.Endpoint != ep || f.Job != 0 && f.Job != jobID || f.Final && !final {
 			continue
 		}
 		f.seen++
@@ -131,6 +136,21 @@ func (s *Server) takeFault(ep Endpoint, jobID int64) *Fault {
 		j.excuse(ep)
 	}
 	return &hit.Fault
+}
+
+// isFinal tells whether a PUT reports a final state; the body can be read again.
+func isFinal(r *http.Request) bool {
+	raw, err := io.ReadAll(io.LimitReader(r.Body, maxJSONBody+1))
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(raw), r.Body), r.Body}
+	var body map[string]any
+	if err != nil || decodeObject(raw, &body) != nil {
+		return false
+	}
+	state := text(body, "state")
+	return state == "success" || state == "failed"
 }
 
 // excuse notes that a fault touched an endpoint of the job.

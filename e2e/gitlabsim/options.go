@@ -51,6 +51,11 @@ type Options struct {
 	// MaxManagers is how many system_ids one runner may show before further
 	// ones are anomalies, default 1.
 	MaxManagers int
+	// JobRouter serves the job router of KAS (19); without it discovery answers 501.
+	JobRouter bool
+	// TwoPhase keeps jobs pending after the 201 until PUT running, for runners that
+	// advertise two_phase_job_commit (8.4).
+	TwoPhase bool
 	// MutatePayload may change the decoded 201 body before it is sent.
 	MutatePayload func(map[string]any)
 	// Now is the clock of every stored time and of all limits.

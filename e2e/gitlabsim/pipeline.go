@@ -34,6 +34,9 @@ func (s *Server) RunPipeline(opts PipelineOptions) (Pipeline, error) {
 	if pl.message, pl.author, pl.timestamp, err = s.git.describe(ctx, pl.project.id, pl.sha); err != nil {
 		return Pipeline{}, err
 	}
+	if err := s.changes(ctx, pl); err != nil {
+		return Pipeline{}, err
+	}
 	s.mu.Lock()
 	pl.id = s.st.next("pipeline")
 	s.mu.Unlock()
@@ -90,12 +93,18 @@ func (s *Server) prepare(opts PipelineOptions) (*pipeline, error) {
 
 // populate makes the jobs; the mutex is held.
 func (s *Server) populate(pl *pipeline, cfg *ciyaml.Config) error {
+	if err := s.workflow(pl, cfg); err != nil {
+		return err
+	}
 	pl.stages, pl.yaml = cfg.Stages, cfg.Variables
 	pl.project.iid++
 	pl.iid = pl.project.iid
 	var specs []ciyaml.Job
 	for _, spec := range cfg.Jobs {
-		resolved, ok, err := spec.Resolve(s.ruleLookup(pl, spec))
+		spec.Rules = ciyaml.Among(spec.Rules, pl.files)
+		seen := spec // rules see the pipeline's variables too
+		seen.Variables = ciyaml.Override(cfg.Variables, spec.Variables)
+		resolved, ok, err := spec.Resolve(s.ruleLookup(pl, seen))
 		if err != nil {
 			return fmt.Errorf("jobs:%s: %w", spec.Name, err)
 		}

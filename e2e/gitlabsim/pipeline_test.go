@@ -147,7 +147,7 @@ main: {script: [x], rules: [{if: '$CI_COMMIT_BRANCH =~ /^ma/ && $NOPE == null', 
 		t.Errorf("BY = %v", v)
 	}
 	for yaml, want := range map[string]string{
-		"a: {script: [x], parallel: 3}":                      `unknown keyword "parallel"`,
+		"a: {script: [x], parallel: 3}":                      "only a matrix",
 		"a: {script: [x], artifacts: {reports: {magic: x}}}": `unknown keyword "magic"`,
 		"include: x\na: {script: [x]}":                       `unknown keyword "include"`,
 		"a: {script: [x], rules: [{if: $A == \"b\"}]}":       "no job",

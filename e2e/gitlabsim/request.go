@@ -147,9 +147,13 @@ func (s *Server) checkOverlap(rn *runner, a, b int64) {
 	}
 }
 
-// countPoll notes more than ten polls without a job in one second.
+// countPoll notes more than ten polls without a job in one second, unless the
+// queue changed meanwhile, which ends polls.
 func (s *Server) countPoll(rn *runner) {
 	now := s.now()
+	if rn.pollsKey != rn.queueKey {
+		rn.pollsKey, rn.polls = rn.queueKey, nil
+	}
 	recent := rn.polls[:0]
 	for _, at := range rn.polls {
 		if now.Sub(at) < time.Second {

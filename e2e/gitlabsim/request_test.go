@@ -236,7 +236,8 @@ func TestVerify(t *testing.T) {
 	delete(body, "token")
 	f.wantStatus(f.sendJSON("POST", "/api/v4/runners/verify", body), http.StatusBadRequest)
 	f.wantAnomaly("no token")
-	f.wantStatus(f.send("GET", "/api/v4/runners/router/discovery", nil, nil), http.StatusNotImplemented)
+	f.wantStatus(f.send("GET", "/api/v4/runners/router/discovery", nil, nil), http.StatusForbidden)
+	f.wantAnomaly("router discovery with an unknown runner token")
 }
 
 func TestRequestLimits(t *testing.T) {

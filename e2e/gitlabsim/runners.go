@@ -188,11 +188,6 @@ func (s *Server) resetRunnerToken(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, map[string]any{"token": token, "token_expires_at": nil})
 }
 
-// routerDiscovery answers that there is no job router (2.3).
-func (s *Server) routerDiscovery(w http.ResponseWriter, _ *http.Request) {
-	refuse(w, http.StatusNotImplemented, "")
-}
-
 // dropRunner revokes the token and releases its blocked poll; the mutex is held.
 func (s *Server) dropRunner(rn *runner) {
 	rn.deleted = true

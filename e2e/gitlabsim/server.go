@@ -21,6 +21,8 @@ type Server struct {
 	git  *gitStore
 	keys *signer
 	done chan struct{}
+	// router is the job router, if there is one.
+	router *routerServer
 
 	mu       sync.Mutex
 	st       *state
@@ -49,6 +51,7 @@ func Start(opts Options) (*Server, error) {
 		s.url = "http://" + ln.Addr().String()
 	}
 	s.st.users["root"] = &user{User: User{ID: s.st.next("user"), Username: "root", Name: "Administrator", Email: "root@example.com"}, admin: true}
+	s.router = s.newRouter()
 	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		defer close(s.done)
@@ -66,6 +69,7 @@ func (s *Server) Addr() string { return s.ln.Addr().String() }
 // Close ends all connections and removes a temporary data directory.
 func (s *Server) Close() error {
 	s.SetOutage(true) // releases blocked polls
+	s.router.close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
@@ -110,6 +114,7 @@ func (s *Server) handler() http.Handler {
 	route("GET /oauth/discovery/keys", Keys, s.serveKeys)
 	route("GET /-/jwks", Keys, s.serveKeys)
 	route("GET /.well-known/openid-configuration", Keys, s.serveDiscovery)
+	mux.HandleFunc("GET "+routerPath, s.serveRouter)
 	route("/", Other, s.fallback)
 	mux.Handle("/_sim/", s.adminHandler())
 	return mux
@@ -149,7 +154,7 @@ func (s *Server) serve(ep Endpoint, h http.HandlerFunc, w http.ResponseWriter, r
 		reset(w)
 	}
 	s.checkUserAgent(ep, jobID, r)
-	f := s.takeFault(ep, jobID)
+	f := s.takeFault(ep, jobID, ep == PutJob && isFinal(r))
 	if f == nil {
 		h(rec, r)
 		return

@@ -105,6 +105,7 @@ type runner struct {
 	inflight  map[int64]time.Time
 	lastPoll  int64
 	polls     []time.Time // polls of the last second that brought no job
+	pollsKey  string      // the queueKey of those polls
 }
 
 type manager struct {
@@ -142,6 +143,7 @@ type pipeline struct {
 	vars      []Variable
 	yaml      []ciyaml.Variable
 	stages    []string
+	files     ciyaml.Files
 	jobs      []*job
 	createdAt time.Time
 }
@@ -181,6 +183,7 @@ type job struct {
 	persisted    int       // 202 answers given
 	announced    string
 	announcedLen int64
+	ackUntil     time.Time // handed out in two phases, not yet confirmed (8.4)
 
 	strict strictness
 }

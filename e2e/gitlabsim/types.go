@@ -43,6 +43,7 @@ const (
 	RawFile          Endpoint = "raw_file"
 	ProjectAPI       Endpoint = "project"
 	Git              Endpoint = "git"
+	JobRouter        Endpoint = "job_router"
 	Keys             Endpoint = "keys"
 	Other            Endpoint = "other"
 )

@@ -46,6 +46,10 @@ func (s *Server) putJob(w http.ResponseWriter, r *http.Request) {
 	if h := r.Header.Get("JOB-TOKEN"); h != "" && !equal(h, token) {
 		s.note(PutJob, id, "JOB-TOKEN header differs from the token in the body")
 	}
+	if j := s.st.jobs[id]; j != nil && j.token != "" && equal(token, j.token) && j.status == Pending && !j.ackUntil.IsZero() {
+		s.acknowledge(w, j, put.state)
+		return
+	}
 	j := s.authJob(w, r, PutJob, token)
 	if j == nil {
 		return

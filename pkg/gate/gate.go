@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
 
+	"github.com/towline/towline/pkg/gate/documents"
 	"github.com/towline/towline/pkg/grant"
 )
 
@@ -40,6 +41,7 @@ type Gate struct {
 	upgrade  http.RoundTripper // HTTP/1.1 only: SPDY and WebSocket need it
 	info     *request.RequestInfoFactory
 	buffers  bufferPool
+	about    *documents.Cache // what the API says about itself
 
 	mu       sync.RWMutex
 	sessions map[[sha256.Size]byte]*Session
@@ -82,6 +84,7 @@ func New(cfg *rest.Config, v Verifier, log *slog.Logger) (*Gate, error) {
 		verifier: v, log: log, upstream: host, normal: normal, upgrade: upgrade,
 		info:     &request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
 		sessions: map[[sha256.Size]byte]*Session{},
+		about:    documents.New(host.Path),
 	}, nil
 }
 
@@ -117,7 +120,7 @@ func (g *Gate) Open(ctx context.Context, token string) (*Session, error) {
 func (g *Gate) newProxy(claims *grant.Claims) *httputil.ReverseProxy {
 	id := claims.Identity
 	as := transport.ImpersonationConfig{UserName: id.User, UID: id.UID, Groups: id.Groups, Extra: id.Extra}
-	normal := transport.NewImpersonatingRoundTripper(as, g.normal)
+	normal := g.about.Transport(transport.NewImpersonatingRoundTripper(as, g.normal))
 	upgrade := transport.NewImpersonatingRoundTripper(as, g.upgrade)
 	return &httputil.ReverseProxy{
 		Rewrite:       g.rewrite,

@@ -48,6 +48,8 @@ type Job struct {
 	Dependencies  []Dependency `json:"dependencies"`
 	Features      Features     `json:"features"`
 	PolicyOptions *Policy      `json:"policy_options"`
+	// Secrets names the variables that other stores are to be asked for.
+	Secrets map[string]json.RawMessage `json:"secrets"`
 }
 
 // JobInfo names the job and where it belongs. Name and Stage are free text of
@@ -106,6 +108,8 @@ type Hook struct {
 type Image struct {
 	Name  string `json:"name"`
 	Alias string `json:"alias"`
+	// ExecutorOpts are options for one kind of executor each.
+	ExecutorOpts map[string]map[string]json.RawMessage `json:"executor_opts"`
 }
 
 // Artifact is one upload a job asks for.
@@ -122,8 +126,12 @@ type Artifact struct {
 
 // Cache is one cache entry a job asks for.
 type Cache struct {
-	Key   string   `json:"key"`
-	Paths []string `json:"paths"`
+	Key          string   `json:"key"`
+	Untracked    bool     `json:"untracked"`
+	Paths        []string `json:"paths"`
+	Policy       string   `json:"policy"`
+	When         string   `json:"when"`
+	FallbackKeys []string `json:"fallback_keys"`
 }
 
 // Dependency is an earlier job whose artifacts a job asks for.
@@ -151,6 +159,10 @@ type Features struct {
 type Policy struct {
 	ExecutionPolicyJob bool   `json:"execution_policy_job"`
 	PolicyName         string `json:"policy_name"`
+	// OverrideAllowed says whether the user's variables count; nil: the policy's
+	// come first. Exceptions are the variables of which the opposite holds.
+	OverrideAllowed *bool    `json:"policy_variables_override_allowed"`
+	Exceptions      []string `json:"policy_variables_override_exceptions"`
 }
 
 // Timeout is the job's time limit: runner_info.timeout, or DefaultTimeout.
@@ -160,6 +172,12 @@ func (j *Job) Timeout() time.Duration {
 		return time.Duration(s) * time.Second
 	}
 	return DefaultTimeout
+}
+
+// Debug says whether the job asks for a log that shows everything it does; GitLab
+// keeps such logs from people who may not edit the project.
+func (j *Job) Debug() bool {
+	return j.Variables.Bool("CI_DEBUG_TRACE") || j.Variables.Bool("CI_DEBUG_SERVICES")
 }
 
 // Decode reads one job payload. Unknown keys are ignored and every optional key

@@ -70,8 +70,8 @@ func TestDecodeReadsTheWholeSample(t *testing.T) {
 			{Name: "after_script", Script: []string{"echo $CI_JOB_STATUS"}},
 		},
 		Hooks:    []jobspec.Hook{{Name: "pre_get_sources_script", Script: []string{"echo pre"}}},
-		Image:    &jobspec.Image{Name: "registry.example.com/kubectl:1.34"},
-		Services: []jobspec.Image{{Name: "postgres:16", Alias: "db"}},
+		Image:    &jobspec.Image{Name: "registry.example.com/kubectl:1.34", ExecutorOpts: map[string]map[string]json.RawMessage{}},
+		Services: []jobspec.Image{{Name: "postgres:16", Alias: "db", ExecutorOpts: map[string]map[string]json.RawMessage{}}},
 		Artifacts: []jobspec.Artifact{
 			{
 				Name: "$CI_JOB_NAME", Paths: []string{"out/"}, Exclude: []string{"out/**/*.log"}, When: "on_success",
@@ -88,6 +88,7 @@ func TestDecodeReadsTheWholeSample(t *testing.T) {
 			FailureReasons: []string{"unknown_failure", "script_failure", "runner_system_failure", "..."},
 		},
 		PolicyOptions: &jobspec.Policy{},
+		Secrets:       map[string]json.RawMessage{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -28,6 +29,12 @@ func (v Variables) Get(key string) string {
 		}
 	}
 	return ""
+}
+
+// Bool says whether the winning value of key means yes, as true and 1 do.
+func (v Variables) Bool(key string) bool {
+	on, _ := strconv.ParseBool(v.Get(key))
+	return on
 }
 
 // Expanded resolves $NAME and ${NAME} in every value once, non-recursively,

@@ -46,6 +46,9 @@ type Warrant struct {
 	Grant    string   `json:"grant"`
 	SystemID string   `json:"system_id,omitempty"` // under which GitLab knows the tunnel
 	Preamble []string `json:"preamble,omitempty"`
+	// GitLabURL is where the job's artifacts go: the tunnel's own setting, since
+	// the payload has it only in variables that a job's author can write.
+	GitLabURL string `json:"gitlab_url,omitempty"`
 }
 
 // Sealer seals and opens texts for a purpose; *seal.Box is one.

@@ -108,7 +108,13 @@ func rules(where string, n *yaml.Node) ([]Rule, error) {
 	for _, item := range n.Content {
 		r := Rule{}
 		err := section{
-			"if": intoString(&r.If), "when": intoString(&r.When),
+			"if": intoString(&r.If), "when": intoString(&r.When), "exists": intoList(&r.Exists),
+			"changes": func(w string, n *yaml.Node) error {
+				if n.Kind == yaml.MappingNode {
+					return section{"paths": intoList(&r.Changes)}.read(w, n)
+				}
+				return intoList(&r.Changes)(w, n)
+			},
 			"variables":     func(w string, n *yaml.Node) (err error) { r.Variables, err = variables(w, n); return err },
 			"allow_failure": func(w string, n *yaml.Node) error { r.AllowFailure = new(bool); return intoBool(r.AllowFailure)(w, n) },
 		}.read(where, deref(item))
@@ -123,4 +129,12 @@ func rules(where string, n *yaml.Node) ([]Rule, error) {
 		out = append(out, r)
 	}
 	return out, nil
+}
+
+func workflow(dst *[]Rule) section {
+	return section{
+		"rules":       func(w string, n *yaml.Node) (err error) { *dst, err = rules(w, n); return err },
+		"name":        ignore,
+		"auto_cancel": ignore,
+	}
 }

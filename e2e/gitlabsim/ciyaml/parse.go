@@ -19,7 +19,7 @@ func Parse(data []byte) (*Config, error) {
 	if len(doc.Content) == 0 {
 		return nil, errors.New("the file is empty")
 	}
-	top, err := pairs("root", doc.Content[0])
+	top, err := compose(doc.Content[0])
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func Parse(data []byte) (*Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		cfg.Jobs = append(cfg.Jobs, j)
+		cfg.Jobs = append(cfg.Jobs, j.expand()...)
 	}
 	if len(cfg.Jobs) == 0 {
 		return nil, errors.New("jobs config should contain at least one visible job")
@@ -63,7 +63,9 @@ func readGlobals(cfg *Config, base *Job, top []pair) error {
 			err = defaultSection(base).read("default", p.node)
 		case "before_script", "after_script", "image", "services", "cache":
 			err = defaultSection(base)[p.key](p.key, p.node)
-		case "include", "workflow", "spec":
+		case "workflow":
+			err = workflow(&cfg.Workflow).read("workflow", p.node)
+		case "include", "spec":
 			err = fmt.Errorf("root: unknown keyword %q", p.key)
 		}
 		if err != nil {

@@ -41,6 +41,33 @@ func (j Job) Resolve(vars Lookup) (resolved Job, ok bool, err error) {
 	return j, false, nil
 }
 
+// Files tells which files a rule may ask for.
+type Files struct {
+	// Changed are the files of the push; nil means that GitLab cannot tell, and
+	// then every changes rule matches.
+	Changed []string
+	All     []string
+}
+
+// Among leaves out the rules that ask for files and do not find them.
+func Among(rules []Rule, f Files) []Rule {
+	return slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool {
+		return len(r.Changes) > 0 && f.Changed != nil && !anyMatch(r.Changes, f.Changed) ||
+			len(r.Exists) > 0 && !anyMatch(r.Exists, f.All)
+	})
+}
+
+func anyMatch(globs, files []string) bool {
+	return slices.ContainsFunc(globs, func(glob string) bool { return slices.ContainsFunc(files, globPattern(glob).MatchString) })
+}
+
+// globPattern translates a glob: ** crosses folders, * and ? do not.
+func globPattern(glob string) *regexp.Regexp {
+	text := regexp.QuoteMeta(glob)
+	text = strings.NewReplacer(`\*\*/`, `(?:.*/)?`, `\*\*`, `.*`, `\*`, `[^/]*`, `\?`, `[^/]`).Replace(text)
+	return regexp.MustCompile("^" + text + "$")
+}
+
 // Override returns base with more applied: a known key keeps its place and
 // takes the new value, as GitLab merges YAML variables.
 func Override(base, more []Variable) []Variable {

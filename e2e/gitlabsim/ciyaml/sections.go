@@ -45,6 +45,8 @@ func jobSection(j *Job) section {
 			j.Needs, err = needs(w, n)
 			return err
 		},
+		"resource_group": intoString(&j.ResourceGroup),
+		"parallel":       func(w string, n *yaml.Node) (err error) { j.Matrix, err = matrix(w, n); return err },
 		"rules": func(w string, n *yaml.Node) (err error) {
 			j.HasRules = true
 			j.Rules, err = rules(w, n)

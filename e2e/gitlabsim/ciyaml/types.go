@@ -4,6 +4,7 @@ package ciyaml
 type Config struct {
 	Stages    []string
 	Variables []Variable
+	Workflow  []Rule // decides whether there is a pipeline; none means yes
 	Jobs      []Job
 }
 
@@ -40,6 +41,11 @@ type Job struct {
 	Hooks        []Hook
 	Rules        []Rule
 	HasRules     bool
+	// ResourceGroup names what jobs of the project use one at a time.
+	ResourceGroup string
+	// Matrix holds the variables of each job that this one stands for; after
+	// Parse there is none.
+	Matrix [][]Variable
 }
 
 // Environment is the environment keyword.
@@ -127,6 +133,8 @@ type Hook struct {
 // Rule is one entry of rules.
 type Rule struct {
 	If           string
+	Changes      []string // globs; one of the changed files must match
+	Exists       []string // globs; one of the files must match
 	When         string
 	AllowFailure *bool
 	Variables    []Variable

@@ -140,6 +140,10 @@ func TestMalformedSections(t *testing.T) {
 		"section_start:1:a[colour=red]^MESC[0KA\nsection_end:1:a^MESC[0K\n":                 "unknown option",
 		"section_start:1:a^MESC[0Ksection_end:1:a^MESC[0K\n":                                "has no header",
 		"2026-11-22T16:11:50.558353Z 00O a\nplain\n":                                        "line without timestamp",
+		"plain\n2026-11-22T16:11:50.558353Z 00O a\n":                                        "timestamp in a log that began without",
+		"2026-11-22T16:11:50.558353Z 00E a\n":                                               "no error stream",
+		"2026-11-22T16:11:50.558353Z 02O a\n":                                               "no stream has the number 02",
+		"2026-11-22T16:11:50.558353Z 01O a\n2026-11-22T16:11:49.558353Z 01O b\n":            "goes backwards",
 		"2026-11-22T16:11:50.558353Z 01O a\n2026-11-22T16:11:50.558353Z 00O+b\n":            "continuation of a stream",
 	} {
 		if l := Parse(esc(in)); !strings.Contains(strings.Join(l.Errors, "\n"), want) {

@@ -28,6 +28,7 @@ const rootsPath = "etc/ssl/certs/ca-certificates.crt"
 type file struct {
 	mode int64
 	data []byte
+	link string // what a symbolic link points to
 }
 
 // rootCertificates is Mozilla's list in PEM. Like a distribution's bundle it
@@ -56,6 +57,12 @@ func layer(files map[string]file, at time.Time) (v1.Layer, error) {
 			}
 		}
 		f := files[name]
+		if f.link != "" {
+			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: f.link, Mode: 0o777, ModTime: at, Format: tar.FormatPAX}); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: f.mode, Size: int64(len(f.data)), ModTime: at, Format: tar.FormatPAX}); err != nil {
 			return nil, err
 		}

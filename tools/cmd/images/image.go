@@ -34,6 +34,7 @@ type Image struct {
 type Binary struct {
 	Platform v1.Platform
 	Path     string
+	Toolbox  string // directory with the programs that jobs may start; "" for none
 }
 
 // Name is the image's name and that of the program in it.
@@ -93,6 +94,13 @@ func (i *Image) image(b Binary) (v1.Image, error) {
 	var contents []map[string]file
 	if i.Roots {
 		contents = append(contents, map[string]file{rootsPath: {mode: 0o444, data: rootCertificates()}})
+	}
+	if b.Toolbox != "" {
+		programs, err := toolboxFiles(b.Toolbox)
+		if err != nil {
+			return nil, err
+		}
+		contents = append(contents, programs)
 	}
 	contents = append(contents, map[string]file{i.Name(): {mode: 0o555, data: program}})
 

@@ -78,7 +78,7 @@ func written(t *testing.T, i *Image) (v1.ImageIndex, v1.Descriptor) {
 	return index, m.Manifests[0]
 }
 
-// untar reads all files; it fails on owners, devices and links.
+// untar reads all files; it fails on owners, devices and hard links.
 func untar(t *testing.T, r io.Reader) map[string]file {
 	t.Helper()
 	files := map[string]file{}
@@ -101,6 +101,8 @@ func untar(t *testing.T, r io.Reader) map[string]file {
 				t.Fatal(err)
 			}
 			files[h.Name] = file{mode: h.Mode, data: data}
+		case tar.TypeSymlink:
+			files[h.Name] = file{link: h.Linkname}
 		default:
 			t.Errorf("%s is of type %q", h.Name, h.Typeflag)
 		}
@@ -188,6 +190,46 @@ func checkFiles(t *testing.T, i *Image, image v1.Image, names []string, arch str
 		if !x509.NewCertPool().AppendCertsFromPEM(roots.data) || bytes.Count(roots.data, []byte("BEGIN")) < 100 {
 			t.Errorf("not a usable list of certificates: %d bytes", len(roots.data))
 		}
+	}
+}
+
+func TestToolboxFolderIsInTheImage(t *testing.T) {
+	i := sample(t, withToolbox)
+	for n := range i.Binaries {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "busybox"), []byte("busybox"), 0o755); err != nil { //nolint:gosec // G306: a program
+			t.Fatal(err)
+		}
+		if err := os.Symlink("busybox", filepath.Join(dir, "grep")); err != nil {
+			t.Fatal(err)
+		}
+		i.Binaries[n].Toolbox = dir
+	}
+	index, _ := written(t, i)
+	m, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := index.Image(m.Manifests[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := mutate.Extract(image)
+	defer root.Close()
+	files := untar(t, root)
+	if f := files[toolboxPath+"/busybox"]; f.mode != 0o555 || string(f.data) != "busybox" {
+		t.Errorf("busybox = %o %q", f.mode, f.data)
+	}
+	if f := files[toolboxPath+"/grep"]; f.link != "busybox" {
+		t.Errorf("grep links to %q", f.link)
+	}
+}
+
+func TestAPlatformWithoutBusyboxIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	err := makeToolbox(t.Context(), dir, dir, dir, "", v1.Platform{OS: "linux", Architecture: "arm64"})
+	if err == nil || !strings.Contains(err.Error(), "--busybox linux/arm64=FILE") {
+		t.Errorf("error = %v", err)
 	}
 }
 

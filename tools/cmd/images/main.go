@@ -34,6 +34,7 @@ type options struct {
 	services  []string
 	platforms []v1.Platform
 	created   time.Time
+	busybox   map[string]string // files by platform
 }
 
 func parse(args []string, getenv func(string) string) (*options, error) {
@@ -42,6 +43,7 @@ func parse(args []string, getenv func(string) string) (*options, error) {
 	version := fs.String("version", "", "version that the services report; default: the one in the source")
 	services := fs.String("services", strings.Join(repository.Services, ","), "`names` of the services to build")
 	platforms := fs.String("platforms", "linux/amd64,linux/arm64", "`list` of platforms")
+	busybox := fs.String("busybox", "", "`list` of static busybox programs for the runner's toolbox folder, as linux/amd64=FILE,linux/arm64=FILE")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -52,6 +54,10 @@ func parse(args []string, getenv func(string) string) (*options, error) {
 			return nil, fmt.Errorf("--platforms: %q is not linux/<architecture>", text)
 		}
 		opts.platforms = append(opts.platforms, *p)
+	}
+	var err error
+	if opts.busybox, err = parseBusybox(*busybox); err != nil {
+		return nil, err
 	}
 	if epoch := getenv("SOURCE_DATE_EPOCH"); epoch != "" {
 		seconds, err := strconv.ParseInt(epoch, 10, 64)
@@ -89,10 +95,17 @@ func run(ctx context.Context, args []string, getenv func(string) string, progres
 		image := Image{Service: service, Version: opts.version, Created: opts.created, Roots: dialsGitLab(service)}
 		for _, p := range opts.platforms {
 			binary := filepath.Join(work, service+"-"+p.Architecture)
-			if err := compile(ctx, root, service, binary, opts.version, p); err != nil {
+			if err := compile(ctx, filepath.Join(root, "services", service), binary, opts.version, p); err != nil {
 				return err
 			}
-			image.Binaries = append(image.Binaries, Binary{Platform: p, Path: binary})
+			folder := ""
+			if service == withToolbox {
+				folder = filepath.Join(work, "toolbox-"+p.Architecture)
+				if err := makeToolbox(ctx, root, work, folder, opts.busybox[p.String()], p); err != nil {
+					return err
+				}
+			}
+			image.Binaries = append(image.Binaries, Binary{Platform: p, Path: binary, Toolbox: folder})
 		}
 		archive := filepath.Join(out, image.Name()+".tar")
 		digest, err := image.WriteArchive(archive)
@@ -107,18 +120,18 @@ func run(ctx context.Context, args []string, getenv func(string) string, progres
 // dialsGitLab says whether a service verifies certificates of the outside.
 func dialsGitLab(service string) bool { return service != "policy" }
 
-// compile builds the static binary of a service as its image ships it: alone,
+// compile builds the static binary of a directory as its image ships it: alone,
 // without the workspace, without paths and dates of this machine.
-func compile(ctx context.Context, root, service, binary, version string, p v1.Platform) error {
+func compile(ctx context.Context, dir, binary, version string, p v1.Platform) error {
 	flags := "-s -w -buildid="
 	if version != "" {
 		flags += " -X " + repository.ModulePrefix + "pkg/service.Version=" + version
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", binary, ".") //nolint:gosec // G204: our own sources
-	cmd.Dir = filepath.Join(root, "services", service)
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOOS="+p.OS, "GOARCH="+p.Architecture)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s for %s: %w\n%s", service, p.Architecture, err, out)
+		return fmt.Errorf("build %s for %s: %w\n%s", filepath.Base(dir), p.Architecture, err, out)
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/runner/internal/relay"
 	"github.com/towline/towline/services/runner/internal/sandbox"
+	"github.com/towline/towline/services/runner/internal/workdir"
 	"github.com/towline/towline/services/runner/internal/worker"
 )
 
@@ -38,6 +39,9 @@ const (
 
 // Run is the runner.
 func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
+	if len(args) > 0 && args[0] == ToolboxCommand {
+		return toolboxMain(args[1:], getenv, out)
+	}
 	cfg, err := parse(args, getenv, out)
 	if err != nil {
 		return err
@@ -65,6 +69,8 @@ type runner struct {
 	gate    *gate.Gate
 	gateL   net.Listener
 	relay   *relay.Relay
+	cache   *caching // nil: none is set up
+	work    *workdir.Dir
 	worker  *worker.Worker
 }
 
@@ -98,16 +104,43 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 		return nil, err
 	}
 	host, _ := os.Hostname()
+	replica := service.ReplicaName()
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
+	if err := r.openWork(replica); err != nil {
+		return nil, err
+	}
+	if r.cache, err = r.openCache(ctx, gitCA); err != nil {
+		return nil, err
+	}
+	workerCache := r.cache.join(&endpoint)
 	r.worker = worker.New(worker.Config{
-		Ledger: r.ledger, Seal: box, Gate: r.gate, Endpoint: endpoint, Runner: service.ReplicaName(), Name: cfg.name, Hostname: host,
-		Slots: cfg.concurrent, Warm: min(cfg.warm, cfg.concurrent), Command: []string{self, JobCommand}, Dir: cfg.workDir, Sandbox: cfg.sandbox,
-		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, GitCA: gitCA, Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
+		Ledger: r.ledger, Seal: box, Gate: r.gate, Endpoint: endpoint, Runner: replica, Name: cfg.name, Hostname: host,
+		Slots: cfg.concurrent, Warm: min(cfg.warm, cfg.concurrent), Command: []string{self, JobCommand}, Dir: r.work.Path, Sandbox: cfg.sandbox,
+		Toolbox:  cfg.toolbox,
+		Limits:   worker.Limits{Scratch: int64(cfg.scratchLimit), Memory: int64(cfg.memoryLimit)},
+		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, NoDebugTrace: !cfg.debugTrace, GitCA: gitCA, Cache: workerCache, Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
 	})
 	return r, nil
+}
+
+// openWork takes a directory of this replica's own; what dead ones left goes.
+func (r *runner) openWork(replica string) (err error) {
+	r.work, err = workdir.Open(r.cfg.workDir, replica)
+	if r.work == nil {
+		return fmt.Errorf("--work-dir: %w", err)
+	}
+	if err != nil {
+		r.log.Warn("files of an earlier runner are left in the work directory", service.Err(err))
+	}
+	for _, dir := range r.cfg.toolbox {
+		if err := sandbox.CheckToolbox(dir, r.work.Path); err != nil {
+			return errors.Join(fmt.Errorf("--toolbox: %w", err), r.work.Close())
+		}
+	}
+	return nil
 }
 
 // checkSandbox refuses to run jobs unconfined unless the operator says so.
@@ -182,22 +215,23 @@ func port(l net.Listener) uint16 {
 func (r *runner) ready() bool { return r.health.Report().Ready }
 
 // run starts the parts in order and stops them in reverse.
-func (r *runner) run(ctx context.Context) error {
+func (r *runner) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, r.work.Close()) }()
 	admin, err := service.Listen(ctx, "listen", r.cfg.listen)
 	if err != nil {
 		return err
 	}
 	router := service.NewRouter(r.health, r.metrics, r.log)
 	r.log.Info("runner starts", "version", service.Version, "kubernetes", r.api.Host, "concurrent", r.cfg.concurrent, "listen", admin.Addr().String())
-	return service.RunStages(ctx,
-		service.Stage{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router, r.log) }},
+	stages := append([]service.Stage{
+		{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router, r.log) }},
 		r.watch("redis", r.ledger.Ping),
 		r.watch("policy", r.askPolicy),
 		r.watch("kubernetes", r.askKubernetes),
-		service.Stage{Name: "relay", Run: r.relay.Run},
-		service.Stage{Name: "gate", Run: func(ctx context.Context) error { return service.Serve(ctx, r.gateL, r.gate, r.log) }},
-		service.Stage{Name: "worker", Run: r.worker.Run},
-	)
+		{Name: "relay", Run: r.relay.Run},
+		{Name: "gate", Run: func(ctx context.Context) error { return service.Serve(ctx, r.gateL, r.gate, r.log) }},
+	}, r.cache.stages(r)...)
+	return service.RunStages(ctx, append(stages, service.Stage{Name: "worker", Run: r.worker.Run})...)
 }
 
 // watch keeps a link's state true.

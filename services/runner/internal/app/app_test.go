@@ -106,7 +106,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}))
-	r, err := h.build("--git-ca-file="+h.file("ca.pem", ca), "--concurrent=7", "--warm=3", "--log-limit=12345", "--drain-timeout=5s", "--name=my runner", "--egress-address=egress:1")
+	r, err := h.build("--git-ca-file="+h.file("ca.pem", ca), "--concurrent=7", "--warm=3", "--log-limit=12345", "--scratch-limit=5368709120", "--memory-limit=6442450944", "--drain-timeout=5s", "--debug-trace=false", "--name=my runner", "--egress-address=egress:1", "--cache-dir="+t.TempDir(), "--toolbox="+t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,9 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 		"policyURL": r.askPolicy(t.Context()) == nil, "egressAddress": r.relay.Target == "egress:1",
 		"kubeconfig": r.api.Host == h.api.URL, "gitCAFile": r.worker.GitCA == ca,
 		"concurrent": r.worker.Slots == 7, "warm": r.worker.Warm == 3, "logLimit": r.worker.LogLimit == 12345,
-		"workDir": r.worker.Dir == r.cfg.workDir, "sandbox": r.worker.Sandbox == sandbox.ModeOff, "drainTimeout": r.worker.Drain == 5*time.Second,
+		"workDir":      filepath.Dir(r.worker.Dir) == r.cfg.workDir,
+		"scratchLimit": r.worker.Limits.Scratch == 5<<30, "memoryLimit": r.worker.Limits.Memory == 6<<30,
+		"toolbox": len(r.worker.Toolbox) == 1, "sandbox": r.worker.Sandbox == sandbox.ModeOff, "drainTimeout": r.worker.Drain == 5*time.Second, "debugTrace": r.worker.NoDebugTrace,
 		"listen": byRun, "name": r.worker.Name == "my runner", "logFormat": byRun, "logLevel": byRun,
 	} {
 		if _, found := reflect.TypeFor[settings]().FieldByName(field); !found || !ok {

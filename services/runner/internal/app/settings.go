@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/runner/internal/toolbox/program"
 )
 
 // Defaults and bounds of settings.
@@ -18,6 +19,11 @@ const (
 	defaultLogLimit = 4 << 20
 	maxLogLimit     = 32 << 20
 	maxConcurrent   = 1000
+
+	defaultScratchLimit = 2 << 30
+	minScratchLimit     = 1 << 20
+	defaultMemoryLimit  = 1 << 30
+	minMemoryLimit      = 256 << 20
 )
 
 type settings struct {
@@ -25,9 +31,20 @@ type settings struct {
 	policyURL, egressAddress           string
 	kubeconfig, gitCAFile              string
 	concurrent, warm, logLimit         int
+	scratchLimit, memoryLimit          int
 	workDir, sandbox                   string
+	toolbox                            []string
 	drainTimeout                       time.Duration
 	listen, name, logFormat, logLevel  string
+	debugTrace                         bool
+
+	cacheDir                                   string
+	cacheMaxAge                                time.Duration
+	cacheMaxSize                               int
+	cacheS3Endpoint, cacheS3Bucket             string
+	cacheS3Region                              string
+	cacheS3AccessKeyFile, cacheS3SecretKeyFile string
+	cacheS3PathStyle                           bool
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (*settings, error) {
@@ -43,16 +60,23 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.Int(&c.concurrent, "concurrent", 10, "jobs at a time")
 	s.Int(&c.warm, "warm", 2, "job processes kept ready")
 	s.Int(&c.logLimit, "log-limit", defaultLogLimit, "bytes of output per job; the rest is dropped with a notice")
+	s.Int(&c.scratchLimit, "scratch-limit", defaultScratchLimit, "bytes that the files of a job may take")
+	s.Int(&c.memoryLimit, "memory-limit", defaultMemoryLimit, "bytes of memory that a job may take, each of its processes and all together")
 	s.String(&c.workDir, "work-dir", filepath.Join(os.TempDir(), "towline"), "directory of the job directories")
 	s.String(&c.sandbox, "sandbox", "enforce", "enforce: confine job processes with Landlock or refuse to start; off: do not confine them")
+	s.Bool(&c.debugTrace, "debug-trace", true, "let jobs show their commands as they run, with CI_DEBUG_TRACE; such logs may show more than masking hides")
 	s.Duration(&c.drainTimeout, "drain-timeout", time.Hour, "how long running jobs may go on after SIGTERM")
 	s.String(&c.listen, "listen", ":8083", "address for health and metrics")
 	s.String(&c.name, "name", "towline", "name shown in job logs")
 	s.String(&c.logFormat, "log-format", "json", "json or text")
 	s.String(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	c.bindCache(s)
+	var toolbox string
+	bindToolbox(s, &toolbox)
 	if err := s.Parse(args); err != nil {
 		return nil, err
 	}
+	c.toolbox = toolboxFolders(toolbox)
 	return &c, c.validate()
 }
 
@@ -71,6 +95,12 @@ func (c *settings) validate() error {
 	if c.logLimit < 1 || c.logLimit > maxLogLimit {
 		bad("--log-limit=%d: use 1 to %d bytes", c.logLimit, maxLogLimit)
 	}
+	if c.scratchLimit < minScratchLimit {
+		bad("--scratch-limit=%d: use %d bytes or more", c.scratchLimit, minScratchLimit)
+	}
+	if c.memoryLimit < minMemoryLimit {
+		bad("--memory-limit=%d: use %d bytes or more; kubectl and helm alone take a part of that", c.memoryLimit, minMemoryLimit)
+	}
 	if u, err := url.Parse(c.policyURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		bad("--policy-url=%s: use http://host:port or https://host:port", c.policyURL)
 	}
@@ -83,8 +113,11 @@ func (c *settings) validate() error {
 	if c.drainTimeout < 0 {
 		bad("--drain-timeout=%s: use 0 or more", c.drainTimeout)
 	}
+	if err := program.Folders(c.toolbox).Check(); err != nil {
+		bad("--toolbox: %w", err)
+	}
 	if c.sandbox != "enforce" && c.sandbox != "off" {
 		bad("--sandbox=%s: use enforce or off", c.sandbox)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.cacheFaults()...)...)
 }

@@ -74,7 +74,7 @@ func runnerVariables(spec *Spec) jobspec.Variables {
 		return jobspec.Variable{Key: key, Value: value, Raw: true}
 	}
 	list := jobspec.Variables{
-		raw("PATH", toolbox.Path),
+		raw("PATH", toolbox.SearchPath(spec.Toolbox)),
 		raw("HOME", filepath.Join(spec.TempDir, homeName)),
 		raw("TMPDIR", filepath.Join(spec.TempDir, scratchName)),
 		raw("SHELL", toolbox.ShellPath),

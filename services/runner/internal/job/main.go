@@ -11,7 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/towline/towline/services/runner/internal/sandbox"
+	"github.com/towline/towline/services/runner/internal/shell"
 	"github.com/towline/towline/services/runner/internal/toolbox"
 )
 
@@ -34,6 +37,8 @@ func Main(ctx context.Context, stdin, frames *os.File) int {
 		return ExitProtocol
 	}
 	os.Stdin = null
+	// What the job starts must not be able to write frames.
+	unix.CloseOnExec(int(frames.Fd()))
 	p := &process{
 		frames:  newFrameWriter(frames),
 		orphan:  func() { os.Exit(ExitOrphaned) },
@@ -134,6 +139,7 @@ func (p *process) guarded(ctx, canceled context.Context, spec *Spec, build build
 func (p *process) confined(spec *Spec, log *logger) (*run, error) {
 	err := sandbox.Enter(sandbox.Config{
 		Mode: spec.Sandbox, ProjectDir: spec.ProjectDir, TempDir: spec.TempDir, Ports: spec.Ports,
+		Toolbox: spec.Toolbox, Limits: spec.Limits,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
@@ -148,14 +154,14 @@ func (p *process) build(spec *Spec, log *logger) (*run, error) {
 		return nil, err
 	}
 	tools, err := toolbox.New(toolbox.Config{
-		TempDir: spec.TempDir, Proxy: spec.Proxy, Kubeconfig: spec.Kubeconfig,
+		TempDir: spec.TempDir, Proxy: spec.Proxy, Kubeconfig: spec.Kubeconfig, Folders: spec.Toolbox,
 	})
 	if err != nil {
 		temp.Close()
 		return nil, err
 	}
 	return &run{
-		spec: spec, env: newEnvironment(spec, temp), tools: tools, log: log,
+		spec: spec, env: newEnvironment(spec, temp), shell: shell.New(tools), log: log,
 		stdout: p.frames.stream(KindStdout), stderr: p.frames.stream(KindStderr),
 		started: p.start,
 	}, nil

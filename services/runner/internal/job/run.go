@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/towline/towline/pkg/jobspec"
-	"github.com/towline/towline/services/runner/internal/toolbox"
+	"github.com/towline/towline/services/runner/internal/artifacts"
+	"github.com/towline/towline/services/runner/internal/shell"
 	"github.com/towline/towline/services/runner/internal/workspace"
 )
 
@@ -26,7 +27,7 @@ var (
 type run struct {
 	spec   *Spec
 	env    *environment
-	tools  *toolbox.Toolbox
+	shell  *shell.Shell
 	log    *logger
 	stdout io.Writer
 	stderr io.Writer
@@ -72,15 +73,36 @@ func (r *run) all(ctx context.Context) Result {
 // stages goes through the stages up to after_script (section 10). The error is
 // the one that decides how the job ends.
 func (r *run) stages(ctx context.Context) error {
+	if err := r.refuseUnsupported(); err != nil {
+		return err
+	}
+	r.resolveSecrets()
 	if err := r.log.section("prepare_executor", `Preparing the "towline" executor`, r.prepareExecutor); err != nil {
 		return err
 	}
 	if err := r.log.section("prepare_script", "Preparing environment", r.prepareScript); err != nil {
 		return err
 	}
-	if err := r.getSources(ctx); err != nil {
-		return err
+	err := r.fillProject(ctx)
+	if err == nil {
+		err = r.scripts(ctx)
 	}
+	return r.keep(ctx, err)
+}
+
+// fillProject goes through the stages that bring files; when one fails, nothing
+// of the script runs.
+func (r *run) fillProject(ctx context.Context) error {
+	for _, stage := range []func(context.Context) error{r.getSources, r.restoreCache, r.downloadArtifacts} {
+		if err := stage(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scripts runs the script and whatever became of it after_script.
+func (r *run) scripts(ctx context.Context) error {
 	err := r.script(ctx)
 	if context.Cause(ctx) != nil {
 		return err
@@ -91,24 +113,31 @@ func (r *run) stages(ctx context.Context) error {
 	return err
 }
 
+// keep goes through the stages that take files away. The first error decides; a
+// cache that could not be saved is none.
+func (r *run) keep(ctx context.Context, err error) error {
+	if context.Cause(ctx) != nil {
+		return err
+	}
+	failed := err != nil || r.canceled.Err() != nil
+	r.archiveCache(ctx, failed)
+	if uploadErr := r.uploadArtifacts(ctx, failed); uploadErr != nil && err == nil {
+		err = uploadErr
+	}
+	return err
+}
+
 func (r *run) prepareExecutor() error {
 	r.log.println("Using the in-process shell...")
 	if img := r.spec.Job.Image; img != nil && img.Name != "" {
 		r.log.info(fmt.Sprintf("The image %s is not used: commands run in the runner's own process", plain(img.Name)))
 	}
-	if len(r.spec.Job.Cache) > 0 {
+	if len(r.spec.Job.Cache) > 0 && r.spec.Cache == nil {
 		r.log.info("The cache is not used: this runner has none")
 	}
 	switch {
 	case len(r.spec.Job.Services) > 0:
 		return &configError{"this runner has no services: remove services: from the job or give it to another runner"}
-	case len(r.spec.Job.Artifacts) > 0:
-		// A deployment whose files vanish would be found out too late.
-		return &configError{"this runner stores no artifacts yet: remove artifacts: from the job or give it to another runner; nothing was run"}
-	case r.wantsArtifacts():
-		return &configError{"this runner fetches no artifacts of other jobs yet: set `dependencies: []` or `needs:` with `artifacts: false`, or give the job to another runner; nothing was run"}
-	case r.spec.Job.Run != nil && *r.spec.Job.Run != "":
-		return &configError{"this runner does not support run: (CI steps): use script: instead"}
 	}
 	return nil
 }
@@ -118,19 +147,17 @@ func (r *run) prepareScript() error {
 	for _, line := range r.spec.Preamble {
 		r.log.println(plain(line))
 	}
-	if p := r.spec.Job.PolicyOptions; p != nil && p.ExecutionPolicyJob {
-		r.log.println(fmt.Sprintf("Job triggered by policy %q.", p.PolicyName))
-	}
+	r.printPolicy()
+	r.printDebug()
 	r.scriptTimeout, r.afterTimeout = stageTimeouts(r.env, r.log)
 	return r.env.write()
 }
 
-func (r *run) wantsArtifacts() bool {
-	return slices.ContainsFunc(r.spec.Job.Dependencies, func(d jobspec.Dependency) bool { return d.ArtifactsFile != nil })
-}
-
 func (r *run) getSources(ctx context.Context) error {
 	return r.log.section("get_sources", "Getting source from Git repository", func() error {
+		if r.env.get("GIT_CLONE_PATH") != "" {
+			return &configError{"setting GIT_CLONE_PATH is not allowed: this runner chooses the directory, which is in CI_PROJECT_DIR"}
+		}
 		ctx, stop := r.scriptContext(ctx, 0)
 		defer stop()
 		if err := r.hook(ctx, "pre_get_sources_script"); err != nil {
@@ -165,7 +192,7 @@ func (r *run) hook(ctx context.Context, name string) error {
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
-	return r.shell(statusRunning).run(ctx, r.spec.Job.Hooks[i].Script)
+	return r.step(statusRunning).run(ctx, r.spec.Job.Hooks[i].Script)
 }
 
 // begin announces the first command, once.
@@ -195,7 +222,7 @@ func (r *run) script(ctx context.Context) error {
 			if step.Name == releaseName {
 				items = r.expanded(items)
 			}
-			err := r.shell(statusRunning).run(ctx, items)
+			err := r.step(statusRunning).run(ctx, items)
 			if errors.Is(err, errCanceled) {
 				r.log.warn("script canceled externally (UI, API)")
 			}
@@ -225,7 +252,7 @@ func (r *run) afterScript(ctx context.Context, scriptErr error) error {
 	defer stop()
 	return r.log.section(afterScriptName, "Running after_script", func() error {
 		r.log.info("Running after script...")
-		err := r.shell(jobStatus(scriptErr)).run(ctx, r.spec.Job.Steps[i].Script)
+		err := r.step(jobStatus(scriptErr)).run(ctx, r.spec.Job.Steps[i].Script)
 		switch {
 		case err == nil:
 			return nil
@@ -237,10 +264,10 @@ func (r *run) afterScript(ctx context.Context, scriptErr error) error {
 	})
 }
 
-func (r *run) shell(status string) *shell {
-	return &shell{
-		tools: r.tools, env: r.env.shell(status), dir: r.spec.ProjectDir,
-		xtrace: r.env.get("CI_DEBUG_TRACE") == "true",
+func (r *run) step(status string) *step {
+	return &step{
+		shell: r.shell, env: r.env.shell(status), dir: r.spec.ProjectDir,
+		xtrace: r.debug(),
 		stdout: r.stdout, stderr: r.stderr,
 	}
 }
@@ -257,31 +284,15 @@ func (r *run) scriptContext(ctx context.Context, limit time.Duration) (context.C
 	return ctx, func() { stopTimer(); stop() }
 }
 
-// expanded resolves the variables in the text of a release step.
-func (r *run) expanded(items []string) []string {
-	list := slices.Clone(r.env.vars)
-	base := len(list)
-	for i, item := range items {
-		list = append(list, jobspec.Variable{Key: fmt.Sprintf("\x00%d", i), Value: item})
-	}
-	for i := range list[:base] {
-		list[i].Raw = true
-	}
-	var out []string
-	for _, v := range list.Expanded(r.env.path)[base:] {
-		out = append(out, v.Value)
-	}
-	return out
-}
-
 // result turns the deciding error into what the supervisor is told.
 func (r *run) result(ctx context.Context, err error) Result {
 	if cause := context.Cause(ctx); errors.Is(cause, errJobTimeout) {
 		err = cause
 	}
-	var exit *exitError
 	var config *configError
 	var sources *workspace.Error
+	var transfer *artifacts.Error
+	code, exited := isExit(err)
 	res := Result{State: StateFailed, Message: shorten(describe(err, r.spec.Job.Timeout()))}
 	switch {
 	case err == nil && r.canceled.Err() == nil:
@@ -292,14 +303,16 @@ func (r *run) result(ctx context.Context, err error) Result {
 		res.FailureReason = ReasonTimeout
 	case errors.Is(err, errScriptTimeout):
 		res.FailureReason, res.Message = ReasonTimeout, "script exceeded RUNNER_SCRIPT_TIMEOUT"
-	case errors.As(err, &exit):
-		res.FailureReason, res.ExitCode = ReasonScript, exit.code
+	case exited:
+		res.FailureReason, res.ExitCode = ReasonScript, code
+	case errors.As(err, new(unsupportedError)):
+		res.FailureReason, res.ExitCode = ReasonSystem, exitUnsupported
 	case errors.As(err, &config):
 		res.FailureReason = ReasonConfiguration
-	case errors.As(err, &sources):
-		// GitLab's runner runs Git in a script, so that its failures are
+	case errors.As(err, &sources), errors.As(err, &transfer):
+		// GitLab's runner does this work in scripts, so that its failures are
 		// failures of a script with exit code 1.
-		res.FailureReason, res.ExitCode, res.Message = ReasonScript, exitFailure, (&exitError{exitFailure}).Error()
+		res.FailureReason, res.ExitCode, res.Message = ReasonScript, exitFailure, (&shell.ExitError{Code: exitFailure}).Error()
 	default:
 		res.FailureReason = ReasonSystem
 	}

@@ -1,7 +1,6 @@
 package job
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -63,21 +62,4 @@ func (s *script) userLine(line uint) uint {
 		return s.lines[line]
 	}
 	return s.lines[len(s.lines)-1]
-}
-
-// parse reads the whole text before anything of it runs.
-func (s *script) parse() (*syntax.File, error) {
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(s.text), "")
-	if err == nil {
-		return file, nil
-	}
-	var at syntax.ParseError
-	if errors.As(err, &at) {
-		return nil, fmt.Errorf("bash: line %d: syntax error: %s", s.userLine(at.Pos.Line()), at.Text)
-	}
-	var lang syntax.LangError
-	if errors.As(err, &lang) {
-		return nil, fmt.Errorf("bash: line %d: syntax error: %s is not supported", s.userLine(lang.Pos.Line()), lang.Feature)
-	}
-	return nil, fmt.Errorf("bash: syntax error: %w", err)
 }

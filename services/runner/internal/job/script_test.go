@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/towline/towline/pkg/jobspec"
+	"github.com/towline/towline/services/runner/internal/shell"
 )
 
 func TestScripts(t *testing.T) {
@@ -35,8 +36,9 @@ func TestScripts(t *testing.T) {
 		{"process substitution", []string{"cat <(echo one)"}, 0, "one\n", ""},
 		{"stdin is empty", []string{"cat", "read x || echo none"}, 0, "none\n", ""},
 		{"unknown command", []string{"echo a", "nosuch --flag"}, 127, "a\n", "bash: line 2: nosuch: command not found\n"},
-		{"well-known tool", []string{"terraform plan"}, 127, "", "terraform is not among the built-in commands"},
-		{"script file is not executed", []string{"echo 'echo hi' > x", "chmod 755 x", "./x"}, 126, "", "Permission denied"},
+		{"well-known tool", []string{"terraform plan"}, 127, "", "terraform is not among the commands of this runner"},
+		{"script file", []string{"echo 'echo hi $0; exit 3' > x", "chmod 755 x", "./x"}, 3, "hi ./x\n", ""},
+		{"script file that may not run", []string{"echo 'echo hi' > x", "./x"}, 126, "", "Permission denied"},
 		{"outside program", []string{"/sbin/init"}, 126, "", "Permission denied"},
 		{"missing program", []string{"/nope/x"}, 127, "", "No such file or directory"},
 		{"unset variable", []string{"set -u", "echo $nope"}, 1, "", "nope: unbound variable"},
@@ -57,7 +59,7 @@ func TestScripts(t *testing.T) {
 			}
 			want := Result{State: StateSuccess}
 			if tt.code != 0 {
-				want = Result{State: StateFailed, FailureReason: ReasonScript, ExitCode: tt.code, Message: (&exitError{tt.code}).Error()}
+				want = Result{State: StateFailed, FailureReason: ReasonScript, ExitCode: tt.code, Message: (&shell.ExitError{Code: tt.code}).Error()}
 			}
 			if diff := cmp.Diff(want, got.result); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
@@ -181,7 +183,7 @@ func TestTimeouts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
 			got := runJob(t, testSpec(t, "true").after("sleep 1h"))
-			if took := time.Since(start); took < defaultAfterScript || took > defaultAfterScript+stopGrace {
+			if took := time.Since(start); took < defaultAfterScript || took > defaultAfterScript+time.Second {
 				t.Errorf("took %s", took)
 			}
 			if got.result.State != StateSuccess {
@@ -263,10 +265,8 @@ func TestFileVariableKeys(t *testing.T) {
 }
 
 func TestUnsupportedJobs(t *testing.T) {
-	run := `[{"name":"x"}]`
 	for name, change := range map[string]func(*jobspec.Job){
 		"services":  func(j *jobspec.Job) { j.Services = []jobspec.Image{{Name: "postgres"}} },
-		"run":       func(j *jobspec.Job) { j.Run = &run },
 		"artifacts": func(j *jobspec.Job) { j.Artifacts = []jobspec.Artifact{{Paths: []string{"out/"}}} },
 		"artifacts of another job": func(j *jobspec.Job) {
 			j.Dependencies = []jobspec.Dependency{{ID: 1, Name: "build", ArtifactsFile: &jobspec.DependencyUpload{Filename: "artifacts.zip"}}}

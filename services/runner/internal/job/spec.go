@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/towline/towline/pkg/jobspec"
+	"github.com/towline/towline/services/runner/internal/cache"
+	"github.com/towline/towline/services/runner/internal/sandbox"
 )
 
 // MaxMessage is the largest message on the process's standard input, in bytes.
@@ -22,20 +24,26 @@ const lengthBytes = 4
 // Spec is everything a job process is told. It holds secrets (the job token in
 // Job, the grant in Kubeconfig and Proxy) and must not be logged.
 type Spec struct {
-	Job        jobspec.Job `json:"job"`
-	ProjectDir string      `json:"project_dir"` // exists, empty, 0700
-	TempDir    string      `json:"temp_dir"`    // exists, empty, 0700, beside ProjectDir
-	Kubeconfig string      `json:"kubeconfig"`  // content; becomes TempDir/KUBECONFIG
-	Proxy      string      `json:"proxy"`       // the only way out; "" connects directly
-	GitCA      string      `json:"git_ca"`      // PEM, optional
-	Ports      []uint16    `json:"ports"`       // loopback TCP ports the job may connect to
-	Sandbox    string      `json:"sandbox"`     // sandbox.ModeEnforce or sandbox.ModeOff
+	Job        jobspec.Job    `json:"job"`
+	ProjectDir string         `json:"project_dir"` // exists, empty, 0700
+	TempDir    string         `json:"temp_dir"`    // exists, empty, 0700, beside ProjectDir
+	Kubeconfig string         `json:"kubeconfig"`  // content; becomes TempDir/KUBECONFIG
+	Proxy      string         `json:"proxy"`       // the only way out; "" connects directly
+	GitCA      string         `json:"git_ca"`      // PEM, optional
+	GitLabURL  string         `json:"gitlab_url"`  // for artifacts
+	Cache      *cache.Grant   `json:"cache"`       // nil: the runner has none
+	Ports      []uint16       `json:"ports"`       // loopback TCP ports the job may connect to
+	Sandbox    string         `json:"sandbox"`     // sandbox.ModeEnforce or sandbox.ModeOff
+	Toolbox    []string       `json:"toolbox"`     // directories of programs, the first that has a name wins
+	Limits     sandbox.Limits `json:"limits"`      // of each process
 
 	RunnerName    string   `json:"runner_name"`
 	RunnerVersion string   `json:"runner_version"`
 	SystemID      string   `json:"system_id"`
 	Hostname      string   `json:"hostname"`
 	Preamble      []string `json:"preamble"` // lines of the environment section
+	// NoDebugTrace: commands are not shown as they run, whatever the job says.
+	NoDebugTrace bool `json:"no_debug_trace"`
 }
 
 // Ways in which the supervisor stops a job.
@@ -119,8 +127,12 @@ func readMessage(r io.Reader, v any) error {
 	if n > MaxMessage {
 		return fmt.Errorf("message of %d bytes is larger than %d", n, MaxMessage)
 	}
-	body := make([]byte, n)
-	if _, err := io.ReadFull(r, body); err != nil {
+	// The length is only a claim: memory grows with what really comes.
+	body, err := io.ReadAll(io.LimitReader(r, int64(n)))
+	if err == nil && len(body) < int(n) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
 		return fmt.Errorf("message: %w", err)
 	}
 	if err := json.Unmarshal(body, v); err != nil {

@@ -19,24 +19,29 @@ func (n *needle) equal(data []byte) bool {
 	return bytes.Equal(data, n.text[:len(data)])
 }
 
-// finder replaces needles in a stream.
-type finder struct {
+// needles is what is looked for; once sorted it is only read.
+type needles struct {
 	byFirst [256][]needle // longest first
 	first   [256]bool
-	held    []byte // the start of what may become a match
-	run     func(byte) bool
-	begun   bool // the run has had a byte: masked is written
-	out     []byte
 }
 
-func (f *finder) add(n needle) {
+// finder replaces needles in one stream.
+type finder struct {
+	*needles
+	held  []byte // the start of what may become a match
+	run   func(byte) bool
+	begun bool // the run has had a byte: masked is written
+	out   []byte
+}
+
+func (s *needles) add(n needle) {
 	c := n.text[0]
-	f.byFirst[c], f.first[c] = append(f.byFirst[c], n), true
+	s.byFirst[c], s.first[c] = append(s.byFirst[c], n), true
 }
 
-func (f *finder) sort() {
-	for i := range f.byFirst {
-		slices.SortStableFunc(f.byFirst[i], func(a, b needle) int { return len(b.text) - len(a.text) })
+func (s *needles) sort() {
+	for i := range s.byFirst {
+		slices.SortStableFunc(s.byFirst[i], func(a, b needle) int { return len(b.text) - len(a.text) })
 	}
 }
 
@@ -53,6 +58,9 @@ func (f *finder) write(p []byte, last bool) []byte {
 	f.out = f.out[:0]
 	rest := f.scan(data, last)
 	f.held = append(f.held[:0:0], rest...) // data may lie in held
+	if last {
+		f.run = nil
+	}
 	return f.out
 }
 
@@ -114,9 +122,9 @@ func (f *finder) skip(data []byte, i int) int {
 // match finds the longest needle at the start of data; partial says that a
 // longer one may still come to match, unless these are the last bytes.
 func (f *finder) match(data []byte, last bool) (found *needle, partial bool) {
-	needles := f.byFirst[data[0]]
-	for i := range needles {
-		n := &needles[i]
+	candidates := f.byFirst[data[0]]
+	for i := range candidates {
+		n := &candidates[i]
 		have := min(len(n.text), len(data))
 		if have < len(n.text) && last || !n.equal(data[:have]) {
 			continue

@@ -5,11 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"io"
 	"sync"
 	"time"
 	"unicode/utf8"
 
+	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/retry"
 )
@@ -37,36 +38,66 @@ type Config struct {
 	Base     int64    // bytes that an earlier runner wrote
 	Phrases  []string // values to mask
 	Prefixes []string // token prefixes to mask, beside the usual ones
+	// Timestamps puts time and stream in front of every line. It must be the same
+	// for all who write to the job's log.
+	Timestamps bool
 }
 
-// Log takes a job's output. Its methods are safe for concurrent use; output of
-// the runner itself and of the script share it, since only one of them speaks
-// at a time.
+// Log takes a job's output. Its methods are safe for concurrent use. The runner
+// itself and the script speak in turns, the script's output and errors at the
+// same time.
 type Log struct {
 	cfg Config
 
 	mu     sync.Mutex
-	mask   *masker
-	torn   []byte // the start of a UTF-8 sequence
-	data   []byte // everything that has an offset, from Base on
-	sent   int64  // the offset from which on the sink has nothing
-	cut    bool   // the limit is reached
+	runner *stream
+	script [2]*stream // output and errors
+	data   []byte     // everything that has an offset, from Base on
+	sent   int64      // the offset from which on the sink has nothing
+	cut    bool       // the limit is reached
 	closed bool
 	more   chan struct{}
 }
 
 // New returns an empty Log.
 func New(cfg Config) *Log {
-	return &Log{cfg: cfg, mask: newMasker(cfg.Phrases, cfg.Prefixes), sent: cfg.Base, more: make(chan struct{}, 1)}
+	l := &Log{cfg: cfg, sent: cfg.Base, more: make(chan struct{}, 1)}
+	hidden := newSecrets(cfg.Phrases, cfg.Prefixes)
+	l.runner = newStream(hidden, joblines.Runner, cfg.Timestamps)
+	l.script = [2]*stream{newStream(hidden, joblines.Output, cfg.Timestamps), newStream(hidden, joblines.Errors, cfg.Timestamps)}
+	return l
 }
 
-// Write implements io.Writer; it never fails.
+// Write takes lines of the runner itself; it never fails. What the script has
+// begun ends here.
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed && !l.cut {
-		l.add(l.repair(l.mask.write(p), false))
+	for _, s := range l.script {
+		l.keep(s.end())
 	}
+	l.keep(l.runner.write(p))
+	return len(p), nil
+}
+
+// Output is where the script's standard output goes, Errors where its errors go.
+func (l *Log) Output() io.Writer { return scriptWriter{l, l.script[0]} }
+
+// Errors is the script's standard error.
+func (l *Log) Errors() io.Writer { return scriptWriter{l, l.script[1]} }
+
+// scriptWriter is one of the script's streams.
+type scriptWriter struct {
+	l *Log
+	s *stream
+}
+
+// Write implements io.Writer; it never fails.
+func (w scriptWriter) Write(p []byte) (int, error) {
+	w.l.mu.Lock()
+	defer w.l.mu.Unlock()
+	w.l.keep(w.l.runner.end())
+	w.l.keep(w.s.write(p))
 	return len(p), nil
 }
 
@@ -82,44 +113,18 @@ func (l *Log) Close() {
 	if l.closed {
 		return
 	}
-	if !l.cut {
-		rest := l.repair(l.mask.flush(), true)
-		l.add(rest)
+	for _, s := range append(l.script[:], l.runner) {
+		l.keep(s.end())
 	}
 	l.closed = true
 	l.signal()
 }
 
-// repair replaces what is not UTF-8, and keeps back a sequence that is cut in
-// two unless it is the last.
-func (l *Log) repair(p []byte, last bool) []byte {
-	if len(l.torn) == 0 && utf8.Valid(p) {
-		return p
+// keep numbers bytes unless the log takes no more.
+func (l *Log) keep(p []byte) {
+	if !l.closed && !l.cut {
+		l.add(p)
 	}
-	p = append(l.torn, p...)
-	l.torn = nil
-	out := make([]byte, 0, len(p)+utf8.UTFMax)
-	good := 0 // p[good:i] is valid and not yet in out
-	for i := 0; i < len(p); {
-		if p[i] < utf8.RuneSelf {
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRune(p[i:])
-		if r != utf8.RuneError || n > 1 {
-			i += n
-			continue
-		}
-		out = append(out, p[good:i]...)
-		if !last && !utf8.FullRune(p[i:]) {
-			l.torn = slices.Clone(p[i:])
-			return out
-		}
-		out = utf8.AppendRune(out, utf8.RuneError)
-		i++
-		good = i
-	}
-	return append(out, p[good:]...)
 }
 
 // add numbers bytes, up to the limit (runner-api sheet, section 7).
@@ -168,7 +173,7 @@ func (l *Log) Ship(ctx context.Context) error {
 	failures := retry.Policy{Min: 100 * time.Millisecond, Max: 2 * time.Second}
 	failed := 0
 	for {
-		piece, offset, done := l.next()
+		piece, offset, cut, done := l.next()
 		if len(piece) == 0 {
 			if done {
 				return nil
@@ -186,7 +191,7 @@ func (l *Log) Ship(ctx context.Context) error {
 		case err == nil:
 			failed = 0
 			l.shipped(offset + int64(len(piece)))
-			if len(piece) < maxPiece && !l.rest(ctx, offset) {
+			if !cut && !l.rest(ctx, offset) {
 				return ctx.Err()
 			}
 			continue
@@ -232,18 +237,25 @@ func (l *Log) rest(ctx context.Context, offset int64) bool {
 	}
 }
 
-// next is the next piece to ship.
-func (l *Log) next() (piece []byte, offset int64, done bool) {
+// next is the next piece to ship; cut says that more is there already, done that
+// nothing is and nothing will be.
+func (l *Log) next() (piece []byte, offset int64, cut, done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sent < l.cfg.Base {
-		return filler(l.sent, l.cfg.Base), l.sent, false
+		return filler(l.sent, l.cfg.Base), l.sent, true, false
 	}
 	rest := l.data[l.sent-l.cfg.Base:]
-	if len(rest) > maxPiece {
-		rest = rest[:maxPiece]
+	if len(rest) <= maxPiece {
+		return rest, l.sent, false, l.closed && len(rest) == 0
 	}
-	return rest, l.sent, l.closed && len(rest) == 0
+	piece = rest[:maxPiece]
+	// Were this the last piece that arrives, somebody else would go on after it:
+	// better behind a whole line.
+	if end := bytes.LastIndexByte(piece, '\n'); l.cfg.Timestamps && end >= 0 {
+		piece = piece[:end+1]
+	}
+	return piece, l.sent, true, false
 }
 
 // filler stands in for what an earlier runner wrote, once Redis has lost it:

@@ -27,27 +27,34 @@ var urlParameters = []string{
 	"x-amz-signature", "x-amz-credential", "x-amz-security-token",
 }
 
+// secrets is what a job's log must not show. It is shared by its streams.
+type secrets struct{ values, tokens *needles }
+
+func newSecrets(phrases, prefixes []string) secrets {
+	s := secrets{values: &needles{}, tokens: &needles{}}
+	for _, p := range wholePhrases(phrases) {
+		s.values.add(needle{text: []byte(p)})
+	}
+	for _, p := range uniquePrefixes(prefixes) {
+		s.tokens.add(needle{text: []byte(p), run: tokenByte})
+	}
+	for _, p := range urlParameters {
+		s.tokens.add(needle{text: []byte("?" + p + "="), fold: true, run: parameterByte})
+		s.tokens.add(needle{text: []byte("&" + p + "="), fold: true, run: parameterByte})
+	}
+	s.values.sort()
+	s.tokens.sort()
+	return s
+}
+
 // masker hides secrets in a stream, also where a secret arrives in pieces. It
 // looks for values first, and for addresses and tokens in what is left, as
 // GitLab's runner does: a value that runs over the end of a token is then hidden
 // whole. It is not safe for concurrent use.
 type masker struct{ values, tokens *finder }
 
-func newMasker(phrases, prefixes []string) *masker {
-	m := &masker{values: &finder{}, tokens: &finder{}}
-	for _, p := range wholePhrases(phrases) {
-		m.values.add(needle{text: []byte(p)})
-	}
-	for _, p := range uniquePrefixes(prefixes) {
-		m.tokens.add(needle{text: []byte(p), run: tokenByte})
-	}
-	for _, p := range urlParameters {
-		m.tokens.add(needle{text: []byte("?" + p + "="), fold: true, run: parameterByte})
-		m.tokens.add(needle{text: []byte("&" + p + "="), fold: true, run: parameterByte})
-	}
-	m.values.sort()
-	m.tokens.sort()
-	return m
+func (s secrets) masker() *masker {
+	return &masker{values: &finder{needles: s.values}, tokens: &finder{needles: s.tokens}}
 }
 
 // write masks p and returns what can be shown so far. The slice is valid until

@@ -8,7 +8,7 @@ import (
 
 // hide masks a text given in pieces.
 func hide(phrases, prefixes []string, pieces ...string) string {
-	m := newMasker(phrases, prefixes)
+	m := newSecrets(phrases, prefixes).masker()
 	var out strings.Builder
 	for _, p := range pieces {
 		out.Write(m.write([]byte(p)))
@@ -95,7 +95,7 @@ func TestMasking(t *testing.T) {
 }
 
 func TestOnlyABeginningOfASecretIsHeldBack(t *testing.T) {
-	m := newMasker([]string{"hunter2", "hh"}, nil)
+	m := newSecrets([]string{"hunter2", "hh"}, nil).masker()
 	for _, step := range []struct{ in, out string }{
 		{"Are you sure? [Y/n", "Are you sure? [Y/n"}, // a prompt that nobody ends
 		{"Password: h", "Password: "},                // may be the beginning

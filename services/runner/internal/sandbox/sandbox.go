@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/landlock-lsm/go-landlock/landlock"
 	llsys "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 )
@@ -20,18 +19,14 @@ const (
 // TCP. From 6 on signals to other processes are denied too.
 const MinABI = 4
 
-// Resource limits of a job process.
-const (
-	maxOpenFiles = 4096
-	privateUmask = 0o077
-)
-
 // Config says what one job may touch.
 type Config struct {
 	Mode       string   // ModeEnforce or ModeOff
 	ProjectDir string   // becomes the working directory
 	TempDir    string   // becomes HOME
 	Ports      []uint16 // TCP ports the job may connect to
+	Limits     Limits   // of each process
+	Toolbox    []string // directories whose files, and no others, may be executed and read
 }
 
 // ErrUnsupported says that the kernel cannot confine a job.
@@ -62,19 +57,25 @@ func Enter(c Config) error {
 			return err
 		}
 	}
+	if err := c.checkToolbox(); err != nil {
+		return err
+	}
 	if err := settle(c); err != nil {
 		return err
 	}
 	if c.Mode == ModeOff {
 		return nil
 	}
-	if err := limit(); err != nil {
+	if err := limit(c.Limits); err != nil {
 		return err
 	}
-	if err := restrict(c, abi); err != nil {
+	if err := dropCapabilities(); err != nil {
+		return err
+	}
+	if err := restrictFiles(c, abi); err != nil {
 		return fmt.Errorf("landlock: %w", err)
 	}
-	return restrictSockets()
+	return restrictCalls()
 }
 
 // settle gives the process its own surroundings.
@@ -90,47 +91,4 @@ func settle(c Config) error {
 		}
 	}
 	return nil
-}
-
-func limit() error {
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		return fmt.Errorf("core limit: %w", err)
-	}
-	var now unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
-		return fmt.Errorf("open files limit: %w", err)
-	}
-	files := min(now.Max, maxOpenFiles)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: files, Max: files}); err != nil {
-		return fmt.Errorf("open files limit: %w", err)
-	}
-	return nil
-}
-
-// Rights inside the job's directories: everything but executing files, making
-// devices, talking to devices and reaching sockets of others. (The ready-made
-// RWDirs of the library would allow executing.)
-const (
-	folderRights = landlock.AccessFSSet(llsys.AccessFSReadFile | llsys.AccessFSReadDir | llsys.AccessFSWriteFile |
-		llsys.AccessFSTruncate | llsys.AccessFSRemoveDir | llsys.AccessFSRemoveFile | llsys.AccessFSMakeDir |
-		llsys.AccessFSMakeReg | llsys.AccessFSMakeFifo | llsys.AccessFSMakeSym | llsys.AccessFSRefer)
-	nullRights = landlock.AccessFSSet(llsys.AccessFSReadFile | llsys.AccessFSWriteFile | llsys.AccessFSTruncate)
-)
-
-// configs are the library's full restrictions by ABI. Newer kernels get the
-// newest one known here.
-var configs = []landlock.Config{
-	landlock.V1, landlock.V2, landlock.V3, landlock.V4, landlock.V5, landlock.V6,
-	landlock.V7, landlock.V8, landlock.V9, landlock.V10, landlock.V11,
-}
-
-func restrict(c Config, abi int) error {
-	rules := []landlock.Rule{
-		landlock.PathAccess(folderRights, c.ProjectDir, c.TempDir),
-		landlock.PathAccess(nullRights, os.DevNull),
-	}
-	for _, port := range c.Ports {
-		rules = append(rules, landlock.ConnectTCP(port))
-	}
-	return configs[min(abi, len(configs))-1].Restrict(rules...)
 }

@@ -4,56 +4,97 @@ import (
 	"context"
 	"fmt"
 	"path"
-
-	"mvdan.cc/sh/v3/interp"
+	"path/filepath"
+	"strings"
 
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
-// Call is the interpreter's call handler. The interpreter answers `command -v`
-// and `type` by looking for files in PATH, where the tools are not.
-func (s *Shell) Call(ctx context.Context, args []string) ([]string, error) {
-	mode := ""
-	var names []string
-	switch {
-	case len(args) > 2 && args[0] == "command" && (args[1] == "-v" || args[1] == "-V"):
-		mode, names = args[1], args[2:]
-	case len(args) > 2 && args[0] == "type" && len(args[1]) == 2 && args[1][0] == '-':
-		mode, names = "type"+args[1], args[2:]
-	case len(args) > 1 && args[0] == "type":
-		mode, names = "type", args[1:]
-	default:
-		return args, nil
-	}
-	for _, name := range names {
-		if s.tools.find(name) == nil {
-			return args, nil // the interpreter knows its functions and aliases
+// Found is a command that a name stands for.
+type Found struct {
+	Path    string       // as `command -v` answers
+	command tool.Command // of this process, or
+	program string       // the file to execute
+}
+
+// Find looks a command up: first those of this process, then the programs of
+// the folders, then what stands in for them. A path is looked up by its base
+// when its directory is one that scripts expect commands in.
+func (t *Toolbox) Find(name string) (Found, bool) {
+	dir, base := path.Split(name)
+	if dir != "" {
+		dir = path.Clean(dir)
+		if !t.programs.Holds(dir) && !strings.Contains(":"+usualDirs+":", ":"+dir+":") {
+			return Found{}, false
 		}
 	}
-	hc := interp.HandlerCtx(ctx)
-	for _, name := range names {
-		at := path.Join(toolDir, path.Base(name))
-		switch mode {
-		case "-V", "type":
-			fmt.Fprintf(hc.Stdout, "%s is %s\n", name, at)
-		case "type-t":
-			fmt.Fprintln(hc.Stdout, "file")
-		default:
-			fmt.Fprintln(hc.Stdout, at)
+	at, isProgram := t.programs.Find(base)
+	if command, ok := t.commands[base]; ok {
+		if !isProgram {
+			at = path.Join(toolDir, base)
+		}
+		return Found{Path: at, command: command}, true
+	}
+	if isProgram {
+		return Found{Path: at, program: at}, true
+	}
+	if command, ok := t.fallbacks[base]; ok {
+		return Found{Path: path.Join(toolDir, base), command: command}, true
+	}
+	return Found{}, false
+}
+
+// Program returns the file that a name starts, or "" when it is a command of
+// this process or nothing.
+func (t *Toolbox) Program(name string) string {
+	found, _ := t.Find(name)
+	return found.program
+}
+
+// Look is Find for the words of a script: it also finds scripts, by their path
+// or in the directories of PATH, and returns where they are.
+func (t *Toolbox) Look(inv tool.Invocation, name string) (at string, ok bool) {
+	if found, ok := t.Find(name); ok {
+		return found.Path, true
+	}
+	if strings.Contains(name, "/") {
+		_, err := executable(inv.Path(name))
+		return name, err == nil
+	}
+	return t.inPath(inv, name)
+}
+
+// inPath looks for an executable file in the directories of PATH.
+func (t *Toolbox) inPath(inv tool.Invocation, name string) (at string, ok bool) {
+	search, _ := inv.Getenv("PATH")
+	if name == "" || name == "." || name == ".." {
+		return "", false
+	}
+	for _, dir := range filepath.SplitList(search) {
+		if strings.Contains(":"+usualDirs+":", ":"+dir+":") {
+			continue // nothing of the machine's own is run
+		}
+		at := filepath.Join(inv.Path(dir), name)
+		if _, err := executable(at); err == nil {
+			return at, true
 		}
 	}
-	return []string{"true"}, nil
+	return "", false
 }
 
 // which prints where its arguments are.
 func (t *Toolbox) which(_ context.Context, inv tool.Invocation) int {
 	code := 0
 	for _, name := range inv.Args {
-		if t.find(name) == nil {
+		if name == "-a" || name == "--" {
+			continue
+		}
+		at, ok := t.Look(inv, name)
+		if !ok {
 			code = 1
 			continue
 		}
-		fmt.Fprintln(inv.Stdout, path.Join(toolDir, path.Base(name)))
+		fmt.Fprintln(inv.Stdout, at)
 	}
 	return code
 }

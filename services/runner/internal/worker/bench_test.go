@@ -25,6 +25,7 @@ import (
 
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/joblines/linestest"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 	"github.com/towline/towline/pkg/seal"
@@ -220,7 +221,7 @@ func (b *bench) trace(id int64) string {
 	b.tb.Helper()
 	t, err := b.Ledger.Trace(b.tb.Context(), id, 0, 64<<20)
 	b.must(err)
-	return string(t)
+	return linestest.Bare(string(t))
 }
 
 // says waits until a job's trace holds a text.

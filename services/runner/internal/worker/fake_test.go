@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/services/runner/internal/job"
+	"github.com/towline/towline/services/runner/internal/sandbox"
 )
 
 // fakeJob is the argument with which the test binary becomes a job process that
@@ -112,22 +114,26 @@ func (f *fake) event(e job.Event) {
 
 // commands are the lines that a script may have.
 var commands = map[string]func(f *fake, arg string){
-	"print":  func(f *fake, arg string) { f.frame(job.KindStdout, []byte(arg+"\n")) },
-	"raw":    func(_ *fake, arg string) { fmt.Fprintln(os.Stderr, arg) },
-	"start":  (*fake).start,
-	"result": (*fake).result,
-	"event":  func(f *fake, arg string) { f.frame(job.KindEvent, []byte(arg)) },
-	"bytes":  func(f *fake, arg string) { s, _ := strconv.Unquote(arg); _, _ = f.frames.WriteString(s) },
-	"exit":   func(_ *fake, arg string) { n, _ := strconv.Atoi(arg); quit(n) },
-	"die":    func(*fake, string) { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} },
-	"hang":   func(*fake, string) { select {} },
-	"deaf":   func(*fake, string) {}, // does not end with its supervisor's pipe
-	"get":    (*fake).get,
-	"until":  (*fake).until,
-	"flood":  (*fake).flood,
-	"self":   (*fake).self,
-	"litter": (*fake).litter,
-	"spawn":  (*fake).spawn,
+	"print":    func(f *fake, arg string) { f.frame(job.KindStdout, []byte(arg+"\n")) },
+	"raw":      func(_ *fake, arg string) { fmt.Fprintln(os.Stderr, arg) },
+	"start":    (*fake).start,
+	"result":   (*fake).result,
+	"event":    func(f *fake, arg string) { f.frame(job.KindEvent, []byte(arg)) },
+	"bytes":    func(f *fake, arg string) { s, _ := strconv.Unquote(arg); _, _ = f.frames.WriteString(s) },
+	"exit":     func(_ *fake, arg string) { n, _ := strconv.Atoi(arg); quit(n) },
+	"die":      func(*fake, string) { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} },
+	"hang":     func(*fake, string) { select {} },
+	"deaf":     func(*fake, string) {}, // does not end with its supervisor's pipe
+	"get":      (*fake).get,
+	"until":    (*fake).until,
+	"flood":    (*fake).flood,
+	"self":     (*fake).self,
+	"litter":   (*fake).litter,
+	"recurse":  func(*fake, string) { fmt.Fprintln(io.Discard, endless(0)) },
+	"allocate": func(*fake, string) { allocate() },
+	"confine":  (*fake).confine,
+	"sh":       (*fake).sh,
+	"spawn":    (*fake).spawn,
 }
 
 // start announces the script and waits for the word to begin.
@@ -209,6 +215,52 @@ func (f *fake) litter(string) {
 	_ = os.Symlink("/", filepath.Join(deep, "link"))
 	_ = os.Chmod(deep, 0)
 	_ = os.Chmod(filepath.Dir(deep), 0)
+}
+
+func endless(n int) int {
+	if n < 0 {
+		return 0
+	}
+	return endless(n+1) + n
+}
+
+func allocate() {
+	const piece = 16 << 20
+	for all := [][]byte{}; ; {
+		all = append(all, make([]byte, piece))
+		for i := 0; i < piece; i += 4096 {
+			all[len(all)-1][i] = 1
+		}
+	}
+}
+
+// confine makes the process what a real one is.
+func (f *fake) confine(string) {
+	s := f.spec
+	err := sandbox.Enter(sandbox.Config{Mode: sandbox.ModeEnforce, ProjectDir: s.ProjectDir, TempDir: s.TempDir, Ports: s.Ports, Toolbox: s.Toolbox, Limits: s.Limits})
+	if err != nil {
+		panic(err)
+	}
+}
+
+// sh runs a script with the shell of the toolbox, which is also the shell's dir.
+func (f *fake) sh(script string) {
+	box := filepath.Join(f.spec.Toolbox[0], "busybox")
+	cmd := exec.Command(box, "sh", "-c", script)
+	cmd.Env = []string{"PATH=" + f.spec.Toolbox[0]}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		panic(err)
+	}
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
+		panic(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		f.frame(job.KindStdout, append(lines.Bytes(), '\n'))
+	}
+	_ = cmd.Wait()
 }
 
 // spawn starts a process that leaves the group and holds every pipe open, and

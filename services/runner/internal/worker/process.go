@@ -129,9 +129,11 @@ func (p *process) endWithin(grace time.Duration) {
 	}
 }
 
+// bySignal is added to a signal's number to make an exit code.
+const bySignal = 128
+
 // how says how a dead process ended, and its exit code as a shell has it.
 func (p *process) how() (text string, code int) {
-	const bySignal = 128
 	state := p.cmd.ProcessState
 	if state == nil {
 		return "it could not be waited for", 1

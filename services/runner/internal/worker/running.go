@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/retry"
 	"github.com/towline/towline/pkg/service"
@@ -43,6 +45,7 @@ type running struct {
 	lease *lease
 
 	proc  *process
+	words ownOutput  // what the process itself says, outside its frames
 	begun bool       // the start of the script is recorded
 	mu    sync.Mutex // guards writes to the process and what follows
 	end   job.Result // what ended the job from outside, if State is set
@@ -54,20 +57,27 @@ type running struct {
 func (r *running) run(ctx context.Context) job.Result {
 	spec, err := r.spec()
 	if err == nil {
-		r.proc, err = r.w.pool.take(spec)
+		defer r.openCache(spec)()
+		r.proc, err = prepared(ctx, r.log, func() (*process, error) { return r.w.pool.take(spec) })
 	}
 	if err != nil {
-		r.log.Printf("\x1b[31;1mERROR: Job failed (system failure): %v\x1b[0;m", err)
+		r.fail(joblines.System, err.Error())
 		return job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem}
 	}
 	defer r.proc.discard()
 	watch, stop := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { r.watch(ctx, watch) })
+	watching.Go(func() { r.measure(watch) })
 	res, err := r.read(ctx)
 	stop()
 	watching.Wait()
 	return r.verdict(res, err)
+}
+
+// fail writes the last line of a failed job's log.
+func (r *running) fail(k joblines.Kind, why string) {
+	r.log.Printf("%s", strings.TrimSuffix(joblines.Failed(k, why), "\n"))
 }
 
 // spec is what the process is told.
@@ -82,9 +92,10 @@ func (r *running) spec() (*job.Spec, error) {
 		Job: *r.a.job, ProjectDir: filepath.Join(r.dir, projectDir), TempDir: filepath.Join(r.dir, tempDir),
 		Kubeconfig: kubeconfig,
 		Proxy:      fmt.Sprintf("http://job:%s@127.0.0.1:%d", r.a.warrant.Grant, e.EgressPort),
-		GitCA:      r.w.GitCA, Ports: []uint16{e.GatePort, e.EgressPort}, Sandbox: r.w.Sandbox,
+		GitCA:      r.w.GitCA, GitLabURL: r.a.warrant.GitLabURL, Ports: []uint16{e.GatePort, e.EgressPort}, Sandbox: r.w.Sandbox,
+		Limits: r.w.limits(), Toolbox: r.w.Toolbox,
 		RunnerName: r.w.Name, RunnerVersion: service.Version, SystemID: r.a.warrant.SystemID, Hostname: r.w.Hostname,
-		Preamble: r.a.warrant.Preamble,
+		Preamble: r.a.warrant.Preamble, NoDebugTrace: r.w.NoDebugTrace,
 	}, nil
 }
 
@@ -106,11 +117,22 @@ func (r *running) kubeconfig(c *grant.Claims) (string, error) {
 // read follows what the process says until its pipes close.
 func (r *running) read(ctx context.Context) (*job.Result, error) {
 	var raw sync.WaitGroup
-	raw.Go(func() { _, _ = io.Copy(r.log, r.proc.output) })
+	r.words.to = r.log.Errors()
+	raw.Go(func() {
+		_, _ = io.Copy(&r.words, r.proc.output)
+		r.words.pass()
+	})
 	var res *job.Result
 	err := job.ReadFrames(r.proc.frames, func(f job.Frame) error {
+		to := io.Writer(r.log)
+		switch f.Kind {
+		case job.KindStdout:
+			to = r.log.Output()
+		case job.KindStderr:
+			to = r.log.Errors()
+		}
 		if f.Kind != job.KindEvent {
-			_, err := r.log.Write(f.Data)
+			_, err := to.Write(f.Data)
 			return err
 		}
 		e, err := f.Event()

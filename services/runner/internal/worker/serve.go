@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,12 +15,14 @@ import (
 
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/retry"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/runner/internal/job"
 	"github.com/towline/towline/services/runner/internal/joblog"
+	"github.com/towline/towline/services/runner/internal/workdir"
 )
 
 // Times of a job's life.
@@ -141,7 +143,7 @@ func checked(c *grant.Claims, id int64, payload []byte) (*jobspec.Job, error) {
 // refuse ends a job of which nothing may run.
 func (w *Worker) refuse(ctx context.Context, a *assignment, why error) {
 	log := joblog.New(joblog.Config{Job: a.id, Runner: a.holder, Sink: w.Ledger, Limit: w.LogLimit, Base: a.claim.TraceSize})
-	log.Printf("\x1b[31;1mERROR: Job failed (system failure): Towline could not verify that policy allowed this job (%v); nothing was run\x1b[0;m", why)
+	_, _ = io.WriteString(log, joblines.Failed(joblines.System, fmt.Sprintf("Towline could not verify that policy allowed this job (%v); nothing was run", why)))
 	log.Close()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverWithin)
 	defer cancel()
@@ -157,6 +159,7 @@ func (w *Worker) execute(ctx context.Context, a *assignment, hold *lease) bool {
 	log := joblog.New(joblog.Config{
 		Job: a.id, Runner: a.holder, Sink: w.Ledger, Limit: w.LogLimit, Base: a.claim.TraceSize,
 		Phrases: secrets(a, filepath.Join(dir, tempDir)), Prefixes: a.job.Features.TokenMaskPrefixes,
+		Timestamps: joblines.Timestamped(a.job),
 	})
 	a.log.Store(log)
 	duty, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -166,7 +169,7 @@ func (w *Worker) execute(ctx context.Context, a *assignment, hold *lease) bool {
 
 	res := job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem}
 	if err != nil {
-		log.Printf("\x1b[31;1mERROR: Job failed (system failure): no directory for the job: %v\x1b[0;m", err)
+		_, _ = io.WriteString(log, joblines.Failed(joblines.System, fmt.Sprintf("no directory for the job: %v", err)))
 	} else {
 		res = (&running{w: w, a: a, log: log, dir: dir, lease: hold}).run(ctx)
 	}
@@ -257,19 +260,15 @@ func (w *Worker) makeDir(id int64) (string, error) {
 // removeDir removes a job's directory, also where the job has taken the rights
 // to do so from itself. Nothing of the job runs any more.
 func (w *Worker) removeDir(id int64, dir string) {
-	if dir == "" || os.RemoveAll(dir) == nil {
+	if dir == "" {
 		return
 	}
-	if root, err := os.OpenRoot(dir); err == nil {
-		_ = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, _ error) error {
-			if d != nil && d.IsDir() { // of a link it is not true
-				_ = root.Chmod(path, dirMode)
-			}
-			return nil
-		})
+	root, err := os.OpenRoot(w.Dir)
+	if err == nil {
+		err = workdir.RemoveAll(root, filepath.Base(dir))
 		_ = root.Close()
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err != nil {
 		w.Log.Error("directory of a job not removed", service.JobID(id), service.Err(err))
 	}
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 
+	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/runner/internal/job"
@@ -58,16 +59,12 @@ func (r *running) believed(res job.Result) job.Result {
 
 // died is the result of a job whose process ended without one.
 func (r *running) died(err error) job.Result {
-	how, code := r.proc.how()
-	why := fmt.Sprintf("the job's process ended unexpectedly (%s)", how)
-	if err != nil {
-		why += ": " + err.Error()
-	}
+	why, code := r.diagnosis(err)
 	if r.authored() {
-		r.log.Printf("\x1b[31;1mERROR: Job failed: %s\x1b[0;m", why)
+		r.fail(joblines.Job, why)
 		return job.Result{State: job.StateFailed, FailureReason: job.ReasonScript, ExitCode: code}
 	}
-	r.log.Printf("\x1b[31;1mERROR: Job failed (system failure): %s\x1b[0;m", why)
+	r.fail(joblines.System, why)
 	return job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem}
 }
 
@@ -83,13 +80,15 @@ func (r *running) verdict(res *job.Result, err error) job.Result {
 		return r.believed(*res)
 	case r.end.State == "":
 		return r.died(err)
+	case r.end.Message != "": // it took too much
+		r.fail(joblines.Job, r.end.Message)
 	case res != nil: // the process has said its last words; the reason is ours
 	case r.end.FailureReason == job.ReasonTimeout:
-		r.log.Printf("\x1b[31;1mERROR: Job failed: execution took longer than %s seconds\x1b[0;m", r.a.job.Timeout())
+		r.fail(joblines.Job, fmt.Sprintf("execution took longer than %s seconds", r.a.job.Timeout()))
 	case r.end.FailureReason == ledger.ReasonInterrupted:
-		r.log.Printf("\x1b[31;1mERROR: Job failed (system failure): aborted: the runner is shutting down\x1b[0;m")
+		r.fail(joblines.System, "aborted: the runner is shutting down")
 	default:
-		r.log.Printf("\x1b[31;1mERROR: Job failed: canceled\x1b[0;m")
+		r.fail(joblines.Job, "canceled")
 	}
 	return r.end
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/retry"
 	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/runner/internal/cache"
+	"github.com/towline/towline/services/runner/internal/usage"
 )
 
 // Pauses.
@@ -34,26 +36,33 @@ type Config struct {
 	Slots    int           // jobs at a time
 	Warm     int           // processes kept ready
 	Command  []string      // of a job process
-	Dir      string        // of the job directories
+	Dir      string        // of the job directories, this replica's alone
 	Sandbox  string        // enforce or off
+	Toolbox  []string      // directories of the programs that jobs may start
+	Limits   Limits        // of each job
 	LogLimit int64         // bytes of output per job
 	Drain    time.Duration // how long running jobs may take at shutdown
-	GitCA    string        // PEM of certificates to trust for Git, or empty
-	Ready    func() bool   // false: no tickets are offered and no jobs claimed now
-	Metrics  *Metrics
-	Log      *slog.Logger
+	// NoDebugTrace: jobs may not show their commands as they run.
+	NoDebugTrace bool
+	GitCA        string        // PEM of certificates to trust for Git, or empty
+	Cache        *cache.Server // nil: this runner keeps no caches
+	Ready        func() bool   // false: no tickets are offered and no jobs claimed now
+	Metrics      *Metrics
+	Log          *slog.Logger
 }
 
 // Endpoint is what a job process can reach on loopback.
 type Endpoint struct {
 	GatePort, EgressPort uint16
+	CachePort            uint16 // 0 without a cache
 	CA                   []byte // PEM, of the gate
 }
 
 // Worker runs jobs. Run it once per process.
 type Worker struct {
 	Config
-	pool *pool
+	pool   *pool
+	census usage.Census
 
 	mu   sync.Mutex
 	free map[int]bool

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/format/index"
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
@@ -31,10 +32,18 @@ const lfsPrefix = "version https://git-lfs.github.com/spec/"
 // its own and every file is created anew, so that nothing a tree can contain
 // leads outside the project directory or into .git.
 type checkout struct {
-	repo  *repository
-	files int
-	bytes int64
-	lfs   int
+	repo    *repository
+	total   *totals
+	index   []*index.Entry
+	modules map[string]plumbing.Hash // commits of submodules by path
+}
+
+// totals count what a job's repository and its submodules hold together.
+type totals struct {
+	files   int
+	bytes   int64
+	lfs     int // pointers of Git LFS
+	modules int
 }
 
 func (c *checkout) run(ctx context.Context, dir string, sha plumbing.Hash) error {
@@ -51,7 +60,27 @@ func (c *checkout) run(ctx context.Context, dir string, sha plumbing.Hash) error
 		return err
 	}
 	defer root.Close()
-	return c.tree(ctx, root, tree, "", 0)
+	if err := c.tree(ctx, root, tree, "", 0); err != nil {
+		return err
+	}
+	// Without an index Git would take every file for a new one.
+	const version = 2
+	if err := c.repo.store.SetIndex(&index.Index{Version: version, Entries: c.index}); err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	if err := c.repo.store.SetReference(plumbing.NewHashReference(plumbing.HEAD, sha)); err != nil {
+		return fmt.Errorf("HEAD: %w", err)
+	}
+	return nil
+}
+
+// remember adds an entry to the index.
+func (c *checkout) remember(dir *os.Root, e *object.TreeEntry, path string) {
+	known := &index.Entry{Name: path, Hash: e.Hash, Mode: e.Mode}
+	if info, err := dir.Lstat(e.Name); err == nil && e.Mode != filemode.Submodule {
+		known.ModifiedAt, known.Size = info.ModTime(), uint32(info.Size())
+	}
+	c.index = append(c.index, known)
 }
 
 func (c *checkout) tree(ctx context.Context, dir *os.Root, tree *object.Tree, path string, depth int) error {
@@ -62,7 +91,7 @@ func (c *checkout) tree(ctx context.Context, dir *os.Root, tree *object.Tree, pa
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if c.files++; c.files > maxFiles {
+		if c.total.files++; c.total.files > maxFiles {
 			return fmt.Errorf("the repository has more than %d files", maxFiles)
 		}
 		e := &tree.Entries[i]
@@ -108,11 +137,17 @@ func (c *checkout) entry(ctx context.Context, dir *os.Root, e *object.TreeEntry,
 		if err := dir.Mkdir(e.Name, execPermission); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
+		if c.modules == nil {
+			c.modules = map[string]plumbing.Hash{}
+		}
+		c.modules[path] = e.Hash
+		c.remember(dir, e, path)
 		return nil
 	case filemode.Symlink, filemode.Regular, filemode.Deprecated, filemode.Executable:
 		if err := c.blob(dir, e); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
+		c.remember(dir, e, path)
 		return nil
 	}
 	return fmt.Errorf("%s: unknown mode %s", path, e.Mode)
@@ -123,7 +158,7 @@ func (c *checkout) blob(dir *os.Root, e *object.TreeEntry) error {
 	if err != nil {
 		return err
 	}
-	if c.bytes += blob.Size; blob.Size < 0 || c.bytes > maxBytes {
+	if c.total.bytes += blob.Size; blob.Size < 0 || c.total.bytes > maxBytes {
 		return fmt.Errorf("the files of the repository are larger than %d bytes", int64(maxBytes))
 	}
 	content, err := blob.Reader()
@@ -145,7 +180,7 @@ func (c *checkout) blob(dir *os.Root, e *object.TreeEntry) error {
 	}
 	var w io.Writer = f
 	if blob.Size < maxLFSPointer {
-		w = &lfsProbe{w: f, found: func() { c.lfs++ }}
+		w = &lfsProbe{w: f, found: func() { c.total.lfs++ }}
 	}
 	_, err = io.Copy(w, io.LimitReader(content, blob.Size))
 	if closeErr := f.Close(); err == nil {

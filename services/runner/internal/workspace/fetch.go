@@ -2,17 +2,13 @@ package workspace
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
-	"time"
 
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
@@ -28,6 +24,8 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"github.com/go-git/go-billy/v5/osfs"
+
+	"github.com/towline/towline/services/runner/internal/egress"
 )
 
 // Limits on what a Git server may send.
@@ -36,8 +34,6 @@ const (
 	maxRefspecs     = 64
 	maxWants        = 10_000 // refs that wildcards in refspecs may match
 	objectCacheSize = 64 << 20
-	dialTimeout     = 30 * time.Second
-	headerTimeout   = 2 * time.Minute
 )
 
 // gitDir is the repository inside the project directory.
@@ -83,29 +79,9 @@ func (r *Request) secrets() []string {
 
 // client talks HTTP through the proxy.
 func (r *Request) client() (*http.Client, error) {
-	t := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSHandshakeTimeout:   dialTimeout,
-		ResponseHeaderTimeout: headerTimeout,
-		ForceAttemptHTTP2:     true,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-	}
-	if r.Proxy != "" {
-		u, err := url.Parse(r.Proxy)
-		if err != nil {
-			return nil, errors.New("the proxy's address cannot be read") // it holds a secret
-		}
-		t.Proxy = http.ProxyURL(u)
-	}
-	if r.CA != "" {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM([]byte(r.CA)) {
-			return nil, errors.New("the CA bundle for Git holds no certificate")
-		}
-		t.TLSClientConfig.RootCAs = pool
+	t, err := egress.NewTransport(r.Proxy, r.CA)
+	if err != nil {
+		return nil, err
 	}
 	return &http.Client{Transport: &limited{base: t, agent: r.UserAgent}}, nil
 }

@@ -5,18 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-)
 
-// Attempts of GET_SOURCES_ATTEMPTS (runner-api sheet, section 10).
-const (
-	minAttempts  = 1
-	maxAttempts  = 10
-	firstBackoff = 5 * time.Second
-	maxBackoff   = 5 * time.Minute
+	"github.com/towline/towline/services/runner/internal/attempts"
 )
 
 // fetchAndCheckOut tries as often as the job allows.
@@ -27,40 +19,15 @@ func (r *Request) fetchAndCheckOut(ctx context.Context) error {
 	if !plumbing.IsHash(r.Git.SHA) {
 		return fmt.Errorf("%q is not a commit id", r.Git.SHA)
 	}
-	attempts := r.attempts()
-	backoff := firstBackoff
-	for n := 1; ; n++ {
-		err := r.attempt(ctx)
-		if err == nil || n == attempts || ctx.Err() != nil {
-			return err
-		}
-		r.Log.Raw("fatal: " + r.redact(err.Error()))
-		r.Log.Warn(fmt.Sprintf("Retrying in %s (attempt %d of %d)", backoff, n+1, attempts))
-		t := time.NewTimer(backoff)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
-		}
-		backoff = min(2*backoff, maxBackoff)
-		r.Log.Notice("Deleting all tracked and untracked files due to source fetch failure")
-		if err := empty(r.Dir); err != nil {
-			return err
-		}
+	stage := attempts.Stage{
+		Variable: "GET_SOURCES_ATTEMPTS", Value: r.Get("GET_SOURCES_ATTEMPTS"), Warn: r.Log.Warn, Try: r.attempt,
+		Failed: func(err error) error {
+			r.Log.Raw("fatal: " + r.redact(err.Error()))
+			r.Log.Notice("Deleting all tracked and untracked files due to source fetch failure")
+			return empty(r.Dir)
+		},
 	}
-}
-
-func (r *Request) attempts() int {
-	value := r.Get("GET_SOURCES_ATTEMPTS")
-	if value == "" {
-		return minAttempts
-	}
-	n, err := strconv.Atoi(value)
-	if err != nil || n < minAttempts || n > maxAttempts {
-		r.Log.Warn(fmt.Sprintf("GET_SOURCES_ATTEMPTS: number of attempts out of the range [%d, %d], using the nearest", minAttempts, maxAttempts))
-	}
-	return min(max(n, minAttempts), maxAttempts)
+	return stage.Do(ctx)
 }
 
 func (r *Request) attempt(ctx context.Context) error {
@@ -83,17 +50,16 @@ func (r *Request) attempt(ctx context.Context) error {
 		return nil
 	}
 	r.Log.Notice(fmt.Sprintf("Checking out %.8s as detached HEAD (ref is %s)...", r.Git.SHA, r.Git.Ref))
-	c := &checkout{repo: repo}
+	c := &checkout{repo: repo, total: &totals{}}
 	if err := c.run(ctx, r.Dir, sha); err != nil {
 		return err
 	}
-	if err := repo.store.SetReference(plumbing.NewHashReference(plumbing.HEAD, sha)); err != nil {
-		return fmt.Errorf("HEAD: %w", err)
+	if err := r.submodules(ctx, c); err != nil {
+		return err
 	}
-	if c.lfs > 0 {
-		r.Log.Warn(fmt.Sprintf("%d files are Git LFS pointers: this runner does not fetch their content", c.lfs))
+	if c.total.lfs > 0 && r.Get("GIT_LFS_SKIP_SMUDGE") == "" {
+		r.Log.Warn(fmt.Sprintf("%d files are Git LFS pointers: this runner does not fetch their content", c.total.lfs))
 	}
-	r.Log.Notice("Skipping Git submodules setup")
 	return nil
 }
 

@@ -58,8 +58,10 @@ func GetSources(ctx context.Context, r Request) error {
 	default:
 		r.Log.Warn(fmt.Sprintf("unknown GIT_STRATEGY %q: using the default", s))
 	}
-	if s := r.Get("GIT_SUBMODULE_STRATEGY"); s != "" && s != strategyNone {
-		return r.fail(fmt.Errorf("GIT_SUBMODULE_STRATEGY %q is not supported on this runner", s))
+	switch s := r.Get("GIT_SUBMODULE_STRATEGY"); s {
+	case "", strategyNone, submodulesNormal, submodulesRecursive:
+	default:
+		return r.fail(fmt.Errorf("unknown GIT_SUBMODULE_STRATEGY %q: use none, normal or recursive", s))
 	}
 	if r.Git.RepoURL == "" {
 		return r.fail(fmt.Errorf("the job has no repository"))

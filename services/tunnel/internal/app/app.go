@@ -25,6 +25,7 @@ import (
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
 	"github.com/towline/towline/services/tunnel/internal/intake"
 	"github.com/towline/towline/services/tunnel/internal/report"
+	"github.com/towline/towline/services/tunnel/internal/router"
 	"github.com/towline/towline/services/tunnel/internal/sources"
 )
 
@@ -63,6 +64,7 @@ type tunnel struct {
 	sources *sources.Configuration // nil without --config-token-file
 	keeper  *report.Keeper
 	poller  *intake.Poller
+	router  *router.Source // nil without --job-router
 	egress  *egress.Proxy
 }
 
@@ -95,6 +97,7 @@ func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel
 	t.ledger = ledger.New(rdb, cfg.redisPrefix)
 	t.buildSources()
 	t.buildJobs(box)
+	t.buildRouter(token, transport)
 	return t, t.buildEgress()
 }
 
@@ -121,7 +124,7 @@ func (t *tunnel) buildJobs(box *seal.Box) {
 			}
 			return t.sources.Known()
 		},
-		Name: t.cfg.name, SystemID: t.client.SystemID(),
+		Name: t.cfg.name, SystemID: t.client.SystemID(), GitLabURL: t.client.URL(),
 	}
 	t.keeper = report.NewKeeper(report.Config{
 		GitLab: t.client, Ledger: t.ledger, Seal: box, Admit: admission, Tunnel: name,
@@ -129,8 +132,20 @@ func (t *tunnel) buildJobs(box *seal.Box) {
 	})
 	t.poller = &intake.Poller{
 		GitLab: t.client, Ledger: t.ledger, Seal: box, Tunnel: name, Every: t.cfg.pollInterval,
-		Ready: t.ready, Taken: t.keeper.Adopt, Link: t.links.gitlab, Log: t.log,
+		Ready: t.ready, Credential: t.client.Credential, Taken: t.keeper.Adopt, Link: t.links.gitlab, Log: t.log,
 	}
+}
+
+// buildRouter puts the job router in front of the API.
+func (t *tunnel) buildRouter(token func() string, transport *http.Transport) {
+	if !t.cfg.jobRouter {
+		return
+	}
+	t.router = &router.Source{
+		GitLab: t.client, Token: token, HTTP: &http.Client{Transport: transport}, UserAgent: t.client.UserAgent(),
+		LongPoll: t.cfg.longPoll, Log: t.log,
+	}
+	t.poller.GitLab = t.router
 }
 
 func (t *tunnel) buildEgress() error {
@@ -195,6 +210,9 @@ func (t *tunnel) takeJobs(ctx context.Context) error {
 	})
 	if !accepted {
 		return nil
+	}
+	if t.router != nil {
+		defer t.router.Close()
 	}
 	return t.poller.Run(ctx)
 }

@@ -32,6 +32,7 @@ type settings struct {
 	name, logFormat, logLevel                  string
 	pollInterval, longPoll, configInterval     time.Duration
 	queueWait                                  time.Duration
+	jobRouter                                  bool
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (*settings, error) {
@@ -56,6 +57,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.Duration(&c.pollInterval, "poll-interval", 3*time.Second, "pause between requests for a job that GitLab answers at once")
 	s.Duration(&c.longPoll, "long-poll", time.Minute, "longest time GitLab may hold a request for a job")
 	s.Duration(&c.queueWait, "queue-wait", 10*time.Minute, "longest time a taken job waits for a runner")
+	s.Bool(&c.jobRouter, "job-router", false, "take jobs by GitLab's job router (an experiment of GitLab's) where it has one; else, and whenever that does not work, by its API")
 	s.String(&c.logFormat, "log-format", "json", "json or text")
 	s.String(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	if err := s.Parse(args); err != nil {

@@ -48,7 +48,9 @@ type Client struct {
 	cfg      Config
 	base     string
 	systemID string
-	http     *http.Client
+	// userAgent is what every call says of itself.
+	userAgent string
+	http      *http.Client
 }
 
 // New checks the address and returns a Client. It dials nothing.
@@ -62,7 +64,10 @@ func New(cfg Config) (*Client, error) {
 		h = *cfg.HTTP
 	}
 	h.CheckRedirect = checkRedirect
-	return &Client{cfg: cfg, base: base, systemID: systemID(cfg.Token()), http: &h}, nil
+	return &Client{
+		cfg: cfg, base: base, systemID: systemID(cfg.Token()), http: &h,
+		userAgent: fmt.Sprintf("towline %s (%s; %s/%s)", cfg.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH),
+	}, nil
 }
 
 // Base is an address of GitLab without trailing slashes and the /ci of old
@@ -78,6 +83,12 @@ func Base(address string) (string, error) {
 
 // URL is GitLab's address without a trailing slash.
 func (c *Client) URL() string { return c.base }
+
+// Credential names the runner token in use without revealing it.
+func (c *Client) Credential() string {
+	sum := sha256.Sum256([]byte(c.cfg.Token()))
+	return hex.EncodeToString(sum[:8])
+}
 
 // SystemID names this runner manager towards GitLab.
 func (c *Client) SystemID() string { return c.systemID }
@@ -185,8 +196,8 @@ func (c *Client) send(ctx context.Context, q call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("User-Agent", fmt.Sprintf("towline %s (%s; %s/%s)", c.cfg.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH))
-	req.Header.Set("X-Request-Id", requestID())
+	req.Header.Set("User-Agent", c.userAgent)
+	req.Header.Set("X-Request-Id", RequestID())
 	for k, v := range q.header {
 		req.Header.Set(k, v)
 	}
@@ -268,7 +279,8 @@ func After(err error) time.Duration {
 	return 0
 }
 
-func requestID() string {
+// RequestID names one request, for the logs of both sides.
+func RequestID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:])
 	return hex.EncodeToString(b[:])

@@ -126,7 +126,8 @@ const (
 	UpdateWait                   // GitLab still stores the log: the same update again after Interval
 	UpdateResend                 // GitLab wants the whole log again from the start
 	UpdateJobGone                // the job is over at GitLab
-	UpdateRetry                  // no usable answer
+	UpdateRetry                  // GitLab does not answer, or cannot now
+	UpdateRefused                // GitLab answers, but does not take it
 )
 
 // UpdateResult is the answer to UpdateJob.
@@ -178,6 +179,8 @@ func (c *Client) UpdateJob(ctx context.Context, id int64, token JobToken, u Upda
 		r.Outcome = UpdateResend
 	case a.code == http.StatusOK:
 		r.Outcome = UpdateAccepted
+	case a.code >= http.StatusBadRequest && a.code < http.StatusInternalServerError && !retriable(a.code):
+		r.Outcome, r.Why = UpdateRefused, fmt.Errorf("report state: GitLab answers %s", a.message())
 	default:
 		r.Outcome, r.Why, r.Interval = UpdateRetry, fmt.Errorf("report state: GitLab answers %s", a.message()), retryAfter(a.header)
 	}

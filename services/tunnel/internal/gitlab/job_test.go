@@ -113,9 +113,9 @@ func TestUpdateJobOutcomes(t *testing.T) {
 		"resend":               {reply{412, nil, "412"}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateResend})},
 		"forbidden":            {reply{403, asJSON, `{"message":"403 Forbidden - Job is not processing on runner"}`}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateJobGone})},
 		"not found":            {reply{404, nil, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateJobGone})},
-		"conflict":             {reply{409, nil, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRetry})},
+		"conflict":             {reply{409, nil, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRefused})},
 		"conflict, job over":   {reply{409, h{"Job-Status": "canceled"}, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateJobGone, Status: gitlab.StatusCanceled})},
-		"unknown state":        {reply{400, nil, "400"}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRetry})},
+		"unknown state":        {reply{400, nil, "400"}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRefused})},
 		"too many":             {reply{429, h{"Retry-After": "60"}, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRetry, Interval: time.Minute})},
 		"broken":               {reply{503, nil, "<html>"}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRetry})},
 		"broken, and job over": {reply{500, h{"Job-Status": "failed"}, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateJobGone, Status: gitlab.StatusFailed})},
@@ -126,7 +126,7 @@ func TestUpdateJobOutcomes(t *testing.T) {
 				s := serve(t, tt.reply)
 				got := client(t, s.URL, nil).UpdateJob(t.Context(), 1001, jobToken, gitlab.Update{State: state})
 				noSecret(t, got.Why)
-				if (got.Why != nil) != (got.Outcome == gitlab.UpdateRetry) {
+				if (got.Why != nil) != (got.Outcome == gitlab.UpdateRetry || got.Outcome == gitlab.UpdateRefused) {
 					t.Errorf("why = %v", got.Why)
 				}
 				got.Why = nil

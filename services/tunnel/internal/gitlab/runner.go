@@ -25,17 +25,21 @@ type info struct {
 // features lists what Towline implements, and nothing else: GitLab drops jobs
 // that need more (section 3.2).
 var features = map[string]bool{
-	"variables":         true,
-	"raw_variables":     true,
-	"masking":           true,
-	"refspecs":          true,
-	"return_exit_code":  true,
-	"cancelable":        true,
-	"cancel_gracefully": true,
-	"trace_reset":       true,
-	"trace_checksum":    true,
-	"trace_size":        true,
-	"shared":            true,
+	"variables":                 true,
+	"raw_variables":             true,
+	"masking":                   true,
+	"refspecs":                  true,
+	"artifacts":                 true,
+	"artifacts_exclude":         true,
+	"upload_multiple_artifacts": true,
+	"upload_raw_artifacts":      true,
+	"return_exit_code":          true,
+	"cancelable":                true,
+	"cancel_gracefully":         true,
+	"trace_reset":               true,
+	"trace_checksum":            true,
+	"trace_size":                true,
+	"multi_build_steps":         true,
 }
 
 func (c *Client) info() info {
@@ -144,9 +148,13 @@ func receivedJob(a *answer) RequestResult {
 	if !a.isJSON() {
 		return RequestResult{Outcome: Failed, Why: errNotJSON(a.code)}
 	}
-	job, err := jobspec.Decode(a.body)
+	return received(a.body)
+}
+
+func received(payload []byte) RequestResult {
+	job, err := jobspec.Decode(payload)
 	if err != nil {
-		return RequestResult{Outcome: BadJob, Job: jobspec.Identify(a.body), Why: err}
+		return RequestResult{Outcome: BadJob, Job: jobspec.Identify(payload), Why: err}
 	}
-	return RequestResult{Outcome: JobReceived, Job: job, Payload: a.body}
+	return RequestResult{Outcome: JobReceived, Job: job, Payload: payload}
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 	"unicode"
 
+	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/policyapi"
@@ -39,7 +41,9 @@ type Admission struct {
 	Configuration func() (*policyapi.Configuration, error)
 	// Name and SystemID stand at the head of a job's log.
 	Name, SystemID string
-	Log            *slog.Logger
+	// GitLabURL is where runners send artifacts.
+	GitLabURL string
+	Log       *slog.Logger
 }
 
 // Admit brings a job from accepted to queued, or to its end. An error means that
@@ -53,7 +57,7 @@ func (a *Admission) Admit(ctx context.Context, job *jobspec.Job, payload []byte)
 		a.Log.Info("job is over at GitLab already; dropped", service.JobID(job.ID))
 		return a.Ledger.MarkReported(ctx, job.ID)
 	case r.Status == gitlab.StatusCanceling:
-		return a.end(ctx, job, ledger.ReasonCanceled, a.log("\x1b[31;1mERROR: Job failed: canceled\x1b[0;m"))
+		return a.end(ctx, job, ledger.ReasonCanceled, a.log(job, joblines.Failed(joblines.Job, "canceled")))
 	}
 	evidence, err := a.gather(ctx, job, payload)
 	if err != nil {
@@ -68,9 +72,9 @@ func (a *Admission) Admit(ctx context.Context, job *jobspec.Job, payload []byte)
 		return err
 	}
 	if !d.Allow {
-		return a.end(ctx, job, ledger.ReasonConfiguration, a.log(denial(d)...))
+		return a.end(ctx, job, ledger.ReasonConfiguration, a.log(job, denial(d)...))
 	}
-	warrant, err := ledger.SealJSON(a.Seal, job.ID, ledger.Warrant{Grant: d.Grant, SystemID: a.SystemID, Preamble: preamble(d)})
+	warrant, err := ledger.SealJSON(a.Seal, job.ID, ledger.Warrant{Grant: d.Grant, SystemID: a.SystemID, Preamble: preamble(d), GitLabURL: a.GitLabURL})
 	if err != nil {
 		return err
 	}
@@ -97,26 +101,23 @@ func (a *Admission) end(ctx context.Context, job *jobspec.Job, reason string, lo
 	return nil
 }
 
-func (a *Admission) log(lines ...string) []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "\x1b[0KRunning with towline %s\x1b[0;m\n", service.Version)
-	fmt.Fprintf(&b, "\x1b[0K  on %s, system ID: %s\x1b[0;m\n", a.Name, a.SystemID)
-	for _, l := range lines {
-		b.WriteString(l + "\n")
-	}
-	return []byte(b.String())
+// log is the whole log of a job that is not going to run.
+func (a *Admission) log(job *jobspec.Job, lines ...string) []byte {
+	head := joblines.Text("Running with towline "+service.Version) +
+		joblines.Text(fmt.Sprintf("  on %s, system ID: %s", a.Name, a.SystemID))
+	return joblines.Stamp(job, time.Now(), head+strings.Join(lines, ""))
 }
 
 // denial is what a person reads in the log of a denied job.
 func denial(d *policyapi.Decision) []string {
-	lines := []string{"\x1b[31;1mERROR: Towline does not run this job.\x1b[0;m"}
+	lines := []string{joblines.Error("Towline does not run this job.")}
 	for _, r := range d.Reasons {
-		lines = append(lines, "  "+printable(r))
+		lines = append(lines, "  "+printable(r)+"\n")
 	}
 	if d.Remedy != "" {
-		lines = append(lines, "\x1b[32;1mWhat to do: "+printable(d.Remedy)+"\x1b[0;m")
+		lines = append(lines, joblines.Info("What to do: "+printable(d.Remedy)))
 	}
-	return append(lines, "\x1b[31;1mERROR: Job failed: denied by policy\x1b[0;m")
+	return append(lines, joblines.Failed(joblines.Job, "denied by policy"))
 }
 
 // preamble is what the log of an allowed job begins with: by which entry, as

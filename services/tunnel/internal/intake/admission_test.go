@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/joblines/linestest"
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
@@ -91,7 +92,7 @@ func admit(t *testing.T, w *witnessed, j *judge, vars ...jobspec.Variable) *admi
 	b.must(err)
 	conf := &policyapi.Configuration{Source: "acme/agents@1:config.yaml", Revision: "r"}
 	a := &admitted{bench: b, Admission: &Admission{
-		GitLab: w, Policy: j, Ledger: b.Ledger, Seal: b.box, Name: "cluster one", SystemID: "r_1", Log: b.Log,
+		GitLab: w, Policy: j, Ledger: b.Ledger, Seal: b.box, Name: "cluster one", SystemID: "r_1", GitLabURL: "https://gitlab.example.com", Log: b.Log,
 		Configuration: func() (*policyapi.Configuration, error) { return conf, nil },
 	}}
 	a.err = a.Admit(t.Context(), job, payload)
@@ -129,7 +130,7 @@ func TestAllowedJobIsQueuedWithItsWarrant(t *testing.T) {
 	}
 	got, err := ledger.OpenJSON[ledger.Warrant](a.box, 1001, rec.Grant)
 	a.must(err)
-	want := ledger.Warrant{Grant: "signed.grant", SystemID: "r_1", Preamble: []string{
+	want := ledger.Warrant{Grant: "signed.grant", SystemID: "r_1", GitLabURL: "https://gitlab.example.com", Preamble: []string{
 		"Allowed by config.yaml:3",
 		"Acting as gitlab:ci_job:1001 (access_as: ci_job), in namespace apps unless another is named",
 		"Limited to the namespaces apps, web [2J", "Note: no namespace ",
@@ -250,7 +251,7 @@ func TestDeniedJobEndsWithTheReason(t *testing.T) {
 		"  name  [2J 31m evil  section_start:0:x and \ufffd more\n" +
 		"\x1b[32;1mWhat to do: add it to ci_access\x1b[0;m\n" +
 		"\x1b[31;1mERROR: Job failed: denied by policy\x1b[0;m\n"
-	if diff := cmp.Diff(want, a.trace()); diff != "" {
+	if diff := cmp.Diff(want, linestest.Bare(a.trace())); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if diff := cmp.Diff(ledger.Result{State: ledger.Failed, FailureReason: ledger.ReasonConfiguration}, a.result()); diff != "" {

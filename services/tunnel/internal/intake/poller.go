@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/retry"
@@ -45,14 +46,18 @@ type Poller struct {
 	GitLab JobSource
 	Ledger *ledger.Ledger
 	Seal   ledger.Sealer
-	Tunnel string         // this replica's name
-	Every  time.Duration  // pause after an answer without a job
-	Ready  func() bool    // false: take no jobs now
-	Taken  func(id int64) // called when a job stands in the ledger
-	Link   *service.Link  // GitLab, as the job requests find it
-	Log    *slog.Logger
+	Tunnel string        // this replica's name
+	Every  time.Duration // pause after an answer without a job
+	Ready  func() bool   // false: take no jobs now
+	// Credential names the runner token in use without revealing it: a token that
+	// GitLab has refused is left alone until it is another one. nil: it never is.
+	Credential func() string
+	Taken      func(id int64) // called when a job stands in the ledger
+	Link       *service.Link  // GitLab, as the job requests find it
+	Log        *slog.Logger
 
-	atOnce int // requests in a row that were repeated without a pause
+	atOnce  int // requests in a row that were repeated without a pause
+	refused refusals
 }
 
 // Run takes jobs until ctx ends. A request that GitLab may be answering is
@@ -68,7 +73,7 @@ func (p *Poller) Run(ctx context.Context) error {
 
 // turn asks for at most one job.
 func (p *Poller) turn(ctx context.Context) retry.Result {
-	if !p.Ready() {
+	if !p.Ready() || p.refused.waiting(p.credential()) {
 		return retry.Result{Outcome: retry.Now, After: notReady}
 	}
 	leads, err := p.Ledger.LeadPolling(ctx, p.Tunnel, leadFor)
@@ -109,7 +114,9 @@ func (p *Poller) ask(ctx context.Context, ticket string) retry.Result {
 		p.giveBack(duty, ticket)
 		return retry.Result{Outcome: retry.Failed}
 	}
+	credential := p.credential()
 	r := p.request(ctx, cursor)
+	p.refused.note(r.Outcome == gitlab.Rejected, credential)
 	if r.Outcome == gitlab.JobReceived {
 		p.atOnce = 0
 		p.Link.Up()
@@ -135,6 +142,13 @@ func (p *Poller) ask(ctx context.Context, ticket string) retry.Result {
 		}
 		return retry.Result{Outcome: retry.Failed, After: r.After}
 	}
+}
+
+func (p *Poller) credential() string {
+	if p.Credential == nil {
+		return ""
+	}
+	return p.Credential()
 }
 
 func (p *Poller) giveBack(ctx context.Context, ticket string) {
@@ -223,7 +237,7 @@ func (p *Poller) refuse(ctx context.Context, job *jobspec.Job, note string, why 
 	p.Log.Error("job refused", service.JobID(job.ID), service.Err(why))
 	ctx, cancel := context.WithTimeout(ctx, refuseWithin)
 	defer cancel()
-	text := []byte("\x1b[31;1mERROR: Job failed (system failure): " + printable(note) + "\x1b[0;m\n")
+	text := joblines.Stamp(job, time.Now(), joblines.Failed(joblines.System, printable(note)))
 	token := gitlab.JobToken(job.Token)
 	u := gitlab.Update{State: ledger.Failed, FailureReason: ledger.ReasonSystem}
 	tries := noteTries // left for the line

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/towline/towline/pkg/joblines/linestest"
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
@@ -191,7 +192,7 @@ func TestBadJobsAreRefused(t *testing.T) {
 			if diff := cmp.Diff(tt.want, tt.src.made()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if log := tt.src.trace(); log != "" && log != "\x1b[31;1mERROR: Job failed (system failure): GitLab sent a job that Towline cannot use: field x: [2J want string\x1b[0;m\n" {
+			if log := linestest.Bare(tt.src.trace()); log != "" && log != "\x1b[31;1mERROR: Job failed (system failure): GitLab sent a job that Towline cannot use: field x: [2J want string\x1b[0;m\n" {
 				t.Errorf("log = %q", log)
 			}
 			if b.tickets() != 1 || b.state(7) != "unknown" {

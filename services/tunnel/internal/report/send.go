@@ -28,8 +28,7 @@ func (t *tender) patch(ctx context.Context) bool {
 	if err != nil || len(data) == 0 {
 		return false
 	}
-	debug := t.job.Variables.Get("CI_DEBUG_TRACE") == "true"
-	r := t.k.GitLab.PatchTrace(ctx, t.id, t.token, t.acked, data, debug)
+	r := t.k.GitLab.PatchTrace(ctx, t.id, t.token, t.acked, data, t.job.Debug())
 	t.asked = 0
 	switch {
 	case r.Outcome == gitlab.PatchRetry:
@@ -69,7 +68,7 @@ func (t *tender) pulseIfDue(ctx context.Context) {
 	}
 	r := t.k.GitLab.UpdateJob(ctx, t.id, t.token, gitlab.Update{State: "running"})
 	pause := max(pulse, r.Interval)
-	if t.noPulse++; r.Outcome != gitlab.UpdateRetry {
+	if t.noPulse++; r.Outcome != gitlab.UpdateRetry && r.Outcome != gitlab.UpdateRefused {
 		t.noPulse = 0
 	} else {
 		pause = max(pause, min(backoff.Backoff(t.noPulse), pulsePause))
@@ -180,6 +179,14 @@ func (t *tender) reportFinal(ctx context.Context, rec ledger.Record, result ledg
 		t.resends++
 		t.log.Warn("GitLab wants the whole log again")
 		retry.Sleep(ctx, backoff.Backoff(t.resends))
+	case gitlab.UpdateRefused:
+		if t.refusals++; t.refusals >= finalTries {
+			t.log.Error("GitLab does not take the final state; its own timeout will close the job", service.Err(r.Why))
+			t.gone = true
+			return true
+		}
+		t.log.Warn("GitLab refuses the final state; Towline sends it again", service.Err(r.Why))
+		t.stumble(ctx)
 	default:
 		t.log.Warn("final state not accepted; Towline sends it again", service.Err(r.Why))
 		t.stumble(ctx)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/retry"
@@ -20,8 +21,10 @@ const (
 	// one (runner-api sheet, section 7).
 	firstInterval = 3 * time.Second
 	// pulse is how often GitLab is asked whether the job was cancelled. It tells
-	// a runner only in answers, and allows 200 of them a minute per job.
-	pulse = 1500 * time.Millisecond
+	// a runner only in answers, and allows 200 of them a minute per job, of which
+	// the job's artifacts need some. With this pulse and a lease that is renewed
+	// every second, a script stops within two seconds of the cancel.
+	pulse = 800 * time.Millisecond
 	// look is how often the record is read again without a wake-up.
 	look = time.Second
 	// lostAfter is how long a started job may be without a lease before it is
@@ -38,6 +41,9 @@ const (
 	// logTries is how often in a row GitLab may refuse the rest of a trace before
 	// the final state is sent without it.
 	logTries = 10
+	// finalTries is how often GitLab may refuse the final state (section 8.2). One
+	// that is away is waited for.
+	finalTries = 10
 )
 
 var (
@@ -69,6 +75,7 @@ type tender struct {
 	failures   int           // calls in a row that came to nothing
 	asked      time.Duration // the pause that GitLab asked for with the last of them
 	refused    int           // pieces in a row that GitLab answered with a refusal
+	refusals   int           // final states that GitLab has refused
 	resends    int           // times GitLab wanted the whole trace again
 	canceled   string        // what the record says of cancellation
 	gone       bool          // GitLab wants to hear no more of this job
@@ -213,7 +220,7 @@ func (t *tender) watchLease(ctx context.Context, rec ledger.Record) {
 func (t *tender) close(ctx context.Context, reason, why string) {
 	sealed, err := ledger.SealJSON(t.k.Seal, t.id, ledger.Result{State: ledger.Failed, FailureReason: reason})
 	if err == nil {
-		err = t.k.Ledger.Close(ctx, t.id, []byte(failureLine(reason, why)), sealed)
+		err = t.k.Ledger.Close(ctx, t.id, t.lastLine(ctx, reason, why), sealed)
 	}
 	if err != nil {
 		t.log.Warn("job not closed", service.Err(err))
@@ -222,12 +229,20 @@ func (t *tender) close(ctx context.Context, reason, why string) {
 	t.log.Warn("job closed", "reason", reason, "why", why)
 }
 
-// failureLine is the last line of a job's log that names why it failed, as
-// GitLab's own runner writes it (section 16).
-func failureLine(reason, why string) string {
-	kind := " (system failure)"
+// lastLine says in the job's log why it failed. A runner that went away may have
+// left its last line unfinished.
+func (t *tender) lastLine(ctx context.Context, reason, why string) []byte {
+	kind := joblines.System
 	if reason == ledger.ReasonCanceled {
-		kind = ""
+		kind = joblines.Job
 	}
-	return "\x1b[31;1mERROR: Job failed" + kind + ": " + why + "\x1b[0;m\n"
+	line := joblines.Stamp(t.job, time.Now(), joblines.Failed(kind, why))
+	rec, err := t.k.Ledger.Load(ctx, t.id)
+	if err != nil || rec.TraceSize == 0 {
+		return line
+	}
+	if last, err := t.k.Ledger.Trace(ctx, t.id, rec.TraceSize-1, 1); err == nil && string(last) != "\n" {
+		line = append([]byte("\n"), line...)
+	}
+	return line
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/joblines/linestest"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
@@ -58,7 +59,7 @@ func TestLostRunnerDuringTheScriptEndsTheJob(t *testing.T) {
 		t.Fatalf("job is %s", b.state())
 	}
 	const want = "working\n\x1b[31;1mERROR: Job failed (system failure): the runner stopped while the script was running; the job is not started again, since its commands may have taken effect\x1b[0;m\n"
-	if b.git.trace() != want || b.git.ended().FailureReason != ledger.ReasonSystem || b.git.ended().ExitCode != 0 {
+	if linestest.Bare(b.git.trace()) != want || b.git.ended().FailureReason != ledger.ReasonSystem || b.git.ended().ExitCode != 0 {
 		t.Errorf("log %q, final %+v", b.git.trace(), b.git.ended())
 	}
 }
@@ -274,7 +275,7 @@ func TestCancelInTheQueue(t *testing.T) {
 			if final := b.git.ended(); (final != nil) != (status == gitlab.StatusCanceling) {
 				t.Errorf("final %+v", final)
 			}
-			if status == gitlab.StatusCanceling && b.git.trace() != "\x1b[31;1mERROR: Job failed: canceled before a runner took the job\x1b[0;m\n" {
+			if status == gitlab.StatusCanceling && linestest.Bare(b.git.trace()) != "\x1b[31;1mERROR: Job failed: canceled before a runner took the job\x1b[0;m\n" {
 				t.Errorf("log %q", b.git.trace())
 			}
 		})

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/rest"
@@ -57,10 +59,31 @@ func (cc *clientCache) get(cfg *rest.Config) (*client, error) {
 	if cc.entries == nil || len(cc.entries) >= maxClients {
 		cc.entries = map[[sha256.Size]byte]*client{}
 	}
-	cached := memory.NewMemCacheClient(d)
+	cached := ordered{memory.NewMemCacheClient(d)}
 	c := &client{discovery: cached, mapper: restmapper.NewDeferredDiscoveryRESTMapper(cached)}
 	cc.entries[key] = c
 	return c, nil
+}
+
+// ordered lists resources in the order of their groups, as kubectl does; the
+// cache behind it has them in no order.
+type ordered struct {
+	discovery.CachedDiscoveryInterface
+}
+
+// ServerGroupsAndResources implements discovery.ServerResourcesInterface.
+func (o ordered) ServerGroupsAndResources() ([]*metav1.APIGroup, []*metav1.APIResourceList, error) {
+	groups, lists, err := o.CachedDiscoveryInterface.ServerGroupsAndResources()
+	place := map[string]int{}
+	for _, group := range groups {
+		for _, version := range group.Versions {
+			place[version.GroupVersion] = len(place)
+		}
+	}
+	slices.SortStableFunc(lists, func(a, b *metav1.APIResourceList) int {
+		return place[a.GroupVersion] - place[b.GroupVersion]
+	})
+	return groups, lists, err
 }
 
 // credential is a digest of everything in cfg that decides where a request

@@ -50,25 +50,3 @@ func TestServerValidatesFields(t *testing.T) {
 		t.Error(errs)
 	}
 }
-
-// BenchmarkApplyUnchanged is `kubectl apply -f` of a Deployment that is as it
-// should be, in a process that has seen the cluster before.
-func BenchmarkApplyUnchanged(b *testing.B) { benchmarkApply(b, "apply", "-f", "d.yaml") }
-
-// BenchmarkApplyServerSide is the same with --server-side.
-func BenchmarkApplyServerSide(b *testing.B) {
-	benchmarkApply(b, "apply", "--server-side", "--force-conflicts", "-f", "d.yaml")
-}
-
-// BenchmarkGet is `kubectl get` of one object.
-func BenchmarkGet(b *testing.B) { benchmarkApply(b, "get", "-f", "d.yaml", "-o", "name") }
-
-func benchmarkApply(b *testing.B, args ...string) {
-	sh := clusterShell(b)
-	sh.run("apply", "-f", "d.yaml")
-	for b.Loop() {
-		if code, _, errs := sh.run(args...); code != 0 {
-			b.Fatal(errs)
-		}
-	}
-}

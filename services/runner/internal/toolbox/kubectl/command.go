@@ -1,9 +1,12 @@
 package kubectl
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -12,13 +15,15 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"k8s.io/kubectl/pkg/util/templates"
-	"k8s.io/kubectl/pkg/validation"
 
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // command is one invocation being carried out.
 type command struct {
+	ctx      context.Context
+	cancel   context.CancelFunc
+	failed   atomic.Pointer[exitCode] // of a goroutine of upstream's
 	kubectl  *Kubectl
 	inv      tool.Invocation
 	streams  genericiooptions.IOStreams
@@ -41,13 +46,8 @@ func (c *command) close() {
 	}
 }
 
-// factory is upstream's, except that fields are validated by the server alone:
-// every server that upstream's client side would accept does it, and the
-// client would have to fetch and parse OpenAPI documents just to find out.
+// factory is upstream's with a Validator of our own.
 type factory struct{ cmdutil.Factory }
-
-// Validator implements cmdutil.Factory.
-func (factory) Validator(string) (validation.Schema, error) { return validation.NullSchema{}, nil }
 
 // root builds the command tree. Only the subcommand that is asked for is
 // built, since each one leaves something behind in package variables of cobra.
@@ -120,21 +120,27 @@ func (c *command) stdinFile() (string, error) {
 	if c.stdin != "" {
 		return c.stdin, nil
 	}
-	f, err := os.CreateTemp(c.kubectl.scratch, "stdin-")
+	path, err := c.scratchFile("stdin-", c.inv.Stdin, maxStdin)
 	if err != nil {
 		return "", fmt.Errorf("standard input: %w", err)
 	}
+	c.stdin = path
+	return path, nil
+}
+
+// scratchFile stores what it reads in a file that lives as long as the command.
+func (c *command) scratchFile(pattern string, r io.Reader, limit int64) (string, error) {
+	f, err := os.CreateTemp(c.kubectl.scratch, pattern)
+	if err != nil {
+		return "", err
+	}
 	c.cleanups = append(c.cleanups, func() { _ = os.Remove(f.Name()) })
-	n, err := copyAtMost(f, c.inv.Stdin, maxStdin)
+	n, err := copyAtMost(f, r, limit)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
-	if err == nil && n > maxStdin {
-		err = fmt.Errorf("more than %d bytes", maxStdin)
+	if err == nil && n > limit {
+		err = fmt.Errorf("more than %d bytes", limit)
 	}
-	if err != nil {
-		return "", fmt.Errorf("standard input: %w", err)
-	}
-	c.stdin = f.Name()
-	return c.stdin, nil
+	return f.Name(), err
 }

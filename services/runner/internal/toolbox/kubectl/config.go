@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -24,15 +25,44 @@ var ErrPlugin = errors.New("credential plugins (exec, auth-provider) cannot be u
 type getter struct {
 	flags *genericclioptions.ConfigFlags
 	cmd   *command
+
+	loaderOnce sync.Once
+	loader     clientcmd.ClientConfig
+
+	configOnce sync.Once
+	config     *rest.Config
+	configErr  error
 }
 
-// ToRawKubeConfigLoader implements genericclioptions.RESTClientGetter.
+// ToRawKubeConfigLoader implements genericclioptions.RESTClientGetter. Upstream
+// asks for it with each object; the files are read once per command.
 func (g *getter) ToRawKubeConfigLoader() clientcmd.ClientConfig {
-	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(g.cmd.loadingRules(*g.flags.KubeConfig), g.overrides())
+	g.loaderOnce.Do(func() {
+		g.loader = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(g.cmd.loadingRules(*g.flags.KubeConfig), g.overrides())
+	})
+	return g.loader
 }
 
-// ToRESTConfig implements genericclioptions.RESTClientGetter.
+// ToRESTConfig implements genericclioptions.RESTClientGetter. The caller owns
+// the result.
 func (g *getter) ToRESTConfig() (*rest.Config, error) {
+	cfg, err := g.shared()
+	if err != nil {
+		return nil, err
+	}
+	cfg = rest.CopyConfig(cfg)
+	cfg.WarningHandler = g.cmd.warnings
+	cfg.Wrap(g.cmd.bind)
+	return cfg, nil
+}
+
+// shared is the configuration without what belongs to this one command.
+func (g *getter) shared() (*rest.Config, error) {
+	g.configOnce.Do(func() { g.config, g.configErr = g.load() })
+	return g.config, g.configErr
+}
+
+func (g *getter) load() (*rest.Config, error) {
 	cfg, err := g.ToRawKubeConfigLoader().ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
 		return nil, genericclioptions.ErrEmptyConfig
@@ -43,17 +73,21 @@ func (g *getter) ToRESTConfig() (*rest.Config, error) {
 	if cfg.ExecProvider != nil || cfg.AuthProvider != nil {
 		return nil, ErrPlugin
 	}
-	cfg.WarningHandler = g.cmd.warnings
 	return normal(cfg), nil
+}
+
+// client is what this command shares with others of the same credential.
+func (g *getter) client() (*client, error) {
+	cfg, err := g.shared()
+	if err != nil {
+		return nil, err
+	}
+	return g.cmd.kubectl.clients.get(cfg)
 }
 
 // ToDiscoveryClient implements genericclioptions.RESTClientGetter.
 func (g *getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
-	cfg, err := g.ToRESTConfig()
-	if err != nil {
-		return nil, err
-	}
-	c, err := g.cmd.kubectl.clients.get(cfg)
+	c, err := g.client()
 	if err != nil {
 		return nil, err
 	}
@@ -62,11 +96,7 @@ func (g *getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error)
 
 // ToRESTMapper implements genericclioptions.RESTClientGetter.
 func (g *getter) ToRESTMapper() (meta.RESTMapper, error) {
-	cfg, err := g.ToRESTConfig()
-	if err != nil {
-		return nil, err
-	}
-	c, err := g.cmd.kubectl.clients.get(cfg)
+	c, err := g.client()
 	if err != nil {
 		return nil, err
 	}

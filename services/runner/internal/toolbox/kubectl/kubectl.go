@@ -15,12 +15,14 @@ import (
 	"k8s.io/klog/v2"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 
+	_ "github.com/towline/towline/services/runner/internal/toolbox/kubectl/english" // before any command
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
 // Exit codes that are not kubectl's own.
 const (
 	exitFailure  = 1
+	exitNotFound = 127
 	exitInternal = 70 // the command panicked (EX_SOFTWARE)
 )
 
@@ -42,17 +44,11 @@ func New(scratch string) *Kubectl {
 	return &Kubectl{scratch: scratch, workDir: workDir}
 }
 
-// exitCode is what BehaviorOnFatal turns an error into.
-type exitCode struct {
-	code int
-	msg  string
-}
-
 // errExit ends a command without a message of its own.
 var errExit = errors.New("exit")
 
 var setUpProcess = sync.OnceFunc(func() {
-	cmdutil.BehaviorOnFatal(func(msg string, code int) { panic(exitCode{code, msg}) })
+	cmdutil.BehaviorOnFatal(fatal)
 	// klog is global to the process and would write next to the log instead of
 	// into the command's standard error. What it reports (failed discovery of
 	// one group, watch retries) comes back as an error where it matters.
@@ -63,39 +59,61 @@ var setUpProcess = sync.OnceFunc(func() {
 	klog.SetOutput(io.Discard)
 })
 
-// Run executes one command and returns its exit code. The command itself may
-// not notice the end of ctx (get --watch and exec do not); the caller must be
-// able to leave it behind.
-func (k *Kubectl) Run(ctx context.Context, inv tool.Invocation) (code int) {
-	var crash *exitCode
+// Run executes one command and returns its exit code. Its requests and its
+// output end with ctx, and the command soon after; a caller that cannot wait
+// must be able to leave it behind.
+func (k *Kubectl) Run(parent context.Context, inv tool.Invocation) (code int) {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel() // nothing of the command goes on
+	c := &command{ctx: ctx, cancel: cancel, kubectl: k, inv: inv, streams: genericiooptions.IOStreams{
+		In: inv.Stdin, Out: boundWriter{inv.Stdout, ctx}, ErrOut: boundWriter{inv.Stderr, ctx},
+	}}
+	defer c.close()
+	defer register(c)()
+	end := c.execute()
+	if failed := c.failed.Load(); failed != nil {
+		end = *failed
+	}
+	if end.msg != "" && parent.Err() == nil {
+		fmt.Fprintln(inv.Stderr, strings.TrimSuffix(c.clearer(end.msg), "\n"))
+	}
+	return end.code
+}
+
+// execute runs the command tree and turns every way out into an exit code.
+func (c *command) execute() (end exitCode) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
 		case exitCode:
-			crash = &p
+			end = p
 		default:
 			_, _ = os.Stderr.Write(debug.Stack())
-			crash = &exitCode{exitInternal, fmt.Sprintf("kubectl: internal error: %v", p)}
-		}
-		if crash != nil {
-			code = crash.code
-			if crash.msg != "" {
-				fmt.Fprintln(inv.Stderr, strings.TrimSuffix(crash.msg, "\n"))
-			}
+			end = exitCode{exitInternal, fmt.Sprintf("kubectl: internal error: %v", p)}
 		}
 	}()
-	c := &command{kubectl: k, inv: inv, streams: genericiooptions.IOStreams{In: inv.Stdin, Out: inv.Stdout, ErrOut: inv.Stderr}}
-	defer c.close()
+	c.adoptFeatures()
 	root := c.root()
-	root.SetArgs(inv.Args)
-	err := root.ExecuteContext(ctx)
+	root.SetArgs(c.inv.Args)
+	err := root.ExecuteContext(c.ctx)
 	switch {
 	case err == nil:
-		return 0
+		return exitCode{}
 	case errors.Is(err, errExit):
-		return exitFailure
+		return exitCode{code: exitFailure}
 	}
 	// As cli.RunNoErrOutput and kubectl's main do.
 	cmdutil.CheckErr(err)
-	return exitFailure
+	return exitCode{code: exitFailure}
+}
+
+// clearer adds to upstream's messages what is special here.
+func (c *command) clearer(msg string) string {
+	if c.stdin != "" {
+		msg = strings.ReplaceAll(msg, c.stdin, "STDIN")
+	}
+	if strings.Contains(msg, "no 'git' program on path") {
+		msg += "\nremote bases and remote resources of a kustomization cannot be fetched in a job: add them to the repository"
+	}
+	return msg
 }

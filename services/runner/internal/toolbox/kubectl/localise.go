@@ -3,6 +3,7 @@ package kubectl
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,11 +16,13 @@ const maxStdin = 64 << 20
 // Flags whose values name local files or directories.
 var (
 	pathFlags = map[string]bool{
-		"filename": true, "kustomize": true, "from-env-file": true, "patch-file": true, "env-file": true,
+		"filename": true, "kustomize": true, "patch-file": true,
 		"cert": true, "key": true, "certificate-authority": true, "client-certificate": true, "client-key": true,
 		"kubeconfig": true, "cache-dir": true, "output-directory": true, "custom": true, "www": true,
 		"embed-certs": false,
 	}
+	// envFileFlags name files of variables.
+	envFileFlags = map[string]bool{"from-env-file": true}
 	// keyedPathFlags take path or name=path.
 	keyedPathFlags = map[string]bool{"from-file": true}
 	// templateFlags take form=path.
@@ -57,6 +60,8 @@ func (c *command) localiseFlag(f *pflag.Flag) error {
 		rewrite = c.templatePath
 	case keyedPathFlags[f.Name]:
 		rewrite = c.keyedPath
+	case envFileFlags[f.Name]:
+		rewrite = c.envFile
 	case pathFlags[f.Name]:
 		rewrite = c.path
 	default:
@@ -134,6 +139,10 @@ func pathArgs(cmd *cobra.Command, args []string) []int {
 
 func (c *command) localiseArg(cmd *cobra.Command, arg string) string {
 	remote := strings.Contains(arg, ":") // pod:path, or a URL
+	if cmd.Name() == "kustomize" && !remote {
+		_, err := os.Stat(c.inv.Path(arg))
+		remote = err != nil // github.com/owner/name: kustomize says what is wrong
+	}
 	if remote || cmd.Name() == "cp" && arg == dash {
 		return arg
 	}

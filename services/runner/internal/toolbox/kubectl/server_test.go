@@ -29,6 +29,7 @@ type apiServer struct {
 	agents   map[string]bool
 	objects  map[string]*corev1.ConfigMap
 	warn     string
+	hang     chan struct{} // holds the answer for the ConfigMap "hangs"
 }
 
 func newAPIServer(t *testing.T) *apiServer {
@@ -67,6 +68,10 @@ func (s *apiServer) serve(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprintf(w, `{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":%t}}`, bytes.Contains(body, []byte("get")))
+	case name == "hangs":
+		s.mu.Unlock()
+		<-s.hang
+		s.mu.Lock()
 	case strings.HasPrefix(r.URL.Path, maps):
 		s.configMap(w, r, name)
 	default:

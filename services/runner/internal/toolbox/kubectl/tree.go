@@ -15,8 +15,6 @@ import (
 	"k8s.io/kubectl/pkg/cmd/certificates"
 	"k8s.io/kubectl/pkg/cmd/clusterinfo"
 	cmdconfig "k8s.io/kubectl/pkg/cmd/config"
-	"k8s.io/kubectl/pkg/cmd/cp"
-	"k8s.io/kubectl/pkg/cmd/create"
 	"k8s.io/kubectl/pkg/cmd/debug"
 	"k8s.io/kubectl/pkg/cmd/delete"
 	"k8s.io/kubectl/pkg/cmd/describe"
@@ -27,9 +25,8 @@ import (
 	"k8s.io/kubectl/pkg/cmd/expose"
 	"k8s.io/kubectl/pkg/cmd/get"
 	"k8s.io/kubectl/pkg/cmd/label"
-	"k8s.io/kubectl/pkg/cmd/logs"
+	"k8s.io/kubectl/pkg/cmd/options"
 	"k8s.io/kubectl/pkg/cmd/patch"
-	"k8s.io/kubectl/pkg/cmd/portforward"
 	"k8s.io/kubectl/pkg/cmd/replace"
 	"k8s.io/kubectl/pkg/cmd/rollout"
 	"k8s.io/kubectl/pkg/cmd/run"
@@ -42,6 +39,7 @@ import (
 
 // subcommands are built on demand, by name.
 var subcommands = map[string]func(*command, factory) *cobra.Command{
+	"alpha":         func(_ *command, _ factory) *cobra.Command { return alphaCommand() },
 	"annotate":      func(c *command, f factory) *cobra.Command { return annotate.NewCmdAnnotate("kubectl", f, c.streams) },
 	"api-resources": func(c *command, f factory) *cobra.Command { return apiresources.NewCmdAPIResources(f, c.streams) },
 	"api-versions":  func(c *command, f factory) *cobra.Command { return apiresources.NewCmdAPIVersions(f, c.streams) },
@@ -54,43 +52,45 @@ var subcommands = map[string]func(*command, factory) *cobra.Command{
 	"config": func(c *command, f factory) *cobra.Command {
 		return cmdconfig.NewCmdConfig(f, c.configAccess(), c.streams)
 	},
-	"cordon":       func(c *command, f factory) *cobra.Command { return drain.NewCmdCordon(f, c.streams) },
-	"cp":           func(c *command, f factory) *cobra.Command { return cp.NewCmdCp(f, c.streams) },
-	"create":       func(c *command, f factory) *cobra.Command { return create.NewCmdCreate(f, c.streams) },
-	"debug":        func(c *command, f factory) *cobra.Command { return debug.NewCmdDebug(f, c.streams) },
-	"delete":       func(c *command, f factory) *cobra.Command { return delete.NewCmdDelete(f, c.streams) },
-	"describe":     func(c *command, f factory) *cobra.Command { return describe.NewCmdDescribe("kubectl", f, c.streams) },
-	"drain":        func(c *command, f factory) *cobra.Command { return drain.NewCmdDrain(f, c.streams) },
-	"events":       func(c *command, f factory) *cobra.Command { return events.NewCmdEvents(f, c.streams) },
-	"exec":         func(c *command, f factory) *cobra.Command { return exec.NewCmdExec(f, c.streams) },
-	"explain":      func(c *command, f factory) *cobra.Command { return explain.NewCmdExplain("kubectl", f, c.streams) },
-	"expose":       func(c *command, f factory) *cobra.Command { return expose.NewCmdExposeService(f, c.streams) },
-	"get":          func(c *command, f factory) *cobra.Command { return get.NewCmdGet("kubectl", f, c.streams) },
-	"kustomize":    func(c *command, _ factory) *cobra.Command { return c.kustomizeCommand() },
-	"label":        func(c *command, f factory) *cobra.Command { return label.NewCmdLabel(f, c.streams) },
-	"logs":         func(c *command, f factory) *cobra.Command { return logs.NewCmdLogs(f, c.streams) },
-	"patch":        func(c *command, f factory) *cobra.Command { return patch.NewCmdPatch(f, c.streams) },
-	"port-forward": func(c *command, f factory) *cobra.Command { return portforward.NewCmdPortForward(f, c.streams) },
-	"replace":      func(c *command, f factory) *cobra.Command { return replace.NewCmdReplace(f, c.streams) },
-	"rollout":      func(c *command, f factory) *cobra.Command { return rollout.NewCmdRollout("kubectl", f, c.streams) },
-	"run":          func(c *command, f factory) *cobra.Command { return run.NewCmdRun(f, c.streams) },
-	"scale":        func(c *command, f factory) *cobra.Command { return scale.NewCmdScale(f, c.streams) },
-	"set":          func(c *command, f factory) *cobra.Command { return set.NewCmdSet(f, c.streams) },
-	"taint":        func(c *command, f factory) *cobra.Command { return taint.NewCmdTaint(f, c.streams) },
-	"top":          func(c *command, f factory) *cobra.Command { return top.NewCmdTop(f, c.streams) },
-	"uncordon":     func(c *command, f factory) *cobra.Command { return drain.NewCmdUncordon(f, c.streams) },
-	"version":      func(c *command, _ factory) *cobra.Command { return c.versionCommand() },
-	"wait":         func(c *command, f factory) *cobra.Command { return wait.NewCmdWait(f, c.streams) },
+	"cordon":    func(c *command, f factory) *cobra.Command { return drain.NewCmdCordon(f, c.streams) },
+	"cp":        func(c *command, f factory) *cobra.Command { return cpCommand(c, f) },
+	"create":    func(c *command, f factory) *cobra.Command { return createCommand(c, f) },
+	"debug":     func(c *command, f factory) *cobra.Command { return debug.NewCmdDebug(f, c.streams) },
+	"delete":    func(c *command, f factory) *cobra.Command { return delete.NewCmdDelete(f, c.streams) },
+	"diff":      func(c *command, f factory) *cobra.Command { return diffCommand(c, f) },
+	"describe":  func(c *command, f factory) *cobra.Command { return describe.NewCmdDescribe("kubectl", f, c.streams) },
+	"drain":     func(c *command, f factory) *cobra.Command { return drain.NewCmdDrain(f, c.streams) },
+	"edit":      func(c *command, f factory) *cobra.Command { return editCommand(c, f) },
+	"events":    func(c *command, f factory) *cobra.Command { return events.NewCmdEvents(f, c.streams) },
+	"exec":      func(c *command, f factory) *cobra.Command { return exec.NewCmdExec(f, c.streams) },
+	"explain":   func(c *command, f factory) *cobra.Command { return explain.NewCmdExplain("kubectl", f, c.streams) },
+	"expose":    func(c *command, f factory) *cobra.Command { return expose.NewCmdExposeService(f, c.streams) },
+	"get":       func(c *command, f factory) *cobra.Command { return get.NewCmdGet("kubectl", f, c.streams) },
+	"kustomize": func(c *command, _ factory) *cobra.Command { return c.kustomizeCommand() },
+	"label":     func(c *command, f factory) *cobra.Command { return label.NewCmdLabel(f, c.streams) },
+	"logs":      func(c *command, f factory) *cobra.Command { return logsCommand(c, f) },
+	"options":   func(c *command, _ factory) *cobra.Command { return options.NewCmdOptions(c.streams.Out) },
+	"patch":     func(c *command, f factory) *cobra.Command { return patch.NewCmdPatch(f, c.streams) },
+	"replace":   func(c *command, f factory) *cobra.Command { return replace.NewCmdReplace(f, c.streams) },
+	"rollout":   func(c *command, f factory) *cobra.Command { return rollout.NewCmdRollout("kubectl", f, c.streams) },
+	"run":       func(c *command, f factory) *cobra.Command { return run.NewCmdRun(f, c.streams) },
+	"scale":     func(c *command, f factory) *cobra.Command { return scale.NewCmdScale(f, c.streams) },
+	"set":       func(c *command, f factory) *cobra.Command { return set.NewCmdSet(f, c.streams) },
+	"taint":     func(c *command, f factory) *cobra.Command { return taint.NewCmdTaint(f, c.streams) },
+	"top":       func(c *command, f factory) *cobra.Command { return top.NewCmdTop(f, c.streams) },
+	"uncordon":  func(c *command, f factory) *cobra.Command { return drain.NewCmdUncordon(f, c.streams) },
+	"version":   func(c *command, _ factory) *cobra.Command { return c.versionCommand() },
+	"wait":      func(c *command, f factory) *cobra.Command { return wait.NewCmdWait(f, c.streams) },
 }
 
 // refused are commands of kubectl that cannot work in a job.
 var refused = map[string]string{
 	"completion": "there is no interactive shell in a job",
-	"diff":       "it needs an external diff program; use \"kubectl apply --dry-run=server\" to see what would change",
-	"edit":       "it needs an editor",
 	"kuberc":     "preference files are not used in a job",
 	"plugin":     "plugins are external programs, and nothing but the built-in commands is executed here",
-	"proxy":      "a job may not listen on a port",
+	"port-forward": "a job may not listen on a port; use \"kubectl get --raw /api/v1/namespaces/NAMESPACE/services/NAME:PORT/proxy/PATH\" " +
+		"for HTTP, or \"kubectl exec\" in a pod",
+	"proxy": "a job may not listen on a port; use \"kubectl get --raw PATH\"",
 }
 
 // addSubcommands adds the one subcommand that the arguments name, or all of
@@ -103,6 +103,12 @@ func (c *command) addSubcommands(root *cobra.Command, f factory) {
 	}
 	if build, ok := subcommands[name]; ok {
 		root.AddCommand(build(c, f))
+		// Help and messages refer to these if they are there.
+		for _, other := range []string{"explain", "options"} {
+			if other != name {
+				root.AddCommand(&cobra.Command{Use: other, Hidden: true, Run: func(*cobra.Command, []string) {}})
+			}
+		}
 		return
 	}
 	for _, build := range subcommands {
@@ -153,6 +159,15 @@ func refusedCommand(name, why string) *cobra.Command {
 	}
 }
 
+// alphaCommand says what upstream's says.
+func alphaCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "alpha", Short: "Commands for features in alpha", Hidden: true}
+	cmd.Run = func(cmd *cobra.Command, _ []string) {
+		cmd.PrintErrln("No alpha commands are available in this version of kubectl")
+	}
+	return cmd
+}
+
 // applyCommand has compiled-in types compute patches of built-in kinds, as
 // kubectl did before 1.27: fetching and parsing OpenAPI takes far longer than
 // everything else together. --openapi-patch=true brings it back.
@@ -161,6 +176,11 @@ func applyCommand(c *command, f factory) *cobra.Command {
 	if flag := cmd.Flags().Lookup("openapi-patch"); flag != nil {
 		flag.DefValue = "false"
 		_ = flag.Value.Set("false")
+	}
+	for _, sub := range cmd.Commands() {
+		if sub.Name() == "edit-last-applied" {
+			sub.Run, sub.RunE = nil, func(*cobra.Command, []string) error { return errEditLastApplied }
+		}
 	}
 	return cmd
 }

@@ -1,0 +1,193 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/towline/towline/e2e/cluster"
+	sim "github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/e2e/gitlabsim/joblog"
+	"github.com/towline/towline/e2e/rig"
+	"github.com/towline/towline/pkg/ledger/redistest"
+)
+
+// jobWithin is how long a job of the installation may take.
+const jobWithin = 90 * time.Second
+
+// installation is the three services with a real API server and the simulator.
+// Its jobs are all of one pipeline.
+type installation struct {
+	t         *testing.T
+	gitlab    *sim.Server
+	rig       *rig.Rig
+	kube      kubernetes.Interface
+	namespace string
+	dir       string
+
+	mu      sync.Mutex
+	mutate  map[string]func(payload map[string]any) // by name of the job
+	project sim.Project
+}
+
+func install(t *testing.T) *installation {
+	t.Helper()
+	c, redis := cluster.Shared(t), redistest.Private(t)
+	i := &installation{t: t, dir: t.TempDir(), mutate: map[string]func(map[string]any){}}
+	i.namespace = c.Namespace(t)
+	cfg, err := c.RESTConfig()
+	must(t, err)
+	i.kube, err = kubernetes.NewForConfig(cfg)
+	must(t, err)
+	i.gitlab, err = sim.Start(sim.Options{LongPoll: longPoll, MutatePayload: i.mutation})
+	must(t, err)
+	t.Cleanup(func() { _ = i.gitlab.Close() })
+	i.project, err = i.gitlab.CreateProject(sim.ProjectOptions{Path: projectPath})
+	must(t, err)
+	agent, err := i.gitlab.CreateAgent(projectPath, "main")
+	must(t, err)
+	runner, err := i.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{tag}})
+	must(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), jobWithin)
+	defer cancel()
+	must(t, rig.Allow(ctx, c, rig.Access{Group: fmt.Sprintf("gitlab:project:%d", i.project.ID), Namespace: i.namespace, Role: "edit"}))
+	i.rig, err = rig.Start(ctx, rig.Options{
+		Cluster: c, RedisURL: redis.URL, GitLabURL: i.gitlab.URL(), RunnerToken: runner.Token, Agent: projectPath + ":main", AgentID: agent.ID,
+		Config: "ci_access:\n  projects:\n    - id: " + projectPath + "\n      default_namespace: " + i.namespace + "\n      access_as: {ci_job: {}}\n",
+		Dir:    i.dir, Binaries: binaries, Concurrent: 6, RunnerArgs: []string{"--log-limit=200000"},
+	})
+	must(t, err)
+	t.Cleanup(i.close)
+	return i
+}
+
+func (i *installation) mutation(p map[string]any) {
+	info, _ := p["job_info"].(map[string]any)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if f := i.mutate[fmt.Sprint(info["name"])]; f != nil {
+		f(p)
+	}
+}
+
+func (i *installation) close() {
+	if err := i.rig.Stop(); err != nil {
+		i.t.Errorf("stop: %v", err)
+	}
+	for _, a := range i.gitlab.AnomaliesExcept() {
+		i.t.Errorf("anomaly at %s, job %d: %s", a.Endpoint, a.Job, a.What)
+	}
+	if left, err := os.ReadDir(filepath.Join(i.dir, "work")); err == nil && len(left) > 0 {
+		i.t.Errorf("%d job directories are left behind", len(left))
+	}
+}
+
+// execCase is one job and what becomes of it.
+type execCase struct {
+	name   string
+	yaml   string // beside tags
+	mutate func(payload map[string]any)
+	status sim.Status // success if empty
+	reason string
+	exit   int
+	has    []string // lines of the log
+	lacks  []string // texts that the log must not have
+	cut    bool     // the log ends in the middle
+	// during acts while the job runs, check looks at the raw log.
+	during func(t *testing.T, i *installation, id int64)
+	check  func(t *testing.T, raw string, j sim.Job)
+}
+
+// runAll runs the cases as jobs of one pipeline, side by side.
+func (i *installation) runAll(cases []execCase) {
+	i.t.Helper()
+	var yaml strings.Builder
+	for n, c := range cases {
+		name := fmt.Sprintf("c%03d", n)
+		i.mutate[name] = c.mutate
+		fmt.Fprintf(&yaml, "%s:\n  tags: [%s]\n", name, tag)
+		text := strings.TrimSpace(c.yaml)
+		if !strings.Contains(text, "GIT_STRATEGY") {
+			if strings.Contains(text, "variables:\n") {
+				text = strings.Replace(text, "variables:\n", "variables:\n  GIT_STRATEGY: none\n", 1)
+			} else {
+				text = "variables:\n  GIT_STRATEGY: none\n" + text
+			}
+		}
+		fmt.Fprintf(&yaml, "  %s\n", strings.ReplaceAll(text, "\n", "\n  "))
+	}
+	_, err := i.gitlab.Push(projectPath, "main", map[string]string{".gitlab-ci.yml": yaml.String(), "hello.txt": "hello\n"})
+	must(i.t, err)
+	p, err := i.gitlab.RunPipeline(sim.PipelineOptions{Project: projectPath})
+	must(i.t, err)
+	ids := map[string]int64{}
+	for _, j := range p.Jobs {
+		ids[j.Name] = j.ID
+	}
+	i.t.Run("cases", func(t *testing.T) {
+		for n, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				i.judge(t, c, ids[fmt.Sprintf("c%03d", n)])
+			})
+		}
+	})
+}
+
+func (i *installation) judge(t *testing.T, c execCase, id int64) {
+	t.Helper()
+	if c.during != nil {
+		c.during(t, i, id)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), jobWithin)
+	defer cancel()
+	j, err := i.gitlab.Wait(ctx, id)
+	raw, _ := i.gitlab.Trace(id)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, raw)
+	}
+	if c.status == "" {
+		c.status = sim.Success
+	}
+	reported(t, j, c.status, c.reason, c.exit)
+	log := joblog.Parse(raw)
+	for _, e := range log.Errors {
+		if !c.cut || !strings.Contains(e, "never closed") {
+			t.Errorf("log: %s", e)
+		}
+	}
+	text := joblog.Text(raw, false)
+	for _, want := range c.has {
+		if !strings.Contains("\n"+text, "\n"+want+"\n") {
+			t.Errorf("the log lacks the line %q", want)
+		}
+	}
+	for _, bad := range c.lacks {
+		if strings.Contains(text, bad) {
+			t.Errorf("the log has %q", bad)
+		}
+	}
+	if c.check != nil {
+		c.check(t, string(raw), j)
+	}
+	if t.Failed() {
+		t.Logf("log:\n%.4000s", text)
+	}
+}
+
+// started waits until the job has made the ConfigMap of that name.
+func (i *installation) started(t *testing.T, name string) {
+	t.Helper()
+	eventually(t, name+" is there", func() bool {
+		_, err := i.kube.CoreV1().ConfigMaps(i.namespace).Get(t.Context(), name, metav1.GetOptions{})
+		return err == nil
+	})
+}

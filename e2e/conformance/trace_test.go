@@ -1,0 +1,299 @@
+package conformance
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	sim "github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/pkg/ledger"
+)
+
+// jobCase is a case about one job on a site that it shares with others.
+type jobCase struct {
+	name string
+	run  func(t *testing.T, s *site)
+}
+
+func runJobCases(t *testing.T, cases []jobCase) {
+	t.Helper()
+	s := newSite(t, sim.Options{MutatePayload: mutated}).start()
+	t.Run("cases", func(t *testing.T) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				c.run(t, s)
+			})
+		}
+	})
+}
+
+// mutated gives some jobs, by a variable, another payload.
+func mutated(p map[string]any) {
+	features, _ := p["features"].(map[string]any)
+	for _, v := range variablesOf(p) {
+		switch {
+		case v["key"] == "TEST_REASONS":
+			features["failure_reasons"] = strings.Fields(fmt.Sprint(v["value"]))
+		case v["key"] == "TEST_NO_REASONS":
+			features["failure_reasons"] = nil
+		}
+	}
+}
+
+func variablesOf(p map[string]any) []map[string]any {
+	list, _ := p["variables"].([]map[string]any)
+	return list
+}
+
+const quick = "1" // seconds between pieces, so that nobody waits for a minute
+
+// hurried answers every PATCH of a job with a short interval.
+func hurried(s *site, id int64) {
+	s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: id, Times: -1, Apply: true, Header: map[string]string{"X-GitLab-Trace-Update-Interval": quick}})
+}
+
+// patches lists the ranges that GitLab took.
+func patches(t *testing.T, s *site, id int64) []string {
+	t.Helper()
+	j, err := s.gitlab.Job(id)
+	must(t, err)
+	var out []string
+	for _, e := range j.Timeline {
+		if e.What == sim.EventPatch {
+			out = append(out, e.Detail)
+		}
+	}
+	return out
+}
+
+func wholeLog(t *testing.T, w *work, want string) {
+	t.Helper()
+	j := w.ends()
+	got, err := w.gitlab.Trace(w.id)
+	must(t, err)
+	if string(got) != want {
+		t.Errorf("GitLab has %d bytes, %q..., want %d", len(got), clip(string(got)), len(want))
+	}
+	if !j.Checksum.Equal {
+		t.Errorf("checksum %+v", j.Checksum)
+	}
+}
+
+func clip(s string) string { return s[:min(len(s), 80)] }
+
+func TestTrace(t *testing.T) { //nolint:funlen // a table
+	t.Parallel()
+	runJobCases(t, []jobCase{
+		// 26
+		{"given 1420 bytes at offset 0 when they are sent then the range is 0-1419", func(t *testing.T, s *site) {
+			w := s.run(t)
+			text := strings.Repeat("x", 1419) + "\n"
+			w.write(text)
+			w.trace(text)
+			w.finish(success)
+			wholeLog(t, w, text)
+			if got := patches(t, s, w.id); len(got) != 1 || got[0] != "0-1419" {
+				t.Errorf("patches %v", got)
+			}
+		}},
+		// 27
+		{"given an empty log when time passes then no PATCH is sent", func(t *testing.T, s *site) {
+			w := s.run(t)
+			eventually(t, "some pulses", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 3 })
+			w.finish(success)
+			if j := w.ends(); j.Status != sim.Success || len(s.calls(sim.PatchTrace, w.id)) != 0 {
+				t.Errorf("%s, %d PATCHes", j.Status, len(s.calls(sim.PatchTrace, w.id)))
+			}
+		}},
+		// 33
+		{"given Job-Status canceled on a 202 when a piece is sent then the script is aborted", func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Times: -1, Apply: true, Header: map[string]string{"Job-Status": "canceled"}})
+			w.write("x\n")
+			if word := w.told(); word != ledger.CancelAbort {
+				t.Errorf("told %q", word)
+			}
+		}},
+		{"given Job-Status failed on a 202 when a piece is sent then the script is aborted", func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Times: -1, Apply: true, Header: map[string]string{"Job-Status": "failed"}})
+			w.write("x\n")
+			if word := w.told(); word != ledger.CancelAbort {
+				t.Errorf("told %q", word)
+			}
+		}},
+		// 34
+		{"given 403 when a piece is sent then the script is aborted and nothing more is sent", func(t *testing.T, s *site) {
+			w := s.run(t)
+			must(t, s.gitlab.EraseJob(w.id))
+			w.write("x\n")
+			if word := w.told(); word != ledger.CancelAbort {
+				t.Errorf("told %q", word)
+			}
+			w.finish(failed(ledger.ReasonCanceled, 0))
+			w.forgotten()
+		}},
+		// 35
+		{"given 404 when a piece is sent then the job goes on", func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Status: 404})
+			w.write("one\n")
+			w.write("two\n")
+			w.finish(success)
+			wholeLog(t, w, "one\ntwo\n")
+		}},
+		// 37
+		{"given a connection that breaks before a piece is taken when it is sent then it is sent again", func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, DropBefore: true})
+			w.write("one\n")
+			w.finish(success)
+			wholeLog(t, w, "one\n")
+		}},
+		{"given a connection that breaks after a piece is taken when it is sent again then nothing is doubled", func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, DropAfter: true})
+			w.write("one\n")
+			w.trace("one\n")
+			w.write("two\n")
+			w.finish(success)
+			wholeLog(t, w, "one\ntwo\n")
+		}},
+		// 39
+		{"given a watched job when there is more log then it comes after 3 s, not before", func(t *testing.T, s *site) {
+			w := s.run(t)
+			must(t, s.gitlab.WatchJob(w.id, true))
+			w.write("one\n")
+			w.trace("one\n")
+			began := time.Now()
+			w.write("two\n")
+			w.trace("two\n")
+			if took := time.Since(began); took < 2*time.Second || took > 5*time.Second {
+				t.Errorf("the second piece came after %s", took)
+			}
+			w.finish(success)
+			wholeLog(t, w, "one\ntwo\n")
+		}},
+		{"given an unwatched job when there is more log then it waits for the end of the job", func(t *testing.T, s *site) {
+			w := s.run(t)
+			w.write("one\n")
+			w.trace("one\n")
+			w.write("two\n")
+			eventually(t, "pulses go on", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 5 })
+			if got := patches(t, s, w.id); len(got) != 1 {
+				t.Errorf("patches %v", got)
+			}
+			w.finish(success)
+			wholeLog(t, w, "one\ntwo\n")
+		}},
+		// 40
+		{"given a burst of more than 1 MiB when it is sent then pieces of at most 1 MiB follow in order", func(t *testing.T, s *site) {
+			id := s.prepare(t)
+			hurried(s, id)
+			s.play(t, id)
+			w := s.take(t, id)
+			const piece = 512 << 10
+			var whole strings.Builder
+			for i := range 5 {
+				text := strings.Repeat(string(rune('a'+i)), piece-1) + "\n"
+				w.write(text)
+				whole.WriteString(text)
+			}
+			w.finish(success)
+			wholeLog(t, w, whole.String())
+			next := 0
+			for _, p := range patches(t, s, id) {
+				var from, to int
+				if _, err := fmt.Sscanf(p, "%d-%d", &from, &to); err != nil || from != next || to-from+1 > 1<<20 {
+					t.Errorf("range %s after %d", p, next)
+				}
+				next = to + 1
+			}
+		}},
+		// 41
+		{"given a silent script when time passes then PUT running keeps the job alive", func(t *testing.T, s *site) {
+			w := s.run(t)
+			began := time.Now()
+			eventually(t, "five pulses", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 5 })
+			if took := time.Since(began); took < 3*time.Second {
+				t.Errorf("five pulses within %s are more than the budget of 200 a minute bears beside artifacts", took)
+			}
+			w.finish(success)
+			w.ends()
+		}},
+		// 42
+		{"given CI_DEBUG_TRACE when the first piece is sent then it says debug_trace=true", func(t *testing.T, s *site) {
+			w := s.run(t, "variables: {CI_DEBUG_TRACE: \"true\"}")
+			w.write("x\n")
+			w.finish(success)
+			if j := w.ends(); !j.Debug || !strings.HasSuffix(s.calls(sim.PatchTrace, w.id)[0].Path, "?debug_trace=true") {
+				t.Errorf("debug %t, %v", j.Debug, s.calls(sim.PatchTrace, w.id))
+			}
+		}},
+		{"given CI_DEBUG_SERVICES when the first piece is sent then it says debug_trace=true", func(t *testing.T, s *site) {
+			w := s.run(t, "variables: {CI_DEBUG_SERVICES: \"1\"}")
+			w.write("x\n")
+			w.finish(success)
+			if j := w.ends(); !j.Debug {
+				t.Errorf("debug %t", j.Debug)
+			}
+		}},
+		{"given no debug variable when the first piece is sent then it says debug_trace=false", func(t *testing.T, s *site) {
+			w := s.run(t)
+			w.write("x\n")
+			w.finish(success)
+			if j := w.ends(); j.Debug || !strings.HasSuffix(s.calls(sim.PatchTrace, w.id)[0].Path, "?debug_trace=false") {
+				t.Errorf("debug %t, %v", j.Debug, s.calls(sim.PatchTrace, w.id))
+			}
+		}},
+		{"given a 416 when GitLab names a smaller size then the log goes on from there", func(t *testing.T, s *site) {
+			id := s.prepare(t)
+			hurried(s, id)
+			s.play(t, id)
+			w := s.take(t, id)
+			w.write("one\n")
+			w.trace("one\n")
+			must(t, s.gitlab.LoseTrace(id)) // GitLab's Redis has lost it
+			w.write("two\n")
+			w.finish(success)
+			wholeLog(t, w, "one\ntwo\n")
+		}},
+		{"given an unreadable interval when a piece is sent then it is ignored", func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Times: -1, Apply: true, Header: map[string]string{"X-GitLab-Trace-Update-Interval": "1/2"}})
+			w.write("one\n")
+			w.trace("one\n")
+			w.write("two\n")
+			w.trace("two\n") // after the first interval of 3 s
+			w.finish(success)
+			wholeLog(t, w, "one\ntwo\n")
+		}},
+		{"given 429 when a piece is sent then it waits as long as GitLab asks", func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Status: 429, Header: map[string]string{"Retry-After": "2"}})
+			began := time.Now()
+			w.write("one\n")
+			w.trace("one\n")
+			if took := time.Since(began); took < 2*time.Second {
+				t.Errorf("sent again after %s", took)
+			}
+			w.finish(success)
+			wholeLog(t, w, "one\n")
+		}},
+		{"given 409 of a write lock when a piece is sent then the same bytes are sent again", func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Status: 409})
+			w.write("one\n")
+			w.finish(success)
+			wholeLog(t, w, "one\n")
+		}},
+		{"given a log of several streams when it ends then the checksum covers every byte", func(t *testing.T, s *site) {
+			w := s.run(t)
+			w.write("a\x00b\xffc\r\n")
+			w.finish(success)
+			wholeLog(t, w, "a\x00b\xffc\r\n")
+		}},
+	})
+}

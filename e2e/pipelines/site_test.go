@@ -1,0 +1,202 @@
+package pipelines
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/towline/towline/e2e/cluster"
+	sim "github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/e2e/rig"
+	"github.com/towline/towline/pkg/ledger/redistest"
+)
+
+var (
+	update = flag.Bool("update", false, "write want/ from what the pipelines print and leave in the cluster")
+	oracle = flag.String("oracle", "", "run the scripts with the real bash and the programs of this folder, and compare with want/")
+)
+
+const (
+	group      = "acme"
+	clusters   = "acme/clusters" // the agent's configuration project
+	agentName  = "production"
+	agentFile  = ".gitlab/agents/" + agentName + "/config.yaml"
+	agentRules = "ci_access:\n  groups:\n    - id: " + group + "\n      access_as:\n        ci_job: {}\n"
+	concurrent = 2
+	longPoll   = 2 * time.Second
+	restWithin = 3 * time.Minute
+	// envToolbox names the toolbox folder; by default it is what make toolbox
+	// makes.
+	envToolbox     = "TOWLINE_E2E_TOOLBOX"
+	defaultToolbox = "../../bin/toolbox"
+)
+
+var binaries string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	flag.Parse()
+	if os.Getenv(rig.EnvBinaries) == "" && *oracle == "" {
+		dir, err := os.MkdirTemp("", "towline-pipelines-")
+		if err == nil {
+			defer os.RemoveAll(dir)
+			err = rig.Build(context.Background(), dir, false, os.Stderr)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		binaries = dir
+	}
+	return cluster.Main(m)
+}
+
+// site is one GitLab, one cluster and one installation for all projects.
+type site struct {
+	cluster   *cluster.Cluster
+	kube      kubernetes.Interface
+	dynamic   dynamic.Interface
+	discovery discovery.DiscoveryInterface
+	gitlab    *sim.Server
+	dir       string
+}
+
+// open starts the site; it ends with the test.
+func open(t *testing.T) *site {
+	t.Helper()
+	s := &site{cluster: cluster.Shared(t), dir: t.TempDir()}
+	cfg, err := s.cluster.RESTConfig()
+	must(t, err)
+	cfg.QPS = -1
+	s.kube, err = kubernetes.NewForConfig(cfg)
+	must(t, err)
+	s.dynamic, err = dynamic.NewForConfig(cfg)
+	must(t, err)
+	s.discovery = s.kube.Discovery()
+	s.gitlab, err = sim.Start(sim.Options{LongPoll: longPoll})
+	must(t, err)
+	t.Cleanup(func() { _ = s.gitlab.Close() })
+	_, err = s.gitlab.CreateProject(sim.ProjectOptions{Path: clusters})
+	must(t, err)
+	_, err = s.gitlab.Push(clusters, "main", map[string]string{agentFile: agentRules})
+	must(t, err)
+	runner, err := s.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{agentName}})
+	must(t, err)
+	if *oracle != "" {
+		s.consult(t, runner.Token)
+		return s
+	}
+	s.install(t, runner.Token)
+	return s
+}
+
+// install starts the services; when the test ends GitLab says what it thinks
+// of them.
+func (s *site) install(t *testing.T, token string) {
+	t.Helper()
+	agent, err := s.gitlab.CreateAgent(clusters, agentName)
+	must(t, err)
+	read, err := s.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: clusters, Scopes: []string{"read_repository"}})
+	must(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), restWithin)
+	defer cancel()
+	r, err := rig.Start(ctx, rig.Options{
+		Cluster: s.cluster, RedisURL: redistest.Private(t).URL, GitLabURL: s.gitlab.URL(), RunnerToken: token,
+		Agent: clusters + ":" + agentName, AgentID: agent.ID, ConfigToken: read, Dir: s.dir, Binaries: binaries,
+		Concurrent: concurrent, RunnerArgs: []string{"--toolbox=" + toolbox(t)},
+	})
+	must(t, err)
+	t.Cleanup(func() {
+		if err := r.Stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		for _, a := range s.gitlab.AnomaliesExcept() {
+			t.Errorf("anomaly at %s, job %d: %s", a.Endpoint, a.Job, a.What)
+		}
+		if left, err := filepath.Glob(filepath.Join(s.dir, "work", "*", "*", "project")); err != nil || len(left) > 0 {
+			t.Errorf("job directories are left behind: %v (%v)", left, err)
+		}
+	})
+}
+
+func toolbox(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv(envToolbox)
+	if dir == "" {
+		dir = defaultToolbox
+	}
+	dir, err := filepath.Abs(dir)
+	must(t, err)
+	if _, err := os.Stat(filepath.Join(dir, "busybox")); err != nil {
+		t.Fatalf("the toolbox folder is missing (%v): run make toolbox, which needs the Debian package busybox-static", err)
+	}
+	return dir
+}
+
+// prepare makes a project's namespaces with the rights of its jobs.
+func (s *site) prepare(t *testing.T, d description, project int64, namespace string) {
+	t.Helper()
+	ctx := context.Background()
+	jobs := fmt.Sprintf("gitlab:project:%d", project)
+	for _, suffix := range d.Namespaces {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace + suffix}}
+		_, err := s.kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
+		must(t, err)
+		t.Cleanup(func() { _ = s.kube.CoreV1().Namespaces().Delete(ctx, ns.Name, metav1.DeleteOptions{}) })
+		must(t, rig.Allow(ctx, s.cluster, rig.Access{Group: jobs, Namespace: ns.Name, Role: d.Role}))
+		s.awaitAccount(t, ns.Name)
+	}
+	if d.Role != "cluster-admin" {
+		return
+	}
+	b := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: namespace},
+		Subjects:   []rbacv1.Subject{{Kind: "Group", APIGroup: rbacv1.GroupName, Name: jobs}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: d.Role},
+	}
+	_, err := s.kube.RbacV1().ClusterRoleBindings().Create(ctx, b, metav1.CreateOptions{})
+	must(t, err)
+	t.Cleanup(func() { _ = s.kube.RbacV1().ClusterRoleBindings().Delete(ctx, b.Name, metav1.DeleteOptions{}) })
+}
+
+// awaitAccount waits for the namespace's default ServiceAccount, which comes a
+// moment after the namespace.
+func (s *site) awaitAccount(t *testing.T, namespace string) {
+	t.Helper()
+	await(t, "the ServiceAccount of "+namespace, func() bool {
+		_, err := s.kube.CoreV1().ServiceAccounts(namespace).Get(context.Background(), "default", metav1.GetOptions{})
+		return err == nil
+	})
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(restWithin); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is not there after %s", what, restWithin)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// path is the project's path; its name is the folder's.
+func path(name string) string { return group + "/" + strings.ToLower(name) }

@@ -1,0 +1,117 @@
+package shell
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// reader turns text into something that the interpreter can run. It remembers
+// what the texts of one script declare and hide.
+type reader struct {
+	place string // begins messages
+	line  func(uint) uint
+
+	mu        sync.Mutex
+	functions map[string]bool // every function that a text declares
+	maps      map[string]bool // every associative array
+	forked    []string        // texts of background commands, by number
+	sources   int             // files read so far
+	texts     map[string]string
+	kept      int
+}
+
+func newReader(place string, line func(uint) uint) *reader {
+	if line == nil {
+		line = func(n uint) uint { return n }
+	}
+	return &reader{place: place, line: line, functions: map[string]bool{}, maps: map[string]bool{}, texts: map[string]string{}}
+}
+
+// declares says whether some text of the script has a function of that name.
+func (r *reader) declares(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.functions[name]
+}
+
+// read parses a text, refuses what the interpreter would do wrongly, and fits
+// the rest to it. name becomes $0, source what BASH_SOURCE says.
+func (r *reader) read(text, name, source string) (*syntax.File, error) {
+	file, _, err := r.fitted(text, name, source)
+	return file, err
+}
+
+// reread reads a text that the interpreter will parse itself, such as that of
+// eval or, with its name, of source, and returns the text for it.
+func (r *reader) reread(text, source string) (string, error) {
+	file, changed, err := r.fitted(text, source, source)
+	if err != nil || !changed {
+		return text, err
+	}
+	return printed(file), nil
+}
+
+func (r *reader) fitted(text, name, source string) (file *syntax.File, changed bool, err error) {
+	if file, err = r.parse(text, name); err != nil {
+		return nil, false, err
+	}
+	if fault := inspect(file); fault != nil {
+		return nil, false, fmt.Errorf("%s: line %d: %s", r.place, r.line(fault.line), fault.text)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return file, r.fit(file, source), nil
+}
+
+// keep holds a text for the interpreter, which asks for it by the path that is
+// returned.
+func (r *reader) keep(text string) (path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept++
+	name := strconv.Itoa(r.kept)
+	r.texts[name] = text
+	return sourceDir + name
+}
+
+// take returns a text that is kept, once.
+func (r *reader) take(name string) (text string, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text, ok = r.texts[name]
+	delete(r.texts, name)
+	return text, ok
+}
+
+func printed(node syntax.Node) string {
+	var b strings.Builder
+	if err := syntax.NewPrinter().Print(&b, node); err != nil {
+		return ""
+	}
+	return b.String()
+}
+
+func (r *reader) parse(text, name string) (*syntax.File, error) {
+	if len(text) > maxScript {
+		return nil, fmt.Errorf("%s: the script has %d bytes, more than %d; put data into files", r.place, len(text), maxScript)
+	}
+	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
+	file, err := parser.Parse(&boundedReader{r: strings.NewReader(text)}, name)
+	if err == nil {
+		return file, nil
+	}
+	var at syntax.ParseError
+	var lang syntax.LangError
+	switch {
+	case errors.As(err, &at):
+		return nil, fmt.Errorf("%s: line %d: syntax error: %s", r.place, r.line(at.Pos.Line()), at.Text)
+	case errors.As(err, &lang):
+		return nil, fmt.Errorf("%s: line %d: syntax error: %s is not supported", r.place, r.line(lang.Pos.Line()), lang.Feature)
+	}
+	return nil, fmt.Errorf("%s: syntax error: %w", r.place, err)
+}

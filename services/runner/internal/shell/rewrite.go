@@ -1,0 +1,255 @@
+package shell
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"mvdan.cc/sh/v3/interp"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
+)
+
+// Options of set that change nothing here: those about traps in functions, job
+// control, history and how bash keeps its books.
+const ignoredFlags = "EThbBHmPkvCpti"
+
+var ignoredOptions = map[string]bool{
+	"errtrace": true, "functrace": true, "hashall": true, "notify": true, "braceexpand": true, "histexpand": true, "monitor": true,
+	"physical": true, "keyword": true, "verbose": true, "noclobber": true, "privileged": true, "onecmd": true, "posix": true,
+	"history": true, "ignoreeof": true, "interactive-comments": true, "emacs": true, "vi": true, "nolog": true,
+}
+
+// setWords leaves the options that mean something to the interpreter.
+func setWords(args []string) []string {
+	var out []string
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		if arg == "--" || len(arg) < 2 || arg[0] != '-' && arg[0] != '+' {
+			return append(append(out, arg), args...)
+		}
+		flags := strings.Map(func(c rune) rune {
+			if strings.ContainsRune(ignoredFlags, c) {
+				return -1
+			}
+			return c
+		}, arg[1:])
+		if strings.Contains(flags, "o") && len(args) > 0 {
+			name := args[0]
+			args = args[1:]
+			if ignoredOptions[name] {
+				flags = strings.Replace(flags, "o", "", 1)
+			} else {
+				out = append(out, arg[:1]+"o", name)
+				flags = strings.Replace(flags, "o", "", 1)
+			}
+		}
+		if flags != "" {
+			out = append(out, arg[:1]+flags)
+		}
+	}
+	return out
+}
+
+func rewriteSet(_ *session, _ interp.HandlerContext, args []string) ([]string, error) {
+	if len(args) == 1 {
+		return args, nil
+	}
+	words := setWords(args[1:])
+	if len(words) == 0 {
+		return []string{"true"}, nil
+	}
+	return append([]string{"set"}, words...), nil
+}
+
+// Options of shopt whose one state is how the interpreter behaves anyway, or
+// which mean nothing in a script.
+var ignoredShopts = map[string]bool{
+	"inherit_errexit": true, "checkwinsize": true, "cmdhist": true, "histappend": true, "sourcepath": true, "progcomp": true,
+	"interactive_comments": true, "promptvars": true, "extquote": true, "checkhash": true, "checkjobs": true, "huponexit": true,
+	"execfail": true, "histverify": true, "lithist": true, "globasciiranges": true, "compat42": true, "compat44": true,
+}
+
+func rewriteShopt(_ *session, _ interp.HandlerContext, args []string) ([]string, error) {
+	out, names, quiet := []string{"shopt"}, 0, false
+	for _, arg := range args[1:] {
+		switch {
+		case arg == "-q":
+			quiet = true
+		case strings.HasPrefix(arg, "-"):
+			out = append(out, arg)
+		case ignoredShopts[arg] && len(out) > 1 && !quiet:
+		default:
+			names++
+			out = append(out, arg)
+		}
+	}
+	switch {
+	case quiet:
+		words := make([]string, 0, len(out))
+		for _, word := range out[1:] {
+			words = append(words, quote(word))
+		}
+		return []string{"eval", "case $(builtin shopt " + strings.Join(words, " ") + " 2>&1) in *[[:blank:]]off*|*invalid*) false ;; esac"}, nil
+	case names == 0 && len(args) > 2:
+		return []string{"true"}, nil
+	}
+	return out, nil
+}
+
+var echoFlags = regexp.MustCompile(`^-[neE]{2,}$`)
+
+// rewriteEcho takes options apart that are written as one word.
+func rewriteEcho(_ *session, _ interp.HandlerContext, args []string) ([]string, error) {
+	if len(args) < 2 || !strings.HasPrefix(args[1], "-") {
+		return args, nil
+	}
+	out := []string{"echo"}
+	for i, arg := range args[1:] {
+		switch {
+		case echoFlags.MatchString(arg):
+			for _, flag := range arg[1:] {
+				out = append(out, "-"+string(flag))
+			}
+		case arg == "-n" || arg == "-e" || arg == "-E":
+			out = append(out, arg)
+		default:
+			return append(out, args[i+1:]...), nil
+		}
+	}
+	return out, nil
+}
+
+// rewriteCd drops options: a directory is always entered by the name it has.
+func rewriteCd(s *session, hc interp.HandlerContext, args []string) ([]string, error) {
+	rest := args[1:]
+	for len(rest) > 0 && len(rest[0]) > 1 && rest[0][0] == '-' {
+		done := rest[0] == "--"
+		rest = rest[1:]
+		if done {
+			break
+		}
+	}
+	switch {
+	case len(rest) == 1 && rest[0] == "":
+		return []string{"true"}, nil
+	case len(rest) == 0 && !hc.Env.Get("HOME").IsSet():
+		s.fault(hc, exitFailure, "cd: HOME not set")
+		return []string{"false"}, nil
+	}
+	if len(rest) == 1 && rest[0] != "-" {
+		if info, err := os.Stat(tool.Invocation{Dir: hc.Dir}.Path(rest[0])); err != nil || !info.IsDir() {
+			why := "Not a directory"
+			if err != nil {
+				why = tool.Reason(err)
+			}
+			s.fault(hc, exitFailure, "cd: %s: %s", rest[0], why)
+			return []string{"false"}, nil
+		}
+	}
+	return append([]string{"cd"}, rest...), nil
+}
+
+func rewriteExit(s *session, hc interp.HandlerContext, args []string) ([]string, error) {
+	if len(args) != 2 {
+		return args, nil
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(args[1]))
+	if err != nil {
+		s.fault(hc, exitSyntax, "%s: %s: numeric argument required", args[0], args[1])
+		n = exitSyntax
+	}
+	return []string{args[0], strconv.Itoa(n & 0xff)}, nil
+}
+
+// rewriteTest compares texts with < and >, which the interpreter's test lacks.
+func rewriteTest(_ *session, _ interp.HandlerContext, args []string) ([]string, error) {
+	words := args[1:]
+	if args[0] == "[" && len(words) > 0 && words[len(words)-1] == "]" {
+		words = words[:len(words)-1]
+	}
+	const operands = 3
+	if len(words) != operands || words[1] != "<" && words[1] != ">" {
+		return args, nil
+	}
+	if (words[0] < words[2]) == (words[1] == "<") && words[0] != words[2] {
+		return []string{"true"}, nil
+	}
+	return []string{"false"}, nil
+}
+
+// rewriteShift makes a shift that is too far fail, as it does under bash.
+func rewriteShift(_ *session, _ interp.HandlerContext, args []string) ([]string, error) {
+	n := "1"
+	if len(args) > 1 {
+		n = args[1]
+	}
+	if _, err := strconv.ParseUint(n, 10, 31); err != nil || len(args) > 2 {
+		return args, nil
+	}
+	return []string{"eval", "if [ $# -ge " + n + " ]; then builtin shift " + n + "; else false; fi"}, nil
+}
+
+func rewriteEval(s *session, hc interp.HandlerContext, args []string) ([]string, error) {
+	text, err := s.reader.reread(strings.Join(args[1:], " "), "")
+	var limit *limitError
+	switch {
+	case errors.As(err, &limit):
+		return nil, s.limits.end(limit)
+	case err != nil:
+		fmt.Fprintln(hc.Stderr, err)
+		return []string{"false"}, nil
+	}
+	return []string{"eval", text}, nil
+}
+
+// rewriteSource reads the file, so that it is fitted as the script itself was,
+// and has the interpreter open the result.
+func rewriteSource(s *session, hc interp.HandlerContext, args []string) ([]string, error) {
+	words := args[1:]
+	if len(words) > 0 && words[0] == "--" {
+		words = words[1:]
+	}
+	if len(words) == 0 {
+		s.fault(hc, exitSyntax, "%s: filename argument required", args[0])
+		return []string{"eval", "false"}, nil
+	}
+	text, err := s.sourceText(hc, words[0])
+	if err == nil {
+		text, err = s.reader.reread(text, words[0])
+	}
+	var limit *limitError
+	switch {
+	case errors.As(err, &limit):
+		return nil, s.limits.end(limit)
+	case err != nil:
+		s.fault(hc, exitFailure, "%v", err)
+		return []string{"false"}, nil
+	}
+	return append([]string{"source", s.reader.keep(text)}, words[1:]...), nil
+}
+
+func (s *session) sourceText(hc interp.HandlerContext, name string) (string, error) {
+	inv := s.invocation(hc, []string{"source"})
+	path := inv.Path(name)
+	if !strings.Contains(name, "/") {
+		if at, err := interp.LookPathDir(hc.Dir, hc.Env, name); err == nil {
+			path = at
+		}
+	}
+	f, err := s.openFor(hc, path)
+	if err != nil {
+		return "", fmt.Errorf("%s: %s", name, tool.Reason(err))
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxScript+1))
+	if err != nil {
+		return "", fmt.Errorf("%s: %s", name, tool.Reason(err))
+	}
+	return string(text), nil
+}

@@ -1,0 +1,4 @@
+{{- define "app.labels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+tier: {{ .Values.labels.tier }}
+{{- end }}

@@ -1,0 +1,7 @@
+// Package towline is the command `towline` inside a job: who the job is
+// (whoami), whether what it applied is rolled out (wait), and what an apply
+// would change (diff).
+//
+// The toolbox calls it for scripts. It speaks to the cluster with the
+// kubeconfig that kubectl would use, and changes nothing there.
+package towline
