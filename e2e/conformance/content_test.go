@@ -28,7 +28,7 @@ func both(all ...func(object)) func(object) {
 	}
 }
 
-func variableCases() []execCase { //nolint:funlen // a table
+func variableCases() []execCase {
 	return []execCase{
 		{
 			name: "given duplicate keys, references and raw values when they are expanded then it is once and against the unexpanded list",
@@ -145,7 +145,7 @@ func payloadCases() []execCase {
 
 func noSteps(p object) { p["steps"] = []object{} }
 
-func logCases() []execCase { //nolint:funlen // a table
+func logCases() []execCase {
 	unstamped := "variables:\n  FF_TIMESTAMPS: \"false\"\n"
 	return []execCase{
 		{

@@ -11,7 +11,7 @@ import (
 
 type object = map[string]any
 
-func TestExecution(t *testing.T) { //nolint:funlen // a table
+func TestExecution(t *testing.T) {
 	t.Parallel()
 	i := install(t)
 	cases := append(scriptCases(), variableCases()...)
@@ -20,7 +20,7 @@ func TestExecution(t *testing.T) { //nolint:funlen // a table
 	i.runAll(append(cases, endCases()...))
 }
 
-func scriptCases() []execCase { //nolint:funlen // a table
+func scriptCases() []execCase {
 	return []execCase{
 		// 55
 		{

@@ -27,7 +27,7 @@ func final(s *site, id int64, f sim.Fault) {
 	s.gitlab.Inject(f)
 }
 
-func TestFinalState(t *testing.T) { //nolint:funlen // a table
+func TestFinalState(t *testing.T) {
 	t.Parallel()
 	runJobCases(t, []jobCase{
 		// 49

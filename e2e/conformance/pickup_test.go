@@ -53,7 +53,7 @@ func faulty(f sim.Fault) func(t *testing.T, s *site) {
 	}
 }
 
-func TestPickUp(t *testing.T) { //nolint:funlen // a table
+func TestPickUp(t *testing.T) {
 	t.Parallel()
 	runPickCases(t, []pickCase{
 		// 1

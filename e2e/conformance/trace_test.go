@@ -83,7 +83,7 @@ func wholeLog(t *testing.T, w *work, want string) {
 
 func clip(s string) string { return s[:min(len(s), 80)] }
 
-func TestTrace(t *testing.T) { //nolint:funlen // a table
+func TestTrace(t *testing.T) {
 	t.Parallel()
 	runJobCases(t, []jobCase{
 		// 26

@@ -6,15 +6,29 @@ import (
 	"strings"
 )
 
-const scriptBegins = `Executing "step_script" stage of the job script`
+var (
+	scriptBegins = regexp.MustCompile(`^(Executing "step_script" stage of the job script|Running after_script)`)
+	scriptEnds   = regexp.MustCompile(`^(Uploading artifacts for|Saving cache for|Cleaning up project directory)`)
+	jobEnds      = regexp.MustCompile(`^(Job succeeded|ERROR: Job failed)`)
+)
 
-// tail leaves out what GitLab's runner prints before the script; the scenarios
-// compare that.
-func tail(text string) string {
-	if at := strings.Index(text, scriptBegins); at >= 0 {
-		return text[at:]
+// scripts keeps what the scripts print and how the job ends; the rest of the
+// log is the business of other tests.
+func scripts(text string) string {
+	var out []string
+	inside := false
+	for line := range strings.Lines(text) {
+		switch {
+		case scriptBegins.MatchString(line):
+			inside = true
+		case scriptEnds.MatchString(line):
+			inside = false
+		}
+		if inside || jobEnds.MatchString(line) {
+			out = append(out, line)
+		}
 	}
-	return text
+	return strings.Join(out, "")
 }
 
 var variable = []struct {

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
@@ -174,6 +175,7 @@ func (j *oracleJob) script(items []string) int {
 		cmd.Env = append(cmd.Env, "CI_JOB_STATUS="+status)
 	}
 	cmd.Stdout, cmd.Stderr = &j.log, &j.log
+	cmd.WaitDelay = time.Second // for what the script leaves running
 	if err := cmd.Run(); err != nil {
 		return max(cmd.ProcessState.ExitCode(), 1)
 	}

@@ -61,38 +61,15 @@ func (a *attempt) consulted(file, got string) {
 	}
 }
 
-var notScript = regexp.MustCompile(`^(Uploading artifacts for|Saving cache for|Cleaning up project directory)`)
-
 var lineNumber = regexp.MustCompile(`line \d+: `)
 
 // comparable leaves out the differences that the project knows of.
 func (a *attempt) comparable(text string) string {
-	text = lineNumber.ReplaceAllString(scripts(text), "line N: ")
+	text = lineNumber.ReplaceAllString(text, "line N: ")
 	for _, pattern := range a.about.Differs {
 		text = regexp.MustCompile("(?m)^(?:"+pattern+")\n").ReplaceAllString(text, "")
 	}
 	return text
-}
-
-// scripts keeps what the scripts print and how the job ends.
-func scripts(text string) string {
-	if !strings.HasPrefix(text, scriptBegins) {
-		return text
-	}
-	var out []string
-	inside := true
-	for line := range strings.SplitSeq(text, "\n") {
-		switch {
-		case notScript.MatchString(line):
-			inside = false
-		case strings.HasPrefix(line, "Running after_script"):
-			inside = true
-		}
-		if inside || strings.HasPrefix(line, "Job succeeded") || strings.HasPrefix(line, "ERROR: Job failed") {
-			out = append(out, line)
-		}
-	}
-	return strings.Join(out, "\n")
 }
 
 // oracleRunner is a runner with as much of GitLab's protocol as the projects

@@ -171,7 +171,7 @@ func (a *attempt) job(st step, j sim.Job, want string) {
 	for _, e := range joblog.Parse(raw).Errors {
 		a.Errorf("step %s: log of job %q: %s", st.Name, j.Name, e)
 	}
-	a.compare(filepath.Join(st.Name, fileName(j.Name)+".log"), a.normal(tail(joblog.Text(raw, false))))
+	a.compare(filepath.Join(st.Name, fileName(j.Name)+".log"), a.normal(scripts(joblog.Text(raw, false))))
 }
 
 var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)

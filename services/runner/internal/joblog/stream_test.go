@@ -40,9 +40,14 @@ func say(l *Log, stream, text string) {
 func TestTheSampleOfTheSheet(t *testing.T) {
 	_, got := stamped(Config{}, func(l *Log) {
 		for _, w := range [][2]string{
-			{"r", "section_start:1700000000:step_script\r\x1b[0K"}, {"r", "\x1b[0K\x1b[36;1mExecuting\x1b[0;m\x1b[0;m\n"},
-			{"o", "\x1b[32;1m$ echo hello\x1b[0;m\n"}, {"o", "progress 10%\r"}, {"o", "progress 20%\r"}, {"e", "err no newline"},
-			{"r", "section_end:1700000001:step_script\r\x1b[0K"}, {"r", "\x1b[32;1mJob succeeded\x1b[0;m\n"},
+			{"r", "section_start:1700000000:step_script\r\x1b[0K"},
+			{"r", "\x1b[0K\x1b[36;1mExecuting\x1b[0;m\x1b[0;m\n"},
+			{"o", "\x1b[32;1m$ echo hello\x1b[0;m\n"},
+			{"o", "progress 10%\r"},
+			{"o", "progress 20%\r"},
+			{"e", "err no newline"},
+			{"r", "section_end:1700000001:step_script\r\x1b[0K"},
+			{"r", "\x1b[32;1mJob succeeded\x1b[0;m\n"},
 		} {
 			say(l, w[0], w[1])
 		}

@@ -11,7 +11,7 @@ import (
 func TestLimitsOfAProcess(t *testing.T) {
 	t.Parallel()
 	c := newCell(t)
-	c.Limits = Limits{Memory: 256 << 20, FileSize: 4 << 20, Processes: 4000}
+	c.Limits = Limits{Memory: 768 << 20, FileSize: 4 << 20, Processes: 4000}
 	sh := func(script string) []string {
 		return []string{c.tool("busybox"), "sh", "-c", strings.ReplaceAll(script, "B ", c.tool("busybox")+" ")}
 	}
@@ -47,7 +47,8 @@ func TestAForkBombIsHeldByTheLimit(t *testing.T) {
 	for _, dir := range []string{c.ProjectDir, c.TempDir} {
 		must(t, os.Chmod(dir, 0o777))
 	}
-	for dir := filepath.Dir(c.toolbox); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+	base := filepath.Dir(c.toolbox)
+	for _, dir := range []string{base, filepath.Dir(base)} { // both are this test's
 		must(t, os.Chmod(dir, 0o755))
 	}
 	c.Limits = Limits{Processes: 100}

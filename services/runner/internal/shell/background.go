@@ -49,56 +49,71 @@ func (s *session) children(hc interp.HandlerContext) []*background {
 	return s.shell.jobs.of(s, hc.Env.Get(jobVariable).Str)
 }
 
-// wait is the builtin: wait [-n] [-f] [-p name] [id...].
-func (s *session) wait(ctx context.Context, hc interp.HandlerContext, args []string) int {
-	next, name := false, ""
+// waiting is a call of the builtin wait.
+type waiting struct {
+	next bool   // -n: the first that ends
+	name string // -p: variable for its number
+	all  bool   // no commands are named
+	list []*background
+}
+
+// parseWait reads wait [-n] [-f] [-p name] [id...]. A code other than 0 ends
+// the builtin.
+func (s *session) parseWait(hc interp.HandlerContext, args []string) (w waiting, code int) {
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		switch {
 		case args[0] == "-n":
-			next = true
+			w.next = true
 		case args[0] == "-p" && len(args) > 1:
-			name, args = args[1], args[1:]
+			w.name, args = args[1], args[1:]
 		case args[0] == "-f" || args[0] == "--":
 		default:
-			return s.fault(hc, exitSyntax, "wait: %s: invalid option", args[0])
+			return w, s.fault(hc, exitSyntax, "wait: %s: invalid option", args[0])
 		}
 		args = args[1:]
 	}
-	list, all := s.children(hc), len(args) == 0
-	if !all {
-		list = nil
-		for _, id := range args {
-			b := s.shell.jobs.find(s, hc.Env.Get(jobVariable).Str, id)
-			if b == nil {
-				return s.fault(hc, exitNotFound, "wait: pid %s is not a child of this shell", id)
-			}
-			list = append(list, b)
+	if len(args) == 0 {
+		w.all, w.list = true, s.children(hc)
+	}
+	for _, id := range args {
+		b := s.shell.jobs.find(s, hc.Env.Get(jobVariable).Str, id)
+		if b == nil {
+			return w, s.fault(hc, exitNotFound, "wait: pid %s is not a child of this shell", id)
 		}
+		w.list = append(w.list, b)
+	}
+	return w, 0
+}
+
+// wait is the builtin.
+func (s *session) wait(ctx context.Context, hc interp.HandlerContext, args []string) int {
+	w, code := s.parseWait(hc, args)
+	if code != 0 {
+		return code
 	}
 	var last *background
-	code := exitNotFound // of wait -n without anything to wait for
-	switch {
-	case next:
-		if last = s.awaitNext(ctx, list); last != nil {
+	if w.next {
+		code = exitNotFound // when there is nothing to wait for
+		if last = s.awaitNext(ctx, w.list); last != nil {
 			_, code = s.shell.jobs.state(last)
 		}
-	default:
-		code = 0
-		for _, b := range list {
+	} else {
+		for _, b := range w.list {
 			if !awaitOne(ctx, b) {
 				return exitFailure
 			}
 			s.shell.jobs.ask(b)
 			last = b
-			if !all {
+			if !w.all {
 				_, code = s.shell.jobs.state(b)
 			}
 		}
 	}
-	if name != "" && last != nil {
-		if err := assignIn(ctx, hc, name, strconv.Itoa(last.number)); err != nil {
-			return s.fault(hc, exitFailure, "wait: %v", err)
-		}
+	if w.name == "" || last == nil {
+		return code
+	}
+	if err := assignIn(ctx, hc, w.name, strconv.Itoa(last.number)); err != nil {
+		return s.fault(hc, exitFailure, "wait: %v", err)
 	}
 	return code
 }
@@ -180,21 +195,21 @@ func (s *session) listJobs(_ context.Context, hc interp.HandlerContext, args []s
 // kill is the builtin: it ends background commands of this job, or the shell
 // itself.
 func (s *session) kill(_ context.Context, hc interp.HandlerContext, args []string) int {
-	signal := unix.SIGTERM
 	if len(args) > 0 && (args[0] == "-l" || args[0] == "-L") {
 		return s.listSignals(hc, args[1:])
 	}
+	signal := unix.SIGTERM
 	if len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
 		name := args[0][1:]
 		args = args[1:]
 		if (name == "s" || name == "n") && len(args) > 0 {
 			name, args = args[0], args[1:]
 		}
-		if name != "-" {
-			var ok bool
-			if signal, ok = signalNamed(name); !ok {
-				return s.fault(hc, exitFailure, "kill: %s: invalid signal specification", name)
-			}
+		var ok bool
+		if signal, ok = signalNamed(name); name == "-" {
+			signal = unix.SIGTERM
+		} else if !ok {
+			return s.fault(hc, exitFailure, "kill: %s: invalid signal specification", name)
 		}
 	}
 	if len(args) == 0 {
@@ -202,23 +217,32 @@ func (s *session) kill(_ context.Context, hc interp.HandlerContext, args []strin
 	}
 	code := 0
 	for _, id := range args {
-		if id == strconv.Itoa(os.Getpid()) {
-			if signal == 0 {
-				continue
-			}
-			return -(bySignal + int(signal))
-		}
-		b := s.shell.jobs.find(s, hc.Env.Get(jobVariable).Str, id)
-		switch {
-		case signal == unix.SIGSTOP || signal == unix.SIGTSTP || signal == unix.SIGCONT:
-			code = s.fault(hc, exitFailure, "kill: background commands cannot be stopped and continued on this runner")
-		case b == nil && strings.HasPrefix(id, "%"):
-			code = s.fault(hc, exitFailure, "kill: %s: no such job", id)
-		case b == nil || !s.shell.jobs.kill(b, int(signal)):
-			code = s.fault(hc, exitFailure, "kill: (%s) - No such process", id)
+		if c := s.killOne(hc, id, signal); c < 0 {
+			return c
+		} else if c > 0 {
+			code = c
 		}
 	}
 	return code
+}
+
+func (s *session) killOne(hc interp.HandlerContext, id string, signal syscall.Signal) int {
+	if id == strconv.Itoa(os.Getpid()) {
+		if signal == 0 {
+			return 0
+		}
+		return -(bySignal + int(signal))
+	}
+	b := s.shell.jobs.find(s, hc.Env.Get(jobVariable).Str, id)
+	switch {
+	case signal == unix.SIGSTOP || signal == unix.SIGTSTP || signal == unix.SIGCONT:
+		return s.fault(hc, exitFailure, "kill: background commands cannot be stopped and continued on this runner")
+	case b == nil && strings.HasPrefix(id, "%"):
+		return s.fault(hc, exitFailure, "kill: %s: no such job", id)
+	case b == nil || !s.shell.jobs.kill(b, int(signal)):
+		return s.fault(hc, exitFailure, "kill: (%s) - No such process", id)
+	}
+	return 0
 }
 
 func (s *session) listSignals(hc interp.HandlerContext, args []string) int {

@@ -18,7 +18,7 @@ const own = "\x00"
 
 // builtin carries out a builtin of ours and returns its exit code. A negative
 // one ends the shell, with the exit code that it is the negative of.
-type builtin func(s *session, ctx context.Context, hc interp.HandlerContext, args []string) int
+type builtin func(ctx context.Context, s *session, hc interp.HandlerContext, args []string) int
 
 // builtins are those that the interpreter lacks or has differently.
 var builtins map[string]builtin
@@ -35,11 +35,11 @@ var rewritings map[string]rewriting
 
 func init() {
 	builtins = map[string]builtin{
-		"kill": (*session).kill, "wait": (*session).wait, "jobs": (*session).listJobs, "disown": succeed,
-		"fg": (*session).noJobControl, "bg": (*session).noJobControl, "umask": (*session).umask, "ulimit": (*session).ulimit,
-		"type": (*session).typeOf, "hash": succeed, "trap": (*session).trap, "caller": fail, "complete": succeed,
-		countCommand: countWords, forkCommand: (*session).fork, doneCommand: (*session).done,
-		"read": (*session).read, "printf": (*session).printf, "command": (*session).which,
+		"kill": of((*session).kill), "wait": of((*session).wait), "jobs": of((*session).listJobs), "disown": succeed,
+		"fg": of((*session).noJobControl), "bg": of((*session).noJobControl), "umask": of((*session).umask), "ulimit": of((*session).ulimit),
+		"type": of((*session).typeOf), "hash": succeed, "trap": of((*session).trap), "caller": fail, "complete": succeed,
+		countCommand: countWords, forkCommand: of((*session).fork), doneCommand: of((*session).done),
+		"read": of((*session).read), "printf": of((*session).printf), "command": of((*session).which),
 	}
 	rewritings = map[string]rewriting{
 		"set": rewriteSet, "shopt": rewriteShopt, "echo": rewriteEcho, "cd": rewriteCd, "exit": rewriteExit, "return": rewriteExit,
@@ -47,14 +47,21 @@ func init() {
 	}
 }
 
-func succeed(*session, context.Context, interp.HandlerContext, []string) int { return 0 }
+// of makes a builtin of a method.
+func of(method func(*session, context.Context, interp.HandlerContext, []string) int) builtin {
+	return func(ctx context.Context, s *session, hc interp.HandlerContext, args []string) int {
+		return method(s, ctx, hc, args)
+	}
+}
 
-func countWords(_ *session, _ context.Context, hc interp.HandlerContext, args []string) int {
+func succeed(context.Context, *session, interp.HandlerContext, []string) int { return 0 }
+
+func countWords(_ context.Context, _ *session, hc interp.HandlerContext, args []string) int {
 	fmt.Fprintln(hc.Stdout, len(args))
 	return 0
 }
 
-func fail(*session, context.Context, interp.HandlerContext, []string) int { return exitFailure }
+func fail(context.Context, *session, interp.HandlerContext, []string) int { return exitFailure }
 
 // call sees every simple command before the interpreter carries it out, and
 // may change its words.
@@ -148,7 +155,7 @@ func (s *session) builtin(ctx context.Context, hc interp.HandlerContext, name st
 	if carryOut == nil {
 		return s.fault(hc, exitNotFound, "%s: command not found", name)
 	}
-	return carryOut(s, ctx, hc, args)
+	return carryOut(ctx, s, hc, args)
 }
 
 // place begins the messages about one command.

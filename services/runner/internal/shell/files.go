@@ -48,7 +48,7 @@ func (s *session) openFile(ctx context.Context, path string, flag int, _ os.File
 }
 
 func openReal(hc interp.HandlerContext, path string, flag int) (io.ReadWriteCloser, error) {
-	f, err := os.OpenFile(tool.Invocation{Dir: hc.Dir}.Path(path), flag, newFiles) //nolint:gosec // G302: as every shell does; the umask decides
+	f, err := os.OpenFile(tool.Invocation{Dir: hc.Dir}.Path(path), flag, newFiles)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,6 @@ const maxWidth = 1 << 20 // of one field of printf
 type formatter struct {
 	out    strings.Builder
 	args   []string
-	used   bool // the format takes arguments
 	faults []string
 	stop   bool // \c was met
 }

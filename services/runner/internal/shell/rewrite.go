@@ -161,8 +161,7 @@ func rewriteExit(s *session, hc interp.HandlerContext, args []string) ([]string,
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(args[1]))
 	if err != nil {
-		s.fault(hc, exitSyntax, "%s: %s: numeric argument required", args[0], args[1])
-		n = exitSyntax
+		n = s.fault(hc, exitSyntax, "%s: %s: numeric argument required", args[0], args[1])
 	}
 	return []string{args[0], strconv.Itoa(n & 0xff)}, nil
 }

@@ -101,7 +101,7 @@ func (s *Shell) Run(ctx context.Context, script Script) error {
 
 // wait waits for a script, or for ctx and then a little longer. rested says
 // that the interpreter has ended.
-func wait(ctx context.Context, done <-chan error) (err error, rested bool) { //nolint:revive // the error is the script's, not of waiting
+func wait(ctx context.Context, done <-chan error) (err error, rested bool) {
 	select {
 	case err := <-done:
 		return err, true

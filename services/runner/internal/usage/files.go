@@ -123,7 +123,7 @@ func readable(dir int, name string, flags int) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	const ownersOnly = 0o700
 	return os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), ownersOnly)
 }

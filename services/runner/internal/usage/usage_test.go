@@ -184,12 +184,13 @@ func TestTheProcessesOfAGroupAreCounted(t *testing.T) {
 
 func TestDeletedFilesCountAsLongAsTheyAreOpen(t *testing.T) {
 	t.Parallel()
+	here := t.TempDir()
 	group := sleepers(t, "head -c 2097152 /dev/zero > f; head -c 1048576 /dev/zero > g; exec 3<f 4<f 5<g; rm f; sleep 60 & wait")
 	var c Census
 	eventually(t, "the deleted file is seen", func() bool {
 		g, err := c.Group(group)
 		must(t, err)
-		n, err := g.Deleted(os.TempDir())
+		n, err := g.Deleted(here)
 		must(t, err)
 		return n == 2<<20
 	})

@@ -12,6 +12,7 @@ import (
 
 const page = 4096
 
+//nolint:gosec,noctx // an attacker in tests does what it is told
 func code() map[string]attack {
 	return map[string]attack{
 		"exec": func(a []string) error { return exec.Command(a[0], a[1:]...).Run() },
@@ -54,6 +55,8 @@ func code() map[string]attack {
 }
 
 // memfd executes a copy of a program that has no path.
+//
+//nolint:gosec // an attacker in tests does what it is told
 func memfd(a []string) error {
 	fd, err := unix.MemfdCreate("code", 0)
 	if err != nil {
@@ -72,6 +75,8 @@ func memfd(a []string) error {
 }
 
 // execDescriptor replaces this process: it only returns if that is refused.
+//
+//nolint:gosec // an attacker in tests does what it is told
 func execDescriptor(fd int) error {
 	empty, argv := [1]byte{}, [2]*byte{}
 	name := []byte("x\x00")
@@ -79,6 +84,7 @@ func execDescriptor(fd int) error {
 	return call(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(&empty)), uintptr(unsafe.Pointer(&argv)), 0, unix.AT_EMPTY_PATH)
 }
 
+//nolint:gosec // an attacker in tests does what it is told
 func mapFile(a []string) error {
 	f, err := os.Open(a[0])
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+//nolint:gosec // an attacker in tests does what it is told
 func files() map[string]attack {
 	return map[string]attack{
 		"read":  func(a []string) error { return second(os.ReadFile(a[0])) },

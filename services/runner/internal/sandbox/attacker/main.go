@@ -33,13 +33,13 @@ func main() {
 	err := attacks[os.Args[1]](os.Args[2:])
 	switch {
 	case err == nil:
-		fmt.Println("ESCAPED:", strings.Join(os.Args[1:], " "))
+		fmt.Fprintln(os.Stdout, "ESCAPED:", strings.Join(os.Args[1:], " "))
 		os.Exit(exitEscaped)
 	case errors.Is(err, os.ErrPermission), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EXDEV): // the last is Landlock's word for a link
-		fmt.Println("denied:", err)
+		fmt.Fprintln(os.Stdout, "denied:", err)
 		os.Exit(exitDenied)
 	}
-	fmt.Println("unclear:", err)
+	fmt.Fprintln(os.Stdout, "unclear:", err)
 	os.Exit(exitUsage)
 }
 

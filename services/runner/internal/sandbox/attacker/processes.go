@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+//nolint:gosec,noctx // an attacker in tests does what it is told
 func processes() map[string]attack {
 	proc := func(file string) attack {
 		return func(a []string) error { return second(os.ReadFile("/proc/" + a[0] + "/" + file)) }
@@ -89,4 +90,5 @@ func started(cmd *exec.Cmd) error {
 	return nil
 }
 
+//nolint:gosec // an attacker in tests does what it is told
 func pointer(b []byte) uintptr { return uintptr(unsafe.Pointer(&b[0])) }

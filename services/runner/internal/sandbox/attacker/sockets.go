@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+//nolint:gosec,noctx // an attacker in tests does what it is told
 func sockets() map[string]attack {
 	return map[string]attack{
 		"connect": func(a []string) error {

@@ -141,7 +141,8 @@ func (c *command) localiseArg(cmd *cobra.Command, arg string) string {
 	remote := strings.Contains(arg, ":") // pod:path, or a URL
 	if cmd.Name() == "kustomize" && !remote {
 		_, err := os.Stat(c.inv.Path(arg))
-		remote = err != nil // github.com/owner/name: kustomize says what is wrong
+		host, _, _ := strings.Cut(arg, "/")
+		remote = err != nil && strings.Trim(host, ".") != "" && strings.Contains(host, ".") // github.com/owner/name
 	}
 	if remote || cmd.Name() == "cp" && arg == dash {
 		return arg

@@ -28,7 +28,7 @@ func Inspect(path string) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("%s: %w", path, err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	info := Info{Arch: f.Machine}
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_INTERP {

@@ -98,6 +98,7 @@ func describe(sig syscall.Signal) string {
 		return "Segmentation fault"
 	case unix.SIGABRT:
 		return "Aborted"
+	default:
 	}
 	return strings.ToUpper(sig.String()[:1]) + sig.String()[1:]
 }
