@@ -78,7 +78,9 @@ func commands(folders []string) (*toolbox.Toolbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	shell.New(tools)
+	if _, err := shell.New(tools); err != nil {
+		return nil, err
+	}
 	return tools, nil
 }
 

@@ -160,8 +160,13 @@ func (p *process) build(spec *Spec, log *logger) (*run, error) {
 		temp.Close()
 		return nil, err
 	}
+	sh, err := shell.New(tools)
+	if err != nil {
+		temp.Close()
+		return nil, err
+	}
 	return &run{
-		spec: spec, env: newEnvironment(spec, temp), shell: shell.New(tools), log: log,
+		spec: spec, env: newEnvironment(spec, temp), shell: sh, log: log,
 		stdout: p.frames.stream(KindStdout), stderr: p.frames.stream(KindStderr),
 		started: p.start,
 	}, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/towline/towline/services/runner/internal/shell"
 )
@@ -37,18 +36,13 @@ func (s *step) run(ctx context.Context, items []string) error {
 		fmt.Fprintf(errs, "bash: %v\n", err)
 		return &shell.ExitError{Code: exitSyntax}
 	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
 	options := []string{"-e", "-o", "pipefail"}
 	if s.xtrace {
 		options = append(options, "-x")
 	}
 	return s.shell.Run(ctx, shell.Script{
 		Text: text.text, Name: "bash", Line: text.userLine, Options: options, Environ: s.env, Dir: s.dir,
-		Stdin: null, Stdout: out, Stderr: errs,
+		Stdout: out, Stderr: errs,
 	})
 }
 

@@ -61,15 +61,6 @@ func (s *Shell) command(ctx context.Context, inv tool.Invocation) int {
 		}
 		script.Text, script.Stdin = string(text), nil
 	}
-	if script.Stdin == nil {
-		null, err := os.Open(os.DevNull)
-		if err != nil {
-			fmt.Fprintf(inv.Stderr, "%s: %v\n", inv.Name, err)
-			return exitCannotRun
-		}
-		defer null.Close()
-		script.Stdin = null
-	}
 	return s.nested(ctx, script, call)
 }
 

@@ -182,13 +182,15 @@ func rewriteTest(_ *session, _ interp.HandlerContext, args []string) ([]string, 
 	return []string{"false"}, nil
 }
 
+var digits = regexp.MustCompile(`^[0-9]{1,9}$`)
+
 // rewriteShift makes a shift that is too far fail, as it does under bash.
 func rewriteShift(_ *session, _ interp.HandlerContext, args []string) ([]string, error) {
 	n := "1"
 	if len(args) > 1 {
 		n = args[1]
 	}
-	if _, err := strconv.ParseUint(n, 10, 31); err != nil || len(args) > 2 {
+	if !digits.MatchString(n) || len(args) > 2 {
 		return args, nil
 	}
 	return []string{"eval", "if [ $# -ge " + n + " ]; then builtin shift " + n + "; else false; fi"}, nil

@@ -39,15 +39,22 @@ type Shell struct {
 	tools *toolbox.Toolbox
 	jobs  *jobs
 	calls atomic.Uint64 // commands so far
+	// null is the standard input of scripts that have none. It stays open as
+	// long as the process: what a script leaves behind may still use it.
+	null *os.File
 }
 
 // New makes a shell for the commands of tools, and gives them sh and bash.
-func New(tools *toolbox.Toolbox) *Shell {
-	s := &Shell{tools: tools, jobs: newJobs()}
+func New(tools *toolbox.Toolbox) (*Shell, error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, fmt.Errorf("shell: %w", err)
+	}
+	s := &Shell{tools: tools, jobs: newJobs(), null: null}
 	for _, name := range []string{"sh", "bash", "ash", "dash"} {
 		tools.Add(name, s.command)
 	}
-	return s
+	return s, nil
 }
 
 // Script is one run of a shell.
@@ -59,7 +66,7 @@ type Script struct {
 	Options []string        // as for set: "-e", "-o", "pipefail"
 	Environ []string        // KEY=value
 	Dir     string
-	Stdin   io.Reader
+	Stdin   io.Reader // nil for an empty one
 	Stdout  io.Writer // may be written to by several goroutines
 	Stderr  io.Writer
 	source  string // what BASH_SOURCE says
@@ -136,6 +143,9 @@ type session struct {
 // open reads a script and makes an interpreter for it. The error is a message
 // of the shell.
 func (s *Shell) open(ctx context.Context, script Script) (*session, error) {
+	if script.Stdin == nil {
+		script.Stdin = s.null
+	}
 	if script.place == "" {
 		script.place = script.Name
 	}

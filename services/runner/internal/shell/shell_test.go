@@ -96,7 +96,11 @@ func newBench(t *testing.T, folders ...string) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tools.Close() })
-	return &bench{shell: New(tools), folders: folders}
+	shell, err := New(tools)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &bench{shell: shell, folders: folders}
 }
 
 func (b *bench) run(t *testing.T, text string) outcome {
@@ -106,14 +110,9 @@ func (b *bench) run(t *testing.T, text string) outcome {
 
 func (b *bench) runIn(ctx context.Context, t *testing.T, dir, text string, args ...string) outcome {
 	t.Helper()
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
 	var out, errs buffer
-	err = b.shell.Run(ctx, Script{
-		Text: text, Name: "bash", Args: args, Dir: dir, Stdin: null, Stdout: &out, Stderr: &errs,
+	err := b.shell.Run(ctx, Script{
+		Text: text, Name: "bash", Args: args, Dir: dir, Stdout: &out, Stderr: &errs,
 		Environ: []string{"PATH=" + toolbox.SearchPath(b.folders), "HOME=" + dir, "TMPDIR=" + dir, "LC_ALL=C"},
 	})
 	o := outcome{out: out.String(), errs: errs.String(), err: err}

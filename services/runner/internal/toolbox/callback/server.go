@@ -58,8 +58,10 @@ func NewServer(run tool.Command) (*Server, error) {
 	return s, nil
 }
 
-// Close stops listening. Calls under way go on.
-func (s *Server) Close() error { return errors.Join(s.own.Close(), s.theirs.Close()) }
+// Close stops listening. Calls under way go on. The programs' end is left to
+// the garbage collector: a command that was left behind may be handing it to a
+// program right now.
+func (s *Server) Close() error { return s.own.Close() }
 
 // Socket is the file that every program inherits.
 func (s *Server) Socket() *os.File { return s.theirs }

@@ -109,7 +109,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 
 func TestWhatCannotRunIsExplained(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "junk")
-	if err := os.WriteFile(file, []byte("\x7fELFjunk"), 0o755); err != nil { //nolint:gosec // G306: it must look like a program
+	if err := os.WriteFile(file, []byte("\x7fELFjunk"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var errs strings.Builder
