@@ -44,10 +44,13 @@ func TestArtifactsThatAreGoneFailTheStage(t *testing.T) {
 
 func TestArtifactsOfTheCacheRoundTrip(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, "cache", func(s *scenario) { s.opts.RunnerArgs = []string{"--cache-dir=" + dir} })
+	s := open(t, "cache", func(s *scenario) {
+		s.opts.RunnerArgs, s.opts.TunnelArgs = []string{"--cache-dir=" + dir}, []string{"--cache"}
+	})
 	jobs := s.start()
-	s.want(s.wait(jobs["build"].ID), sim.Success, "", 0)
-	s.want(s.wait(jobs["deploy"].ID), sim.Success, "", 0)
+	for _, name := range []string{"build", "deploy", "fallback", "nowhere"} {
+		s.want(s.wait(jobs[name].ID), sim.Success, "", 0)
+	}
 	if kept, err := filepath.Glob(filepath.Join(dir, "*", "*.tar.zst")); err != nil || len(kept) != 1 {
 		t.Errorf("%d caches are kept (%v)", len(kept), err)
 	}

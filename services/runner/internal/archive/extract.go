@@ -41,10 +41,11 @@ func Extract(ctx context.Context, src *os.File, root *os.Root, limits Limits, lo
 	default:
 		err = x.zip(in)
 	}
-	if err != nil {
-		return err
+	// After an error too: the job may go on with what is there.
+	if linkErr := x.checkLinks(); err == nil {
+		err = linkErr
 	}
-	return x.checkLinks()
+	return err
 }
 
 // The first bytes of the formats.

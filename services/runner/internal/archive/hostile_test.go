@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"io/fs"
@@ -224,51 +223,4 @@ func TestExtractEndsWithItsContext(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-}
-
-// FuzzExtract looks for archives that write outside, hang or crash.
-func FuzzExtract(f *testing.F) {
-	f.Add(zipOf(f, entry{"a/b", "x", 0o644, 0}, entry{"l", "a", fs.ModeSymlink, 0}, entry{"../c", "y", 0o644, 0}))
-	f.Add(tarOf(f, entry{"a/b", "x", 0o644, 0}, entry{"l", "a", fs.ModeSymlink, 0}, entry{"h", "a/b", 0, tar.TypeLink}))
-	var gz bytes.Buffer
-	zw := gzip.NewWriter(&gz)
-	zw.Name = "name"
-	_, _ = zw.Write([]byte("content"))
-	_ = zw.Close()
-	f.Add(append(gz.Bytes(), gz.Bytes()...))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		dir, root := project(t, map[string]string{"project/x": "x", "outside": "o"})
-		inner, err := root.OpenRoot("project")
-		must(t, err)
-		defer inner.Close()
-		_, _ = extract(t, t.Context(), b, inner, Limits{Content: 1 << 20, Archive: 1 << 20, Entries: 100})
-		entries, err := os.ReadDir(dir)
-		must(t, err)
-		if len(entries) != 2 {
-			t.Errorf("written outside: %v", entries)
-		}
-		must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if info, _ := d.Info(); err == nil && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeDevice|fs.ModeNamedPipe) != 0 {
-				t.Errorf("%s has mode %s", path, info.Mode())
-			}
-			return err
-		}))
-	})
-}
-
-// FuzzSelect looks for patterns that reach outside or take for ever.
-func FuzzSelect(f *testing.F) {
-	for _, p := range []string{"**/*", "{a,b}/**", "[a-", "../..", "/etc/*", `\*`, "**/**/**/x", "{a,{b,{c,d}}}*", "out/../../x"} {
-		f.Add(p, "*.x")
-	}
-	dir, root := project(f, map[string]string{"a/b/c": "1", "a/b/d": "2", "e": "3", "l": "-> /etc"})
-	f.Fuzz(func(t *testing.T, pattern, exclude string) {
-		files, err := Select(t.Context(), root, dir, Rules{Paths: []string{pattern}, Exclude: []string{exclude}}, UploadLimits, &testLog{})
-		must(t, err)
-		for _, file := range files {
-			if !filepath.IsLocal(file.Name) || strings.HasPrefix(file.Name, "l/") {
-				t.Errorf("%q selected %q", pattern, file.Name)
-			}
-		}
-	})
 }

@@ -176,7 +176,7 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		agent: "acme/agents:main", configTokenFile: file(t, "ct", "glpat-x"), redisURL: "redis://:pw@127.0.0.1:1/0", redisPrefix: "pre",
 		sealKeyFile: sealKey(t), policyURL: "http://policy.example.com:1/", serviceTokenFile: file(t, "st", "sa-token"), listen: "127.0.0.1:0",
 		egressListen: "127.0.0.1:0", egressHosts: []string{"h:1"}, name: "cluster one", logFormat: "json", logLevel: "info",
-		pollInterval: time.Second, longPoll: 2 * time.Second, configInterval: 3 * time.Second, queueWait: 4 * time.Second, jobRouter: true,
+		pollInterval: time.Second, longPoll: 2 * time.Second, configInterval: 3 * time.Second, queueWait: 4 * time.Second, jobRouter: true, cache: true,
 	}
 	v := reflect.ValueOf(*c)
 	for i := range v.NumField() {
@@ -209,6 +209,7 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		"poll-interval":     b.poller.Every == c.pollInterval,
 		"queue-wait":        b.keeper.Wait == c.queueWait,
 		"job-router":        b.router != nil && b.poller.GitLab == intake.JobSource(b.router) && b.router.LongPoll == c.longPoll,
+		"cache":             hidden(b.client, "cfg", "Cache").Bool(),
 		"long-poll":         hidden(b.client, "cfg", "LongPoll").Int() == int64(c.longPoll),
 		"redis-prefix":      hidden(b.ledger, "prefix").String() == "pre:",
 		"name":              admission.Name == c.name && hidden(b.client, "cfg", "Name").String() == c.name,

@@ -32,7 +32,7 @@ type settings struct {
 	name, logFormat, logLevel                  string
 	pollInterval, longPoll, configInterval     time.Duration
 	queueWait                                  time.Duration
-	jobRouter                                  bool
+	jobRouter, cache                           bool
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (*settings, error) {
@@ -58,6 +58,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.Duration(&c.longPoll, "long-poll", time.Minute, "longest time GitLab may hold a request for a job")
 	s.Duration(&c.queueWait, "queue-wait", 10*time.Minute, "longest time a taken job waits for a runner")
 	s.Bool(&c.jobRouter, "job-router", false, "take jobs by GitLab's job router (an experiment of GitLab's) where it has one; else, and whenever that does not work, by its API")
+	s.Bool(&c.cache, "cache", false, "the runners have a cache: say so to GitLab, which otherwise refuses jobs with fallback keys")
 	s.String(&c.logFormat, "log-format", "json", "json or text")
 	s.String(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	if err := s.Parse(args); err != nil {

@@ -41,6 +41,7 @@ type Config struct {
 	Name     string        // shown in GitLab's runner list
 	HTTP     *http.Client  // transport with proxy and CA; nil is http.DefaultClient. Redirects are ours
 	LongPoll time.Duration // longest time a job request may stay open
+	Cache    bool          // the runners have a cache
 }
 
 // Client speaks to one GitLab as one runner. It is safe for concurrent use.

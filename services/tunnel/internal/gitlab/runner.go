@@ -3,6 +3,7 @@ package gitlab
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime"
 	"time"
@@ -22,8 +23,8 @@ type info struct {
 	Features     map[string]bool `json:"features"`
 }
 
-// features lists what Towline implements, and nothing else: GitLab drops jobs
-// that need more (section 3.2).
+// features lists what Towline always implements, and nothing else: GitLab drops
+// jobs that need more (section 3.2).
 var features = map[string]bool{
 	"variables":                 true,
 	"raw_variables":             true,
@@ -42,10 +43,17 @@ var features = map[string]bool{
 	"multi_build_steps":         true,
 }
 
+// cacheFeatures are those of runners that have a cache.
+var cacheFeatures = map[string]bool{"cache": true, "fallback_cache_keys": true}
+
 func (c *Client) info() info {
+	all := maps.Clone(features)
+	if c.cfg.Cache {
+		maps.Copy(all, cacheFeatures)
+	}
 	return info{
 		Name: c.cfg.Name, Version: c.cfg.Version, Platform: runtime.GOOS, Architecture: runtime.GOARCH,
-		Executor: "kubernetes", Shell: "bash", Features: features,
+		Executor: "kubernetes", Shell: "bash", Features: all,
 	}
 }
 

@@ -2,6 +2,7 @@ package gitlab_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -155,6 +156,28 @@ func TestRequestJobSendsWhatGitLabExpects(t *testing.T) {
 	}
 	if a, b := s.seen()[0].Header.Get("X-Request-Id"), s.seen()[1].Header.Get("X-Request-Id"); a == b {
 		t.Error("X-Request-Id is not fresh")
+	}
+}
+
+// GitLab must hear of the cache exactly when the runners have one: it refuses jobs
+// with fallback keys to others.
+func TestRequestJobSpeaksOfACacheWhereThereIsOne(t *testing.T) {
+	for _, cache := range []bool{false, true} {
+		s := serve(t, reply{code: 204})
+		c, err := gitlab.New(gitlab.Config{URL: s.URL, Token: func() string { return runnerToken }, Version: "1.2.3", LongPoll: time.Second, Cache: cache})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.RequestJob(t.Context(), "")
+		var body struct {
+			Info struct{ Features map[string]bool }
+		}
+		if err := json.Unmarshal(s.only().Body, &body); err != nil {
+			t.Fatal(err)
+		}
+		if f := body.Info.Features; f["cache"] != cache || f["fallback_cache_keys"] != cache || !f["artifacts"] {
+			t.Errorf("with cache %t the features are %v", cache, f)
+		}
 	}
 }
 

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	gogit "github.com/go-git/go-git/v5"
 	"github.com/spf13/pflag"
@@ -29,16 +32,36 @@ const (
 // the behaviour that is built here.
 const versionText = "git version 2.39.0 (towline)"
 
-// Git runs commands for one job. It is safe for concurrent use.
-type Git struct{ proxy string }
+// Config is what a job's git is told.
+type Config struct {
+	Proxy      string // way out, with its credentials; "" connects directly
+	CA         string // PEM, to trust beside the system's; may be empty
+	Repository string // URL of the job's own repository: its server gets the job token
+}
 
-// New sends what goes to remotes through proxy; "" means that there is none.
-func New(proxy string) *Git { return &Git{proxy: proxy} }
+// Git runs commands for one job. It is safe for concurrent use.
+type Git struct {
+	proxy, ca string
+	origin    string // of the job's own repository; "" gives the token to nobody
+
+	dial      sync.Once
+	transport *http.Transport
+	dialErr   error
+}
+
+// New connects to nothing yet.
+func New(c Config) *Git {
+	g := &Git{proxy: c.Proxy, ca: c.CA}
+	if u, err := url.Parse(c.Repository); err == nil && u.Host != "" {
+		g.origin = origin(u)
+	}
+	return g
+}
 
 // command is one invocation.
 type command struct {
 	inv      tool.Invocation
-	proxy    string
+	git      *Git
 	settings map[string]string // of -c
 	repo     *gogit.Repository // nil until it is needed
 	root     string            // of the work tree
@@ -73,7 +96,7 @@ func subcommands() map[string]func(*command, context.Context, []string) error {
 
 // Run is the command.
 func (g *Git) Run(ctx context.Context, inv tool.Invocation) int {
-	c := &command{inv: inv, proxy: g.proxy, settings: map[string]string{}}
+	c := &command{inv: inv, git: g, settings: map[string]string{}}
 	err := c.run(ctx)
 	var e exit
 	switch {
