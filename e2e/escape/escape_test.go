@@ -101,6 +101,7 @@ func exhausting() []attack {
 		{"a large log", []string{"(yes 'a long line of a log that nobody will ever read' || true) | head -c 1000000000; echo"}, false, "exceeded limit of 1000000 bytes"},
 		{"100,000 files", []string{"seq 100000 | busybox xargs touch", "ls | wc -l"}, false, "100000|100001"},
 		{"a script of 6 MB", []string{"echo " + strings.Repeat("x", 6<<20) + " | wc -c"}, true, "the script has [0-9]+ bytes, more than 4194304"},
+		{"a script of 10 MB", []string{"echo " + strings.Repeat("x", 10<<20) + " | wc -c"}, true, "over the limit of 8388608 bytes"},
 		{"unbounded recursion", []string{"f() { f; }; f"}, true, "nesting|stack overflow|recursion"},
 		{"unbounded memory", []string{"x=xxxxxxxx; while :; do x=$x$x; done"}, true, "out of memory|memory-limit"},
 		{"memory of a program", []string{"busybox tail -c 2000000000 /dev/zero"}, true, "out of memory"},

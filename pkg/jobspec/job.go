@@ -1,10 +1,10 @@
 package jobspec
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 )
@@ -198,10 +198,11 @@ func Decode(payload []byte) (*Job, error) {
 }
 
 // Identify reads only id and token of a payload that Decode refuses, perhaps
-// because it was cut off, so that the job can still be failed at GitLab. It
-// returns nil when they are not found.
-func Identify(payload []byte) *Job {
-	d := json.NewDecoder(bytes.NewReader(payload))
+// because it was cut off or is too large, so that the job can still be failed at
+// GitLab. It reads no further than needed, keeps nothing else, and returns nil
+// when they are not found.
+func Identify(payload io.Reader) *Job {
+	d := json.NewDecoder(payload)
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil
 	}
@@ -211,21 +212,38 @@ func Identify(payload []byte) *Job {
 		if err != nil {
 			return nil
 		}
-		var v json.RawMessage
-		if d.Decode(&v) != nil {
-			return nil
-		}
 		switch key {
 		case "id":
-			err = json.Unmarshal(v, &j.ID)
+			err = d.Decode(&j.ID)
 		case "token":
-			err = json.Unmarshal(v, &j.Token)
+			err = d.Decode(&j.Token)
+		default:
+			err = skip(d)
 		}
 		if err != nil {
 			return nil
 		}
 	}
 	return &j
+}
+
+// skip passes over one value, of whatever size, piece by piece.
+func skip(d *json.Decoder) error {
+	for depth := 0; ; {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth <= 0 {
+			return nil
+		}
+	}
 }
 
 func (j *Job) validate() error {

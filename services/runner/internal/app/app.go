@@ -121,7 +121,7 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 		Slots: cfg.concurrent, Warm: min(cfg.warm, cfg.concurrent), Command: []string{self, JobCommand}, Dir: r.work.Path, Sandbox: cfg.sandbox,
 		Toolbox:  cfg.toolbox,
 		Limits:   worker.Limits{Scratch: int64(cfg.scratchLimit), Memory: int64(cfg.memoryLimit)},
-		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, NoDebugTrace: !cfg.debugTrace, GitCA: gitCA, Cache: workerCache, Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
+		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, NoDebugTrace: !cfg.debugTrace, FeatureFlags: cfg.featureFlags, GitCA: gitCA, Cache: workerCache, Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
 	})
 	return r, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -106,7 +107,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}))
-	r, err := h.build("--git-ca-file="+h.file("ca.pem", ca), "--concurrent=7", "--warm=3", "--log-limit=12345", "--scratch-limit=5368709120", "--memory-limit=6442450944", "--drain-timeout=5s", "--debug-trace=false", "--name=my runner", "--egress-address=egress:1", "--cache-dir="+t.TempDir(), "--toolbox="+t.TempDir())
+	r, err := h.build("--git-ca-file="+h.file("ca.pem", ca), "--concurrent=7", "--warm=3", "--log-limit=12345", "--scratch-limit=5368709120", "--memory-limit=6442450944", "--drain-timeout=5s", "--debug-trace=false", "--feature-flags=FF_SCRIPT_SECTIONS=false", "--name=my runner", "--egress-address=egress:1", "--cache-dir="+t.TempDir(), "--toolbox="+t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +126,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 		"workDir":      filepath.Dir(r.worker.Dir) == r.cfg.workDir,
 		"scratchLimit": r.worker.Limits.Scratch == 5<<30, "memoryLimit": r.worker.Limits.Memory == 6<<30,
 		"toolbox": len(r.worker.Toolbox) == 1, "sandbox": r.worker.Sandbox == sandbox.ModeOff, "drainTimeout": r.worker.Drain == 5*time.Second, "debugTrace": r.worker.NoDebugTrace,
+		"featureFlags": maps.Equal(r.worker.FeatureFlags, map[string]bool{"FF_SCRIPT_SECTIONS": false}),
 		"listen": byRun, "name": r.worker.Name == "my runner", "logFormat": byRun, "logLevel": byRun,
 	} {
 		if _, found := reflect.TypeFor[settings]().FieldByName(field); !found || !ok {

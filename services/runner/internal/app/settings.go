@@ -8,9 +8,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/runner/internal/job"
 	"github.com/towline/towline/services/runner/internal/toolbox/program"
 )
 
@@ -37,6 +40,7 @@ type settings struct {
 	drainTimeout                       time.Duration
 	listen, name, logFormat, logLevel  string
 	debugTrace                         bool
+	featureFlags                       map[string]bool
 
 	cacheDir                                   string
 	cacheMaxAge                                time.Duration
@@ -73,11 +77,30 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	c.bindCache(s)
 	var toolbox string
 	bindToolbox(s, &toolbox)
+	var flags []string
+	s.List(&flags, "feature-flags", "feature flags of GitLab's runner that are decided here and not by jobs: FF_SCRIPT_SECTIONS=true or =false")
 	if err := s.Parse(args); err != nil {
 		return nil, err
 	}
 	c.toolbox = toolboxFolders(toolbox)
-	return &c, c.validate()
+	var err error
+	c.featureFlags, err = decidedFlags(flags)
+	return &c, errors.Join(err, c.validate())
+}
+
+// decidedFlags reads feature flags as the operator writes them, NAME=true or
+// NAME=false.
+func decidedFlags(list []string) (map[string]bool, error) {
+	flags := make(map[string]bool, len(list))
+	for _, f := range list {
+		name, value, _ := strings.Cut(f, "=")
+		on, err := strconv.ParseBool(value)
+		if name != job.FlagScriptSections || err != nil {
+			return nil, fmt.Errorf("--feature-flags=%s: use %s=true or %s=false; there is no other flag that can be decided here", f, job.FlagScriptSections, job.FlagScriptSections)
+		}
+		flags[name] = on
+	}
+	return flags, nil
 }
 
 func (c *settings) validate() error {

@@ -21,7 +21,7 @@ func chosen() *settings {
 	return &settings{
 		redisURL: "redis://:pw@127.0.0.1:1/0", redisPrefix: "prefix", sealKeyFile: "/seal", policyURL: "https://policy:1", egressAddress: "egress:1",
 		kubeconfig: "/kubeconfig", gitCAFile: "/ca", concurrent: 7, warm: 3, logLimit: 12345, scratchLimit: 5 << 30, memoryLimit: 6 << 30, workDir: "/work-dir", sandbox: "off", toolbox: []string{os.TempDir()},
-		drainTimeout: 5 * time.Second, listen: "127.0.0.1:1", name: "my runner", logFormat: "text", logLevel: "debug", debugTrace: false,
+		drainTimeout: 5 * time.Second, listen: "127.0.0.1:1", name: "my runner", logFormat: "text", logLevel: "debug", debugTrace: false, featureFlags: map[string]bool{"FF_SCRIPT_SECTIONS": true},
 		cacheDir: "", cacheMaxAge: time.Hour, cacheMaxSize: 1 << 20, cacheS3Endpoint: "https://s3:1", cacheS3Bucket: "b", cacheS3Region: "r",
 		cacheS3AccessKeyFile: "/access", cacheS3SecretKeyFile: "/secret", cacheS3PathStyle: false,
 	}
@@ -34,7 +34,7 @@ func options() map[string]any {
 		"redis-url": c.redisURL, "redis-prefix": c.redisPrefix, "seal-key-file": c.sealKeyFile, "policy-url": c.policyURL,
 		"egress-address": c.egressAddress, "kubeconfig": c.kubeconfig, "git-ca-file": c.gitCAFile, "concurrent": c.concurrent,
 		"warm": c.warm, "log-limit": c.logLimit, "scratch-limit": c.scratchLimit, "memory-limit": c.memoryLimit, "work-dir": c.workDir, "sandbox": c.sandbox, "toolbox": strings.Join(c.toolbox, ":"), "drain-timeout": c.drainTimeout,
-		"listen": c.listen, "name": c.name, "log-format": c.logFormat, "log-level": c.logLevel, "debug-trace": c.debugTrace,
+		"listen": c.listen, "name": c.name, "log-format": c.logFormat, "log-level": c.logLevel, "debug-trace": c.debugTrace, "feature-flags": "FF_SCRIPT_SECTIONS=true",
 		"cache-dir": c.cacheDir, "cache-max-age": c.cacheMaxAge, "cache-max-size": c.cacheMaxSize, "cache-s3-endpoint": c.cacheS3Endpoint,
 		"cache-s3-bucket": c.cacheS3Bucket, "cache-s3-region": c.cacheS3Region, "cache-s3-access-key-file": c.cacheS3AccessKeyFile,
 		"cache-s3-secret-key-file": c.cacheS3SecretKeyFile, "cache-s3-path-style": c.cacheS3PathStyle,
@@ -113,6 +113,9 @@ func TestBoundsOfNumbers(t *testing.T) {
 		{"--policy-url=ftp://x", false},
 		{"--policy-url=http://", false},
 		{"--egress-address=:1", false},
+		{"--feature-flags=FF_SCRIPT_SECTIONS=0", true},
+		{"--feature-flags=FF_SCRIPT_SECTIONS", false},
+		{"--feature-flags=FF_TIMESTAMPS=true", false},
 		{"--no-such-option", false},
 		{"argument", false},
 	} {

@@ -137,7 +137,7 @@ func builtInVersion(name string) string {
 	if info, ok := debug.ReadBuildInfo(); ok && module != "" {
 		for _, dep := range info.Deps {
 			if dep.Path == module {
-				return filepath.Base(module) + " " + dep.Version
+				return module + " " + dep.Version
 			}
 		}
 	}

@@ -52,8 +52,8 @@ type environment struct {
 func newEnvironment(spec *Spec, temp *os.Root) *environment {
 	list := runnerVariables(spec)
 	for _, v := range spec.Job.Variables {
-		// The kubeconfig is the runner's, and feature flags of the payload are
-		// not passed on (section 6.2).
+		// The kubeconfig is the runner's, and so is the last word on feature
+		// flags (section 6.2).
 		if v.Key == kubeconfigName || strings.HasPrefix(v.Key, "FF_") {
 			continue
 		}
@@ -86,6 +86,7 @@ func runnerVariables(spec *Spec) jobspec.Variables {
 		raw("CI_JOB_STATUS", statusRunning),
 		raw("CI_JOB_TIMEOUT", strconv.Itoa(int(spec.Job.Timeout().Seconds()))),
 	}
+	list = append(list, flagVariables(spec)...)
 	if img := spec.Job.Image; img != nil && img.Name != "" {
 		list = append(list, jobspec.Variable{Key: "CI_JOB_IMAGE", Value: img.Name})
 	}

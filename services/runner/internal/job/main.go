@@ -155,6 +155,7 @@ func (p *process) build(spec *Spec, log *logger) (*run, error) {
 	}
 	tools, err := toolbox.New(toolbox.Config{
 		TempDir: spec.TempDir, Proxy: spec.Proxy, Kubeconfig: spec.Kubeconfig, Folders: spec.Toolbox,
+		GitCA: spec.GitCA, Repository: spec.Job.GitInfo.RepoURL,
 	})
 	if err != nil {
 		temp.Close()

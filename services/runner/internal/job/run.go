@@ -49,6 +49,7 @@ func (r *run) all(ctx context.Context) Result {
 	defer stop()
 	r.log.println("Running with towline " + plain(r.spec.RunnerVersion))
 	r.log.println(fmt.Sprintf("  on %s, system ID: %s", plain(r.spec.RunnerName), plain(r.spec.SystemID)))
+	r.printFlags()
 	err := r.stages(ctx)
 	if context.Cause(ctx) == nil {
 		_ = r.log.section("cleanup_file_variables", "Cleaning up project directory and file based variables", func() error {
@@ -192,7 +193,7 @@ func (r *run) hook(ctx context.Context, name string) error {
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
-	return r.step(statusRunning).run(ctx, r.spec.Job.Hooks[i].Script)
+	return r.step(statusRunning, name).run(ctx, r.spec.Job.Hooks[i].Script)
 }
 
 // begin announces the first command, once.
@@ -222,7 +223,7 @@ func (r *run) script(ctx context.Context) error {
 			if step.Name == releaseName {
 				items = r.expanded(items)
 			}
-			err := r.step(statusRunning).run(ctx, items)
+			err := r.step(statusRunning, scriptStage).run(ctx, items)
 			if errors.Is(err, errCanceled) {
 				r.log.warn("script canceled externally (UI, API)")
 			}
@@ -241,6 +242,12 @@ const (
 	releaseName     = "release"
 )
 
+// Names that GitLab's runner gives the commands of these steps in sections.
+const (
+	scriptStage      = "script_step"
+	afterScriptStage = "after_script_step"
+)
+
 // afterScript runs in a fresh shell whatever became of the script. It returns
 // an error only when the job wants it to count.
 func (r *run) afterScript(ctx context.Context, scriptErr error) error {
@@ -252,7 +259,7 @@ func (r *run) afterScript(ctx context.Context, scriptErr error) error {
 	defer stop()
 	return r.log.section(afterScriptName, "Running after_script", func() error {
 		r.log.info("Running after script...")
-		err := r.step(jobStatus(scriptErr)).run(ctx, r.spec.Job.Steps[i].Script)
+		err := r.step(jobStatus(scriptErr), afterScriptStage).run(ctx, r.spec.Job.Steps[i].Script)
 		switch {
 		case err == nil:
 			return nil
@@ -264,10 +271,11 @@ func (r *run) afterScript(ctx context.Context, scriptErr error) error {
 	})
 }
 
-func (r *run) step(status string) *step {
+// step is a shell for the commands of a stage.
+func (r *run) step(status, stage string) *step {
 	return &step{
 		shell: r.shell, env: r.env.shell(status), dir: r.spec.ProjectDir,
-		xtrace: r.debug(),
+		xtrace: r.debug(), sections: r.sectionPrefix(stage),
 		stdout: r.stdout, stderr: r.stderr,
 	}
 }

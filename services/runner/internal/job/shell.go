@@ -21,6 +21,9 @@ type step struct {
 	env    []string
 	dir    string
 	xtrace bool
+	// sections begins the names of the sections that commands of several lines
+	// are; with none they are not.
+	sections string
 	stdout io.Writer
 	stderr io.Writer
 }
@@ -31,7 +34,7 @@ func (s *step) run(ctx context.Context, items []string) error {
 	out, errs := &gate{w: s.stdout}, &gate{w: s.stderr}
 	defer out.close()
 	defer errs.close()
-	text, err := newScript(items)
+	text, err := newScript(items, s.sections)
 	if err != nil {
 		fmt.Fprintf(errs, "bash: %v\n", err)
 		return &shell.ExitError{Code: exitSyntax}

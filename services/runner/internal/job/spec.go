@@ -44,6 +44,8 @@ type Spec struct {
 	Preamble      []string `json:"preamble"` // lines of the environment section
 	// NoDebugTrace: commands are not shown as they run, whatever the job says.
 	NoDebugTrace bool `json:"no_debug_trace"`
+	// FeatureFlags are those that the operator has decided, whatever the job says.
+	FeatureFlags map[string]bool `json:"feature_flags"`
 }
 
 // Ways in which the supervisor stops a job.

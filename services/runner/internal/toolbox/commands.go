@@ -28,7 +28,7 @@ func (t *Toolbox) builtIn(c Config) map[string]tool.Command {
 		"base64":    checksum.Base64,
 		"curl":      curl.New(c.Proxy).Run,
 		"envsubst":  envsubst.Run,
-		"git":       git.New(c.Proxy).Run,
+		"git":       git.New(git.Config{Proxy: c.Proxy, CA: c.GitCA, Repository: c.Repository}).Run,
 		"helm":      helm.New(k, c.TempDir).Run,
 		"jq":        jq.Run,
 		"kubectl":   k.Run,
@@ -40,6 +40,11 @@ func (t *Toolbox) builtIn(c Config) map[string]tool.Command {
 		"yq":        yq.New(c.TempDir).Run,
 	}
 	maps.Copy(commands, checksum.Digests())
+	for name, command := range commands {
+		if name != "curl" { // which ignores SIGPIPE and has an exit code for it
+			commands[name] = tool.EndedByPipe(command)
+		}
+	}
 	return commands
 }
 

@@ -34,6 +34,8 @@ func SearchPath(folders []string) string {
 type Config struct {
 	TempDir    string   // for what commands must put into files
 	Proxy      string   // way out for URLs; "" means none is set up
+	GitCA      string   // PEM that git trusts beside the system's; may be empty
+	Repository string   // URL of the job's own repository
 	Kubeconfig string   // content of the job's kubeconfig
 	Folders    []string // read-only directories of static programs
 }

@@ -95,7 +95,7 @@ func (r *running) spec() (*job.Spec, error) {
 		GitCA:      r.w.GitCA, GitLabURL: r.a.warrant.GitLabURL, Ports: []uint16{e.GatePort, e.EgressPort}, Sandbox: r.w.Sandbox,
 		Limits: r.w.limits(), Toolbox: r.w.Toolbox,
 		RunnerName: r.w.Name, RunnerVersion: service.Version, SystemID: r.a.warrant.SystemID, Hostname: r.w.Hostname,
-		Preamble: r.a.warrant.Preamble, NoDebugTrace: r.w.NoDebugTrace,
+		Preamble: r.a.warrant.Preamble, NoDebugTrace: r.w.NoDebugTrace, FeatureFlags: r.w.FeatureFlags,
 	}, nil
 }
 

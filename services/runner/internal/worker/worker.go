@@ -44,6 +44,7 @@ type Config struct {
 	Drain    time.Duration // how long running jobs may take at shutdown
 	// NoDebugTrace: jobs may not show their commands as they run.
 	NoDebugTrace bool
+	FeatureFlags map[string]bool // that jobs cannot choose
 	GitCA        string        // PEM of certificates to trust for Git, or empty
 	Cache        *cache.Server // nil: this runner keeps no caches
 	Ready        func() bool   // false: no tickets are offered and no jobs claimed now

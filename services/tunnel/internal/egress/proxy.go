@@ -51,18 +51,18 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.once.Do(p.init)
 	claims, err := p.authenticate(r)
 	if errors.Is(err, errUnknowable) {
-		http.Error(w, "towline: "+err.Error()+"; try again", http.StatusServiceUnavailable)
+		refuse(w, r, http.StatusServiceUnavailable, err.Error()+"; try again")
 		return
 	}
 	if err != nil {
 		w.Header().Set("Proxy-Authenticate", `Basic realm="towline"`)
-		http.Error(w, "towline: this job's grant is not accepted here: "+err.Error(), http.StatusProxyAuthRequired)
+		refuse(w, r, http.StatusProxyAuthRequired, "this job's grant is not accepted here: "+err.Error())
 		return
 	}
 	target, ok := p.target(r)
 	if !ok {
 		p.Log.Warn("egress refused", service.JobID(claims.Job.ID), "target", target)
-		http.Error(w, fmt.Sprintf("towline: %s is not among the hosts that jobs may reach; the cluster's owner can add it to --egress-hosts", target), http.StatusForbidden)
+		refuse(w, r, http.StatusForbidden, target+" is not among the hosts that jobs may reach; the cluster's owner can add it to --egress-hosts")
 		return
 	}
 	if r.Method == http.MethodConnect {
@@ -86,7 +86,7 @@ func (p *Proxy) init() {
 		},
 		FlushInterval: -1,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			http.Error(w, "towline: "+r.URL.Host+" does not answer: "+err.Error(), http.StatusBadGateway)
+			refuse(w, r, http.StatusBadGateway, r.URL.Host+" does not answer: "+err.Error())
 		},
 		ErrorLog: slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug),
 	}
@@ -154,7 +154,7 @@ func (p *Proxy) target(r *http.Request) (string, bool) {
 func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, target string) {
 	up, err := p.dial(r.Context(), "tcp", target)
 	if err != nil {
-		http.Error(w, "towline: "+target+" does not answer: "+err.Error(), http.StatusBadGateway)
+		refuse(w, r, http.StatusBadGateway, target+" does not answer: "+err.Error())
 		return
 	}
 	defer up.Close()

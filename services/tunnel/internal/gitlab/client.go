@@ -19,12 +19,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/retry"
 )
 
 // Limits of this client.
 const (
-	maxAnswer      = 1 << 20 // every answer but a job and a file
+	maxAnswer = 1 << 20 // every answer but a job and a file
+	// maxIdentified is how much of a job that is too large is looked through for
+	// its id and token, in bytes.
+	maxIdentified  = 256 << 20
 	requestTimeout = 60 * time.Second
 	// attempts per call and the back-off between them (section 1.1).
 	attempts    = 5
@@ -132,6 +136,8 @@ type answer struct {
 	header http.Header
 	body   []byte
 	call   *call
+	// identified is the job of an answer that was too large, if it could be told.
+	identified *jobspec.Job
 }
 
 // do sends a call through the retry layer of section 1.1. An error means that
@@ -218,7 +224,13 @@ func (c *Client) send(ctx context.Context, q call) (*answer, error) {
 	if int64(len(body)) > limit && !q.cut {
 		return nil, fmt.Errorf("the answer of GitLab is over the limit of %d bytes", limit)
 	}
-	return &answer{resp.StatusCode, resp.Header, body, &q}, nil
+	a := &answer{code: resp.StatusCode, header: resp.Header, body: body, call: &q}
+	if int64(len(body)) > limit {
+		// What is too large to be used still has an owner who waits for a word.
+		rest := io.LimitReader(resp.Body, maxIdentified)
+		a.identified = jobspec.Identify(io.MultiReader(bytes.NewReader(body), rest))
+	}
+	return a, nil
 }
 
 // maxRedirects is how often one call may be sent on.

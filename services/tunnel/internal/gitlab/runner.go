@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -156,13 +157,17 @@ func receivedJob(a *answer) RequestResult {
 	if !a.isJSON() {
 		return RequestResult{Outcome: Failed, Why: errNotJSON(a.code)}
 	}
-	return received(a.body)
+	r := received(a.body)
+	if r.Outcome == BadJob && r.Job == nil {
+		r.Job = a.identified
+	}
+	return r
 }
 
 func received(payload []byte) RequestResult {
 	job, err := jobspec.Decode(payload)
 	if err != nil {
-		return RequestResult{Outcome: BadJob, Job: jobspec.Identify(payload), Why: err}
+		return RequestResult{Outcome: BadJob, Job: jobspec.Identify(bytes.NewReader(payload)), Why: err}
 	}
 	return RequestResult{Outcome: JobReceived, Job: job, Payload: payload}
 }

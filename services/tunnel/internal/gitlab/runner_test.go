@@ -75,17 +75,18 @@ func TestRequestJobSaysWhatItCannotUse(t *testing.T) {
 		body string
 		id   int64 // 0: nothing can be identified
 	}{
-		"not JSON":            {"oops", 0},
-		"cut off":             {smallJob[:len(smallJob)-4], 1001},
-		"cut before the id":   {`{"id":10`, 0},
-		"without id":          {`{"token":"x"}`, 0},
-		"without token":       {`{"id":7}`, 0},
-		"of another shape":    {`{"id":1001,"token":"` + jobToken + `","steps":{"a":1}}`, 1001},
-		"over the limit":      {big, 1001},
-		"empty":               {"", 0},
-		"null":                {"null", 0},
-		"a list":              {"[]", 0},
-		"nonsense in its end": {smallJob + "x", 1001},
+		"not JSON":             {"oops", 0},
+		"cut off":              {smallJob[:len(smallJob)-4], 1001},
+		"cut before the id":    {`{"id":10`, 0},
+		"without id":           {`{"token":"x"}`, 0},
+		"without token":        {`{"id":7}`, 0},
+		"of another shape":     {`{"id":1001,"token":"` + jobToken + `","steps":{"a":1}}`, 1001},
+		"over the limit":       {big, 1001},
+		"and named at the end": {`{"variables":[{"key":"X","value":"` + strings.Repeat("x", jobspec.MaxPayload) + `"}],"token":"` + jobToken + `","id":1001}`, 1001},
+		"empty":                {"", 0},
+		"null":                 {"null", 0},
+		"a list":               {"[]", 0},
+		"nonsense in its end":  {smallJob + "x", 1001},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func (g connection) ToRESTConfig() (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.UserAgent = fmt.Sprintf("Helm/%s (%s/%s) towline", strings.TrimPrefix(moduleVersion(), "v"), runtime.GOOS, runtime.GOARCH)
+	cfg.UserAgent = fmt.Sprintf("Helm/%s (%s/%s) towline", strings.TrimPrefix(moduleVersion(helmModule, fallbackVersion), "v"), runtime.GOOS, runtime.GOARCH)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &kube.RetryingRoundTripper{Wrapped: next} })
 	return cfg, nil
 }

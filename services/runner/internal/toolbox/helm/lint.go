@@ -15,7 +15,7 @@ import (
 
 func (c *command) lintCommand() *cobra.Command {
 	var values valueFlags
-	var kubeVersion string
+	var version string
 	a := action.NewLint()
 	cmd := &cobra.Command{
 		Use: "lint PATH", Short: "examine a chart for possible issues",
@@ -26,18 +26,21 @@ func (c *command) lintCommand() *cobra.Command {
 	flags.BoolVar(&a.WithSubcharts, "with-subcharts", false, "lint dependent charts")
 	flags.BoolVar(&a.Quiet, "quiet", false, "print only warnings and errors")
 	flags.BoolVar(&a.SkipSchemaValidation, "skip-schema-validation", false, usageSchema)
-	flags.StringVar(&kubeVersion, "kube-version", "", "Kubernetes version used for capabilities and deprecation checks")
+	flags.StringVar(&version, "kube-version", "", "Kubernetes version used for capabilities and deprecation checks")
 	values.addFlags(flags)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			args = []string{"."}
 		}
-		if kubeVersion != "" {
-			version, err := chartutil.ParseKubeVersion(kubeVersion)
+		// The library's own default for deprecations is one that -ldflags set.
+		current := chartutil.DefaultCapabilities.KubeVersion
+		a.KubeVersion = &current
+		if version != "" {
+			parsed, err := chartutil.ParseKubeVersion(version)
 			if err != nil {
-				return fmt.Errorf("invalid kube version '%s': %w", kubeVersion, err)
+				return fmt.Errorf("invalid kube version '%s': %w", version, err)
 			}
-			a.KubeVersion = version
+			a.KubeVersion = parsed
 		}
 		if a.WithSubcharts {
 			for _, chart := range args[:len(args):len(args)] {

@@ -8,11 +8,14 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/openapi"
+	cachedopenapi "k8s.io/client-go/openapi/cached"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 )
@@ -31,12 +34,41 @@ type clientCache struct {
 
 // client is what commands with the same credential share.
 type client struct {
-	discovery discovery.CachedDiscoveryInterface
-	mapper    *restmapper.DeferredDiscoveryRESTMapper
+	plain discovery.DiscoveryInterface
+	kept  discovery.CachedDiscoveryInterface
 }
 
-func (c *client) expander(warn func(string)) meta.RESTMapper {
-	return restmapper.NewShortcutExpander(c.mapper, c.discovery, warn)
+// view is a client as one command sees it. What was read before the command
+// began may be out of date, so a name that is not found is asked for once more:
+// the job may have created its CustomResourceDefinition in the meantime.
+type view struct {
+	discovery.CachedDiscoveryInterface
+	renewed atomic.Bool
+	schemas func() openapi.Client
+}
+
+func (c *client) view() *view {
+	return &view{CachedDiscoveryInterface: c.kept, schemas: sync.OnceValue(func() openapi.Client {
+		return cachedopenapi.NewClient(c.plain.OpenAPIV3())
+	})}
+}
+
+// Fresh implements discovery.CachedDiscoveryInterface.
+func (v *view) Fresh() bool { return v.renewed.Load() }
+
+// Invalidate implements discovery.CachedDiscoveryInterface.
+func (v *view) Invalidate() {
+	v.CachedDiscoveryInterface.Invalidate()
+	v.renewed.Store(true)
+}
+
+// OpenAPIV3 implements discovery.OpenAPIV3SchemaInterface. Schemas change with
+// their CustomResourceDefinitions, and few commands want them: they are kept for
+// one command only.
+func (v *view) OpenAPIV3() openapi.Client { return v.schemas() }
+
+func (v *view) mapper(warn func(string)) meta.RESTMapper {
+	return restmapper.NewShortcutExpander(restmapper.NewDeferredDiscoveryRESTMapper(v), v, warn)
 }
 
 func (cc *clientCache) get(cfg *rest.Config) (*client, error) {
@@ -59,8 +91,7 @@ func (cc *clientCache) get(cfg *rest.Config) (*client, error) {
 	if cc.entries == nil || len(cc.entries) >= maxClients {
 		cc.entries = map[[sha256.Size]byte]*client{}
 	}
-	cached := ordered{memory.NewMemCacheClient(d)}
-	c := &client{discovery: cached, mapper: restmapper.NewDeferredDiscoveryRESTMapper(cached)}
+	c := &client{plain: d, kept: ordered{memory.NewMemCacheClient(d)}}
 	cc.entries[key] = c
 	return c, nil
 }

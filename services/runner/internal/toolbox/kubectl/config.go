@@ -19,6 +19,11 @@ import (
 // ErrPlugin refuses a kubeconfig whose user wants a program to be run.
 var ErrPlugin = errors.New("credential plugins (exec, auth-provider) cannot be used in a job: nothing but the built-in commands is executed here")
 
+// errImpersonation refuses what the gate would refuse, before anything is asked
+// that would hide the reason.
+var errImpersonation = errors.New("Towline decides as whom a job acts: --as, --as-group, --as-uid and their like " +
+	"cannot be used with the job's own cluster; \"kubectl auth whoami\" says who the job is")
+
 // getter is what one command learns about its cluster. It differs from
 // upstream's ConfigFlags in that the kubeconfig is found through the shell's
 // environment and that discovery is shared between the commands of the job.
@@ -32,6 +37,10 @@ type getter struct {
 	configOnce sync.Once
 	config     *rest.Config
 	configErr  error
+
+	viewOnce sync.Once
+	view     *view
+	viewErr  error
 }
 
 // ToRawKubeConfigLoader implements genericclioptions.RESTClientGetter. Upstream
@@ -73,34 +82,48 @@ func (g *getter) load() (*rest.Config, error) {
 	if cfg.ExecProvider != nil || cfg.AuthProvider != nil {
 		return nil, ErrPlugin
 	}
+	as := cfg.Impersonate
+	if cfg.Host == g.cmd.kubectl.gate && (as.UserName != "" || as.UID != "" || len(as.Groups) > 0 || len(as.Extra) > 0) {
+		return nil, errImpersonation
+	}
 	return normal(cfg), nil
 }
 
-// client is what this command shares with others of the same credential.
-func (g *getter) client() (*client, error) {
-	cfg, err := g.shared()
-	if err != nil {
-		return nil, err
-	}
-	return g.cmd.kubectl.clients.get(cfg)
+// discovery is this command's view of what it shares with others of the same
+// credential.
+func (g *getter) discovery() (*view, error) {
+	g.viewOnce.Do(func() {
+		cfg, err := g.shared()
+		if err != nil {
+			g.viewErr = err
+			return
+		}
+		c, err := g.cmd.kubectl.clients.get(cfg)
+		if err != nil {
+			g.viewErr = err
+			return
+		}
+		g.view = c.view()
+	})
+	return g.view, g.viewErr
 }
 
 // ToDiscoveryClient implements genericclioptions.RESTClientGetter.
 func (g *getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
-	c, err := g.client()
+	v, err := g.discovery()
 	if err != nil {
 		return nil, err
 	}
-	return c.discovery, nil
+	return v, nil
 }
 
 // ToRESTMapper implements genericclioptions.RESTClientGetter.
 func (g *getter) ToRESTMapper() (meta.RESTMapper, error) {
-	c, err := g.client()
+	v, err := g.discovery()
 	if err != nil {
 		return nil, err
 	}
-	return c.expander(func(text string) { fmt.Fprintln(g.cmd.streams.ErrOut, "Warning: "+text) }), nil
+	return v.mapper(func(text string) { fmt.Fprintln(g.cmd.streams.ErrOut, "Warning: "+text) }), nil
 }
 
 // overrides are the connection flags of the command line.

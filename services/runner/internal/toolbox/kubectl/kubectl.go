@@ -31,6 +31,7 @@ type Kubectl struct {
 	scratch string // directory for standard input that a command wants as a file
 	workDir string // of the process, "" when it is not known
 	clients clientCache
+	gate    string // address of the job's own cluster, "" when it has none
 }
 
 // New keeps temporary files in scratch, which must exist when a command runs.

@@ -28,18 +28,20 @@ func Warm() {
 	}
 }
 
-// Prefetch starts reading what the cluster of kubeconfig can do, so that the
-// first command finds it. Errors are left to that command.
+// Prefetch takes the job's own kubeconfig before the first command: it starts
+// reading what that cluster can do, so that the command finds it. Errors are
+// left to the command. Impersonation there is refused from now on.
 func (k *Kubectl) Prefetch(kubeconfig []byte) {
 	cfg, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
 	if err != nil || cfg.ExecProvider != nil || cfg.AuthProvider != nil {
 		return
 	}
+	k.gate = cfg.Host
 	c, err := k.clients.get(normal(cfg))
 	if err != nil {
 		return
 	}
-	go func() { _, _, _ = c.discovery.ServerGroupsAndResources() }()
+	go func() { _, _, _ = c.kept.ServerGroupsAndResources() }()
 }
 
 // normal sets what every configuration of ours has.
