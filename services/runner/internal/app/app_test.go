@@ -127,7 +127,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 		"scratchLimit": r.worker.Limits.Scratch == 5<<30, "memoryLimit": r.worker.Limits.Memory == 6<<30,
 		"toolbox": len(r.worker.Toolbox) == 1, "sandbox": r.worker.Sandbox == sandbox.ModeOff, "drainTimeout": r.worker.Drain == 5*time.Second, "debugTrace": r.worker.NoDebugTrace,
 		"featureFlags": maps.Equal(r.worker.FeatureFlags, map[string]bool{"FF_SCRIPT_SECTIONS": false}),
-		"listen": byRun, "name": r.worker.Name == "my runner", "logFormat": byRun, "logLevel": byRun,
+		"listen":       byRun, "name": r.worker.Name == "my runner", "logFormat": byRun, "logLevel": byRun,
 	} {
 		if _, found := reflect.TypeFor[settings]().FieldByName(field); !found || !ok {
 			t.Errorf("%s: exists %v, arrives %v", field, found, ok)

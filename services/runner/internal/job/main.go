@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/towline/towline/services/runner/internal/sandbox"
 	"github.com/towline/towline/services/runner/internal/shell"
 	"github.com/towline/towline/services/runner/internal/toolbox"
+	"github.com/towline/towline/services/runner/internal/toolbox/tmpdir"
 )
 
 // Exit codes of a job process. The result of the job is in its last frame.
@@ -156,6 +158,7 @@ func (p *process) build(spec *Spec, log *logger) (*run, error) {
 	tools, err := toolbox.New(toolbox.Config{
 		TempDir: spec.TempDir, Proxy: spec.Proxy, Kubeconfig: spec.Kubeconfig, Folders: spec.Toolbox,
 		GitCA: spec.GitCA, Repository: spec.Job.GitInfo.RepoURL,
+		Tmp: tmpdir.New(filepath.Join(spec.TempDir, scratchName), spec.ProjectDir, spec.TempDir),
 	})
 	if err != nil {
 		temp.Close()

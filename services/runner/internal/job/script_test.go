@@ -264,20 +264,12 @@ func TestFileVariableKeys(t *testing.T) {
 	}
 }
 
-func TestUnsupportedJobs(t *testing.T) {
-	for name, change := range map[string]func(*jobspec.Job){
-		"services":  func(j *jobspec.Job) { j.Services = []jobspec.Image{{Name: "postgres"}} },
-		"artifacts": func(j *jobspec.Job) { j.Artifacts = []jobspec.Artifact{{Paths: []string{"out/"}}} },
-		"artifacts of another job": func(j *jobspec.Job) {
-			j.Dependencies = []jobspec.Dependency{{ID: 1, Name: "build", ArtifactsFile: &jobspec.DependencyUpload{Filename: "artifacts.zip"}}}
-		},
-	} {
-		spec := testSpec(t, "echo never")
-		change(&spec.Job)
-		got := runJob(t, spec)
-		if got.result.FailureReason != ReasonConfiguration || got.started != 0 || !strings.Contains(got.runner, "ERROR: Job failed: this runner ") {
-			t.Errorf("%s: %+v %q", name, got.result, got.runner)
-		}
+func TestAJobWithServicesIsRefused(t *testing.T) {
+	spec := testSpec(t, "echo never")
+	spec.Job.Services = []jobspec.Image{{Name: "postgres"}}
+	got := runJob(t, spec)
+	if got.result.FailureReason != ReasonConfiguration || got.started != 0 || !strings.Contains(got.runner, "ERROR: Job failed: this runner has no services: ") {
+		t.Errorf("%+v %q", got.result, got.runner)
 	}
 }
 

@@ -24,8 +24,8 @@ type step struct {
 	// sections begins the names of the sections that commands of several lines
 	// are; with none they are not.
 	sections string
-	stdout io.Writer
-	stderr io.Writer
+	stdout   io.Writer
+	stderr   io.Writer
 }
 
 // run executes the items. It returns nil, an *shell.ExitError, or the cause of

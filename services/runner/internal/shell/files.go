@@ -37,7 +37,7 @@ func (s *session) openFile(ctx context.Context, path string, flag int, _ os.File
 		if path == "" {
 			err = unix.ENOENT
 		} else {
-			f, err = openReal(hc, path, flag)
+			f, err = s.openReal(hc, path, flag)
 		}
 	}
 	if err != nil {
@@ -47,8 +47,8 @@ func (s *session) openFile(ctx context.Context, path string, flag int, _ os.File
 	return f, nil
 }
 
-func openReal(hc interp.HandlerContext, path string, flag int) (io.ReadWriteCloser, error) {
-	f, err := os.OpenFile(tool.Invocation{Dir: hc.Dir}.Path(path), flag, newFiles)
+func (s *session) openReal(hc interp.HandlerContext, path string, flag int) (io.ReadWriteCloser, error) {
+	f, err := os.OpenFile(s.tmp().Path(tool.Invocation{Dir: hc.Dir}.Path(path)), flag, newFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -123,5 +123,5 @@ func (s *session) openFor(hc interp.HandlerContext, path string) (io.ReadCloser,
 	if err != nil || f != nil {
 		return f, err
 	}
-	return openReal(hc, path, os.O_RDONLY)
+	return s.openReal(hc, path, os.O_RDONLY)
 }

@@ -164,6 +164,9 @@ func (s *Shell) open(ctx context.Context, script Script) (*session, error) {
 		interp.ExecHandlers(ses.exec),
 		interp.CallHandler(ses.call),
 		interp.OpenHandler(ses.openFile),
+		interp.StatHandler(ses.stat),
+		interp.ReadDirHandler2(ses.readDir),
+		interp.AccessHandler(ses.access),
 		interp.Params(append(script.Options, append([]string{"--"}, script.Args...)...)...),
 	)
 	if err != nil {

@@ -38,6 +38,8 @@ func (t *Toolbox) RunAt(ctx context.Context, inv tool.Invocation, place string) 
 		}
 	}()
 	inv.Run = t.Run
+	inv.Name, inv.Dir = t.tmp.Path(inv.Name), t.tmp.Path(inv.Dir)
+	inv.Args, inv.Environ = t.tmp.Args(inv.Name, inv.Args), t.tmp.Environ(inv.Environ)
 	if found, ok := t.Find(inv.Name); ok {
 		return t.start(ctx, inv, found, place)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/towline/towline/services/runner/internal/toolbox/callback"
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 	"github.com/towline/towline/services/runner/internal/toolbox/program"
+	"github.com/towline/towline/services/runner/internal/toolbox/tmpdir"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
@@ -38,6 +39,7 @@ type Config struct {
 	Repository string   // URL of the job's own repository
 	Kubeconfig string   // content of the job's kubeconfig
 	Folders    []string // read-only directories of static programs
+	Tmp        tmpdir.Dir
 }
 
 // Toolbox is the commands of one job. Its methods may be called at the same
@@ -47,6 +49,7 @@ type Toolbox struct {
 	fallbacks map[string]tool.Command
 	programs  program.Folders
 	calls     *callback.Server // nil without folders
+	tmp       tmpdir.Dir
 }
 
 // Warm does what can be done before a job is known.
@@ -71,7 +74,7 @@ func New(c Config) (*Toolbox, error) {
 			}
 		}
 	}
-	t := &Toolbox{fallbacks: fallbacks(), programs: c.Folders}
+	t := &Toolbox{fallbacks: fallbacks(), programs: c.Folders, tmp: c.Tmp}
 	t.commands = t.builtIn(c)
 	if err := t.programs.Check(); err != nil {
 		return nil, err
@@ -93,6 +96,9 @@ func (t *Toolbox) Close() error {
 	}
 	return t.calls.Close()
 }
+
+// Tmp is the job's own /tmp.
+func (t *Toolbox) Tmp() tmpdir.Dir { return t.tmp }
 
 // Add gives a command a name in the job's own process.
 func (t *Toolbox) Add(name string, command tool.Command) { t.commands[name] = command }

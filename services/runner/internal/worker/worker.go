@@ -45,9 +45,9 @@ type Config struct {
 	// NoDebugTrace: jobs may not show their commands as they run.
 	NoDebugTrace bool
 	FeatureFlags map[string]bool // that jobs cannot choose
-	GitCA        string        // PEM of certificates to trust for Git, or empty
-	Cache        *cache.Server // nil: this runner keeps no caches
-	Ready        func() bool   // false: no tickets are offered and no jobs claimed now
+	GitCA        string          // PEM of certificates to trust for Git, or empty
+	Cache        *cache.Server   // nil: this runner keeps no caches
+	Ready        func() bool     // false: no tickets are offered and no jobs claimed now
 	Metrics      *Metrics
 	Log          *slog.Logger
 }
