@@ -70,6 +70,12 @@ networkPolicy:
   apiServer: {cidrs: [203.0.113.7/32], ports: [8443]}
   redis: {cidrs: [198.51.100.0/24], ports: [6380]}
 `,
+	"programs and caches on volumes": minimal + `---
+jobs: {limits: {log: 1000000, scratch: 536870912, memory: 268435456}, debugTrace: false}
+runner:
+  toolbox: {volume: {persistentVolumeClaim: {claimName: tools, readOnly: true}}}
+  cache: {volume: {persistentVolumeClaim: {claimName: caches}}, maxAge: 48h, maxSize: 5368709120}
+`,
 	"without network policies": minimal + `---
 networkPolicy: {enabled: false}
 `,

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,34 +15,54 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+var optionName = regexp.MustCompile(`^[a-z][a-z0-9-]+$`)
+
 // settings are a service's options by name, each with the method that binds it
 // (String, Duration, ...), as its source has them.
 func settings(t *testing.T, service string) map[string]string {
 	t.Helper()
-	file := filepath.Join(root, "services", service, "internal", "app", "settings.go")
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	files, err := filepath.Glob(filepath.Join(root, "services", service, "internal", "app", "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]string{}
-	ast.Inspect(parsed, func(n ast.Node) bool {
-		call, ok := n.(*ast.CallExpr)
-		if !ok || len(call.Args) < 3 {
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if name, method := option(n); name != "" {
+				found[name] = method
+			}
 			return true
-		}
-		binder, isMethod := call.Fun.(*ast.SelectorExpr)
-		_, isPointer := call.Args[0].(*ast.UnaryExpr)
-		name, isText := call.Args[1].(*ast.BasicLit)
-		if isMethod && isPointer && isText && name.Kind == token.STRING {
-			option, _ := strconv.Unquote(name.Value)
-			found[option] = binder.Sel.Name
-		}
-		return true
-	})
+		})
+	}
 	if len(found) < 5 {
-		t.Fatalf("%s: only %d options found: this test no longer knows how they are bound", file, len(found))
+		t.Fatalf("%s: only %d options found: this test no longer knows how they are bound", service, len(found))
 	}
 	return found
+}
+
+// option reads s.String(&c.field, "name", ...).
+func option(n ast.Node) (name, method string) {
+	call, ok := n.(*ast.CallExpr)
+	if !ok || len(call.Args) < 3 {
+		return "", ""
+	}
+	binder, isMethod := call.Fun.(*ast.SelectorExpr)
+	text, isText := call.Args[1].(*ast.BasicLit)
+	if !isMethod || !isText || text.Kind != token.STRING {
+		return "", ""
+	}
+	name, err := strconv.Unquote(text.Value)
+	if err != nil || !optionName.MatchString(name) || !slices.Contains([]string{"String", "List", "Int", "Int64", "Bool", "Duration"}, binder.Sel.Name) {
+		return "", ""
+	}
+	return name, binder.Sel.Name
 }
 
 func TestArgumentsAreOptionsOfTheServices(t *testing.T) {
@@ -139,6 +160,14 @@ func TestValuesReachTheServices(t *testing.T) {
 			"policy": {"--config=/etc/agent/config"},
 			"runner": {"--git-ca-file=/etc/towline/gitlab-ca/ca.crt", "--concurrent=1", "--warm=1"},
 		},
+		"programs and caches on volumes": {
+			"tunnel": {"--cache=true"},
+			"runner": {
+				"--toolbox=/opt/towline/toolbox:/opt/towline/more", "--cache-dir=/var/cache/towline", "--cache-max-age=48h", "--cache-max-size=5368709120",
+				"--log-limit=1000000", "--scratch-limit=536870912", "--memory-limit=268435456", "--debug-trace=false",
+			},
+		},
+		"minimal": {"runner": {"--toolbox=/opt/towline/toolbox", "--scratch-limit=2147483648", "--debug-trace=true"}},
 		"narrowed and with an agent account": {
 			"policy": {"--namespaces=shop,shop-staging", "--agent-service-account=towline/towline-agent", "--callers=system:serviceaccount:towline:towline-tunnel"},
 		},

@@ -82,7 +82,7 @@ func TestSchemaRefusesWhatTheChartDoesNotKnow(t *testing.T) {
 }
 
 // free are the parts of the values whose keys are not the chart's.
-var free = []string{"/definitions/quantities", "/definitions/strings", "/properties/config", "/properties/global"}
+var free = []string{"/definitions/quantities", "/definitions/strings", "/properties/config", "/properties/global", "/properties/runner/properties/cache/properties/volume", "/properties/runner/properties/toolbox/properties/volume"}
 
 func TestSchemaIsStrictAndSelfContained(t *testing.T) {
 	raw, err := os.ReadFile(chartDir + "/values.schema.json")
