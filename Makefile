@@ -78,7 +78,7 @@ $(LINTER): tools/go.mod tools/go.sum
 
 .PHONY: test
 test: TOWLINE_E2E_BINARIES = $(CURDIR)/bin/race
-test: programs binaries ## all tests with the race detector, against one real control plane
+test: programs toolbox binaries ## all tests with the race detector, against one real control plane
 	@$(CLUSTER) --kubectl -- $(MAKE) test-all
 
 # The control plane itself has no unit tests (the e2e tests use it), and with the
@@ -95,8 +95,8 @@ test-all:
 
 .PHONY: e2e
 e2e: TOWLINE_E2E_BINARIES = $(CURDIR)/bin/race
-e2e: programs binaries ## the end-to-end scenarios only; E2E=pattern chooses
-	@$(CLUSTER) --kubectl -- go test -race -tags integration -p $(P) -timeout $(TIMEOUT) -v -run '$(E2E)' ./e2e/scenarios/...
+e2e: programs toolbox binaries ## the end-to-end tests only; E2E=pattern chooses
+	@$(CLUSTER) --kubectl -- go test -race -tags integration -p $(P) -timeout $(TIMEOUT) -v -run '$(E2E)' ./e2e/scenarios/... ./e2e/pipelines/... ./e2e/conformance/... ./e2e/escape/...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME; FUZZ=pattern chooses
@@ -109,8 +109,9 @@ verify: check test ## check, then test
 # and kubectl, which are built here once and cached.
 .PHONY: programs
 programs:
-	@for p in redis-server git; do command -v $$p >/dev/null || { \
-	  echo "the tests need redis-server and git; on Debian or Ubuntu:"; echo "  apt-get install redis-server git"; exit 1; }; done
+	@for p in redis-server git jq curl busybox; do command -v $$p >/dev/null || { \
+	  echo "the tests need redis-server, git, and programs to compare with; on Debian or Ubuntu:"; \
+	  echo "  apt-get install redis-server git jq curl busybox-static"; exit 1; }; done
 	@$(CLUSTER) --build-only --kubectl
 
 .PHONY: binaries
@@ -125,7 +126,7 @@ demo: ## a GitLab job deploys into a cluster on this machine; KEEP=1 leaves it r
 	@go run ./e2e/demo --project e2e/demo/project $(if $(KEEP),--keep)
 
 .PHONY: bench
-bench: ## side-by-side benchmarks
+bench: toolbox ## side-by-side benchmarks
 	@go run ./e2e/bench
 
 ##### Making

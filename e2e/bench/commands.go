@@ -46,7 +46,7 @@ func measureHelm(ctx context.Context, s *site, o options, r *report) error {
 		"chart/templates/configmap.yaml":  "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\ndata:\n  colour: {{ .Values.colour }}\n",
 		"chart/templates/deployment.yaml": deployment("{{ .Release.Name }}"),
 	}
-	in, byHand, err := s.compare(ctx, files, "helm upgrade --install bench-helm ./chart | head -n 1", o.runs)
+	in, byHand, err := s.compare(ctx, files, "helm upgrade --install bench-helm ./chart | grep STATUS", o.runs)
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,9 @@ func (s *site) set(ctx context.Context) (err error) {
 	if s.kubectl, err = cluster.Kubectl(ctx, s.progress); err != nil {
 		return err
 	}
+	if s.helm, err = helmFolder(ctx, s.dir); err != nil {
+		return err
+	}
 	if s.cluster, err = cluster.Start(ctx, cluster.Options{Progress: s.progress}); err != nil {
 		return err
 	}
@@ -74,7 +77,11 @@ func (s *site) set(ctx context.Context) (err error) {
 	}
 	opts.RedisURL, opts.GitLabURL, opts.Dir, opts.Progress = redis.URL, s.url, s.dir, s.progress
 	s.readToken = opts.ConfigToken
-	opts.Concurrent = concurrency
+	folder, err := filepath.Abs("bin/toolbox")
+	if err != nil {
+		return err
+	}
+	opts.Concurrent, opts.RunnerArgs = concurrency, []string{"--toolbox=" + folder}
 	if s.rig, err = rig.Start(ctx, opts); err != nil {
 		return err
 	}
@@ -127,7 +134,7 @@ func (s *site) bash(ctx context.Context, dir, text string) (handRun, error) {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(),
 		"KUBECONFIG="+s.cluster.Kubeconfig(), "HOME="+s.dir, // kubectl's disk cache stays warm there
-		"PATH="+filepath.Dir(s.kubectl)+":"+filepath.Dir(s.helm)+":"+os.Getenv("PATH"), "GIT_TERMINAL_PROMPT=0",
+		"PATH="+filepath.Dir(s.kubectl)+":"+s.helm+":"+os.Getenv("PATH"), "GIT_TERMINAL_PROMPT=0",
 		fmt.Sprintf("URL=http://token:%s@%s/%s.git", s.readToken, s.url[len("http://"):], projectPath))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -162,7 +162,7 @@ func logCases() []execCase {
 			},
 		},
 		{
-			name: "given FF_TIMESTAMPS=false when the log is written then no line has one", yaml: unstamped + "script: [echo out]", has: []string{"out"},
+			name: "given FF_TIMESTAMPS=false when the log is written then no line has one", yaml: unstamped + "script: [echo out]", has: []string{"out", "  feature flags: FF_TIMESTAMPS:false"},
 			check: func(t *testing.T, raw string, _ sim.Job) {
 				if joblog.Parse([]byte(raw)).Timestamps || !strings.HasSuffix(raw, "\x1b[0K\x1b[32;1mJob succeeded\x1b[0;m\n") {
 					t.Errorf("raw %q", raw)
@@ -198,6 +198,21 @@ func logCases() []execCase {
 			check: func(t *testing.T, raw string, _ sim.Job) {
 				if !utf8.ValidString(raw) {
 					t.Error("the log is not UTF-8")
+				}
+			},
+		},
+		{
+			name: "given FF_SCRIPT_SECTIONS when a command has several lines then it is a collapsed section of the script's",
+			yaml: "variables:\n  FF_SCRIPT_SECTIONS: \"true\"\nscript:\n  - echo one\n  - |\n    echo two\n    echo three\n",
+			has:  []string{"  feature flags: FF_SCRIPT_SECTIONS:true", "$ echo two", "echo three", "two", "three"}, lacks: []string{"# collapsed"},
+			check: func(t *testing.T, raw string, _ sim.Job) {
+				for _, s := range joblog.Parse([]byte(raw)).Sections {
+					if s.Name == "step_script" && (len(s.Sections) != 1 || s.Sections[0].Name != "section_script_step_1" || !s.Sections[0].Collapsed || !s.Sections[0].HideDuration) {
+						t.Errorf("the script has the sections %+v", s.Sections)
+					}
+				}
+				if !strings.Contains(raw, ":section_script_step_1[hide_duration=true,collapsed=true]\r\x1b[0K\x1b[32;1m$ echo two\n") {
+					t.Error("not as GitLab's runner writes it")
 				}
 			},
 		},

@@ -13,7 +13,7 @@ type object = map[string]any
 
 func TestExecution(t *testing.T) {
 	t.Parallel()
-	i := install(t)
+	i := install(t, sim.Options{}, nil)
 	cases := append(scriptCases(), variableCases()...)
 	cases = append(cases, payloadCases()...)
 	cases = append(cases, logCases()...)
@@ -87,7 +87,8 @@ func scriptCases() []execCase {
 		// 81
 		{
 			name: "given GITLAB_ENV written in a step when the next runs then its variables are there", mutate: withRelease("echo \"x=[$FROM_STEP]\""),
-			yaml: "script: [\"echo FROM_STEP=1 >> $GITLAB_ENV\"]\nafter_script: [\"echo y=[$FROM_STEP]\"]", has: []string{"y=[1]"},
+			yaml: "script: [\"echo FROM_STEP=1 >> $GITLAB_ENV\"]\nafter_script: [\"echo y=[$FROM_STEP]\"]", has: []string{"x=[1]", "y=[1]"},
+			order: []string{`Executing "step_script" stage of the job script`, `Executing "step_release" stage of the job script`, "x=[1]", "Running after_script", "y=[1]"},
 		},
 		{
 			name: "given a job that has not written GITLAB_ENV when it runs then another job's is not there",
@@ -213,9 +214,20 @@ func endCases() []execCase {
 		},
 		{
 			name: "given hooks when the sources are fetched then they run before and after", mutate: func(p object) {
-				p["hooks"] = []object{{"name": "pre_get_sources_script", "script": []string{"echo pre"}}}
+				p["hooks"] = []object{
+					{"name": "post_get_sources_script", "script": []string{"cat hello.txt", "export SEEN=1"}},
+					{"name": "pre_get_sources_script", "script": []string{"[ -e hello.txt ] || echo pre"}},
+				}
 			},
-			yaml: "variables:\n  GIT_STRATEGY: clone\nscript: [echo script]", has: []string{"$ echo pre", "pre", "script"},
+			yaml:  "variables:\n  GIT_STRATEGY: clone\nscript: [\"echo seen=[$SEEN]\"]",
+			order: []string{"Getting source from Git repository", "$ [ -e hello.txt ] || echo pre", "pre", "Created fresh repository.", "Skipping Git submodules setup", "$ cat hello.txt", "hello", `Executing "step_script" stage of the job script`, "seen=[]"},
+		},
+		{
+			name: "given a hook that fails before the sources are fetched when it ends then neither sources nor script follow", mutate: func(p object) {
+				p["hooks"] = []object{{"name": "pre_get_sources_script", "script": []string{"exit 4"}}}
+			},
+			yaml: "variables:\n  GIT_STRATEGY: clone\nscript: [echo never]\nafter_script: [echo never]", status: sim.Failed, reason: "script_failure", exit: 4,
+			lacks: []string{"Created fresh repository.", "step_script", "\nnever\n"},
 		},
 	}
 }

@@ -38,7 +38,8 @@ type installation struct {
 	project sim.Project
 }
 
-func install(t *testing.T) *installation {
+// install starts one; change, if any, has the last word on its services.
+func install(t *testing.T, opts sim.Options, change func(*installation, *rig.Options)) *installation {
 	t.Helper()
 	c, redis := cluster.Shared(t), redistest.Private(t)
 	i := &installation{t: t, dir: t.TempDir(), mutate: map[string]func(map[string]any){}}
@@ -47,7 +48,8 @@ func install(t *testing.T) *installation {
 	must(t, err)
 	i.kube, err = kubernetes.NewForConfig(cfg)
 	must(t, err)
-	i.gitlab, err = sim.Start(sim.Options{LongPoll: longPoll, MutatePayload: i.mutation})
+	opts.LongPoll, opts.MutatePayload = longPoll, i.mutation
+	i.gitlab, err = sim.Start(opts)
 	must(t, err)
 	t.Cleanup(func() { _ = i.gitlab.Close() })
 	i.project, err = i.gitlab.CreateProject(sim.ProjectOptions{Path: projectPath})
@@ -59,11 +61,15 @@ func install(t *testing.T) *installation {
 	ctx, cancel := context.WithTimeout(context.Background(), jobWithin)
 	defer cancel()
 	must(t, rig.Allow(ctx, c, rig.Access{Group: fmt.Sprintf("gitlab:project:%d", i.project.ID), Namespace: i.namespace, Role: "edit"}))
-	i.rig, err = rig.Start(ctx, rig.Options{
+	services := rig.Options{
 		Cluster: c, RedisURL: redis.URL, GitLabURL: i.gitlab.URL(), RunnerToken: runner.Token, Agent: projectPath + ":main", AgentID: agent.ID,
 		Config: "ci_access:\n  projects:\n    - id: " + projectPath + "\n      default_namespace: " + i.namespace + "\n      access_as: {ci_job: {}}\n",
 		Dir:    i.dir, Binaries: binaries, Concurrent: 6, RunnerArgs: []string{"--log-limit=200000"},
-	})
+	}
+	if change != nil {
+		change(i, &services)
+	}
+	i.rig, err = rig.Start(ctx, services)
 	must(t, err)
 	t.Cleanup(i.close)
 	return i
@@ -99,11 +105,15 @@ type execCase struct {
 	reason string
 	exit   int
 	has    []string // lines of the log
+	order  []string // lines of the log, in this order
 	lacks  []string // texts that the log must not have
 	cut    bool     // the log ends in the middle
-	// during acts while the job runs, check looks at the raw log.
-	during func(t *testing.T, i *installation, id int64)
-	check  func(t *testing.T, raw string, j sim.Job)
+	// before acts before the job runs, during while it does; check looks at
+	// the raw log, content at the artifacts of a type.
+	before  func(i *installation, id int64)
+	content map[string]func(t *testing.T, b []byte)
+	during  func(t *testing.T, i *installation, id int64)
+	check   func(t *testing.T, raw string, j sim.Job)
 }
 
 // runAll runs the cases as jobs of one pipeline, side by side.
@@ -115,6 +125,9 @@ func (i *installation) runAll(cases []execCase) {
 		i.mutate[name] = c.mutate
 		fmt.Fprintf(&yaml, "%s:\n  tags: [%s]\n", name, tag)
 		text := strings.TrimSpace(c.yaml)
+		if c.before != nil {
+			text = "when: manual\n" + text
+		}
 		if !strings.Contains(text, "GIT_STRATEGY") {
 			if strings.Contains(text, "variables:\n") {
 				text = strings.Replace(text, "variables:\n", "variables:\n  GIT_STRATEGY: none\n", 1)
@@ -136,7 +149,12 @@ func (i *installation) runAll(cases []execCase) {
 		for n, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				i.judge(t, c, ids[fmt.Sprintf("c%03d", n)])
+				id := ids[fmt.Sprintf("c%03d", n)]
+				if c.before != nil {
+					c.before(i, id)
+					must(t, i.gitlab.PlayJob(id, nil, ""))
+				}
+				i.judge(t, c, id)
 			})
 		}
 	})
@@ -170,6 +188,15 @@ func (i *installation) judge(t *testing.T, c execCase, id int64) {
 			t.Errorf("the log lacks the line %q", want)
 		}
 	}
+	rest := "\n" + text
+	for _, want := range c.order {
+		_, after, found := strings.Cut(rest, "\n"+want+"\n")
+		if !found {
+			t.Errorf("the log lacks the line %q, or has it too early", want)
+			continue
+		}
+		rest = "\n" + after
+	}
 	for _, bad := range c.lacks {
 		if strings.Contains(text, bad) {
 			t.Errorf("the log has %q", bad)
@@ -177,6 +204,11 @@ func (i *installation) judge(t *testing.T, c execCase, id int64) {
 	}
 	if c.check != nil {
 		c.check(t, string(raw), j)
+	}
+	for kind, check := range c.content {
+		b, err := i.gitlab.ArtifactContent(id, kind)
+		must(t, err)
+		check(t, b)
 	}
 	if t.Failed() {
 		t.Logf("log:\n%.4000s", text)

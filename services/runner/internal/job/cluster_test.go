@@ -105,7 +105,7 @@ func TestDeployToRealCluster(t *testing.T) {
 		"deployment.apps/web unchanged", "service/web unchanged", "deployment.apps/web unchanged",
 		"service/web unchanged", "service/web unchanged", "configmap/c",
 		"configmap/settings created", "configmap/settings unchanged",
-		"1", "rc 1", "yes", "no", "rc 1", "deployment.apps/web condition met", "deployment.apps/web scaled",
+		"1", "rc 1", "yes", "rc 1", "deployment.apps/web condition met", "deployment.apps/web scaled",
 		"deployment.apps/web labeled", "deployment.apps/web annotated", "deployment.apps/web image updated",
 		"deployment.apps/web patched", `deployment.apps "web" deleted from ` + "NS namespace", `service "web" deleted from ` + "NS namespace", "",
 	}, "\n")

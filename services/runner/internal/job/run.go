@@ -150,6 +150,7 @@ func (r *run) prepareScript() error {
 	}
 	r.printPolicy()
 	r.printDebug()
+	r.printIneffective()
 	r.scriptTimeout, r.afterTimeout = stageTimeouts(r.env, r.log)
 	return r.env.write()
 }

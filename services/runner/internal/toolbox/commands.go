@@ -4,7 +4,9 @@ import (
 	"maps"
 
 	"github.com/towline/towline/services/runner/internal/toolbox/checksum"
+	"github.com/towline/towline/services/runner/internal/toolbox/columns"
 	"github.com/towline/towline/services/runner/internal/toolbox/curl"
+	"github.com/towline/towline/services/runner/internal/toolbox/diff"
 	"github.com/towline/towline/services/runner/internal/toolbox/envsubst"
 	"github.com/towline/towline/services/runner/internal/toolbox/git"
 	"github.com/towline/towline/services/runner/internal/toolbox/helm"
@@ -26,7 +28,10 @@ func (t *Toolbox) builtIn(c Config) map[string]tool.Command {
 	}
 	commands := map[string]tool.Command{
 		"base64":    checksum.Base64,
+		"column":    columns.Column,
+		"comm":      columns.Comm,
 		"curl":      curl.New(c.Proxy).Run,
+		"diff":      diff.Run,
 		"envsubst":  envsubst.Run,
 		"git":       git.New(git.Config{Proxy: c.Proxy, CA: c.GitCA, Repository: c.Repository}).Run,
 		"helm":      helm.New(k, c.TempDir).Run,

@@ -25,7 +25,7 @@ type options struct {
 	silent, showError, fail, failWithBody, location, remoteName bool
 	include, head, get, insecure, compressed, verbose, json     bool
 	remoteNameAll, createDirs, trusted, help, version           bool
-	retryAll, retryRefused, globOff, noBody                     bool
+	retryAll, retryRefused, globOff                             bool
 
 	retries, redirects int
 	retryDelay         float64
@@ -188,17 +188,9 @@ func (o *options) method() string {
 // check refuses what contradicts itself.
 func (o *options) check() error {
 	if o.head && (len(o.data) > 0 && !o.get || len(o.forms) > 0) || len(o.data) > 0 && len(o.forms) > 0 {
-		return fmt.Errorf("You can only select one HTTP request method! You asked for both POST and HEAD, or for -d and -F")
+		return errors.New("you can only select one HTTP request method! You asked for both POST and HEAD, or for -d and -F")
 	}
 	return nil
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
-
-// hasHeader says whether the command line sets or removes a header.
-func (o *options) hasHeader(name string) bool {
-	return slices.ContainsFunc(o.headers, func(h string) bool {
-		key, _, _ := strings.Cut(strings.TrimSuffix(h, ";"), ":")
-		return strings.EqualFold(strings.TrimSpace(key), name)
-	})
-}

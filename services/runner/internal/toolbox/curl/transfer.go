@@ -35,9 +35,9 @@ type facts struct {
 	url                 string
 	redirect, kind      string
 	method              string
-	downloaded, size    int64
+	downloaded          int64
 	total, firstByte    time.Duration
-	file, remote, proto string
+	file, proto         string
 	exit                int
 	problem             string
 	header              http.Header
@@ -278,7 +278,7 @@ func (t *transfer) dump(head string) error {
 		_, err := io.WriteString(t.inv.Stdout, head)
 		return err
 	}
-	if err := os.WriteFile(t.inv.Path(t.dumpHeader), []byte(head), filePermission); err != nil { //nolint:gosec // as curl makes it
+	if err := os.WriteFile(t.inv.Path(t.dumpHeader), []byte(head), filePermission); err != nil {
 		return failure{exitWrite, fmt.Sprintf("Failed to open %s", t.dumpHeader)}
 	}
 	return nil
@@ -299,11 +299,11 @@ func (t *transfer) open() (io.Writer, func() error, error) {
 		at = t.target
 	}
 	if t.createDirs {
-		if err := os.MkdirAll(filepath.Dir(at), folderPermission); err != nil { //nolint:gosec // as curl makes it
+		if err := os.MkdirAll(filepath.Dir(at), folderPermission); err != nil {
 			return nil, nil, failure{exitWrite, fmt.Sprintf("Failed to create directories for %s", t.target)}
 		}
 	}
-	f, err := os.OpenFile(at, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, filePermission) //nolint:gosec // as curl makes it
+	f, err := os.OpenFile(at, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, filePermission)
 	if err != nil {
 		return nil, nil, failure{exitWrite, fmt.Sprintf("Failed to open the file %s: %s", t.target, tool.Reason(err))}
 	}

@@ -19,52 +19,76 @@ func (t *transfer) writeFacts() error {
 		}
 		format = string(text)
 	}
-	out := t.inv.Stdout
-	var b strings.Builder
-	for format != "" {
-		switch {
-		case strings.HasPrefix(format, "%%"):
-			b.WriteByte('%')
-			format = format[2:]
-		case strings.HasPrefix(format, "%{"):
-			name, rest, ok := strings.Cut(format[2:], "}")
-			if !ok {
-				b.WriteString(format)
-				format = ""
-				continue
-			}
-			format = rest
-			if name == "stdout" || name == "stderr" || name == "onerror" {
-				if name == "onerror" && t.facts.exit == 0 {
-					format = ""
-				}
-				if _, err := io.WriteString(out, b.String()); err != nil {
-					return err
-				}
-				b.Reset()
-				if name != "onerror" {
-					out = map[string]io.Writer{"stdout": t.inv.Stdout, "stderr": t.inv.Stderr}[name]
-				}
-				continue
-			}
-			b.WriteString(t.fact(name))
-		case strings.HasPrefix(format, "%header{"):
-			name, rest, _ := strings.Cut(format[len("%header{"):], "}")
-			b.WriteString(t.facts.header.Get(name))
-			format = rest
-		case format[0] == '\\' && len(format) > 1:
-			b.WriteString(map[byte]string{'n': "\n", 'r': "\r", 't': "\t"}[format[1]])
-			if !strings.ContainsRune("nrt", rune(format[1])) {
-				b.WriteString(format[:2])
-			}
-			format = format[2:]
-		default:
-			b.WriteByte(format[0])
-			format = format[1:]
-		}
+	w := &facing{transfer: t, out: t.inv.Stdout}
+	for format != "" && w.err == nil {
+		format = w.piece(format)
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
+	w.flush()
+	return w.err
+}
+
+// facing is the output of --write-out while it is written.
+type facing struct {
+	*transfer
+
+	out io.Writer
+	b   strings.Builder
+	err error
+}
+
+func (w *facing) flush() {
+	if _, err := io.WriteString(w.out, w.b.String()); w.err == nil {
+		w.err = err
+	}
+	w.b.Reset()
+}
+
+// piece writes what the format begins with, and returns the rest.
+func (w *facing) piece(format string) string {
+	switch {
+	case strings.HasPrefix(format, "%%"):
+		w.b.WriteByte('%')
+		return format[2:]
+	case strings.HasPrefix(format, "%{"):
+		name, rest, ok := strings.Cut(format[2:], "}")
+		if !ok {
+			w.b.WriteString(format)
+			return ""
+		}
+		return w.variable(name, rest)
+	case strings.HasPrefix(format, "%header{"):
+		name, rest, _ := strings.Cut(format[len("%header{"):], "}")
+		w.b.WriteString(w.facts.header.Get(name))
+		return rest
+	case format[0] == '\\' && len(format) > 1:
+		if plain, ok := map[byte]string{'n': "\n", 'r': "\r", 't': "\t"}[format[1]]; ok {
+			w.b.WriteString(plain)
+		} else {
+			w.b.WriteString(format[:2])
+		}
+		return format[2:]
+	}
+	w.b.WriteByte(format[0])
+	return format[1:]
+}
+
+// variable writes a fact, or changes where the rest goes.
+func (w *facing) variable(name, rest string) string {
+	switch name {
+	case "stdout", "stderr":
+		w.flush()
+		w.out = w.inv.Stdout
+		if name == "stderr" {
+			w.out = w.inv.Stderr
+		}
+	case "onerror":
+		if w.facts.exit == 0 {
+			return ""
+		}
+	default:
+		w.b.WriteString(w.fact(name))
+	}
+	return rest
 }
 
 // fact is one variable of --write-out.

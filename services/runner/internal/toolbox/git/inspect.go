@@ -156,16 +156,24 @@ func (c *command) untracked(index map[string]entry, all bool) ([]string, error) 
 			return nil
 		}
 		if !all {
-			for dir := path.Dir(rel); dir != "."; dir = path.Dir(dir) {
-				if !folders[dir] {
-					rel = dir + "/"
-				}
-			}
+			rel = outermost(rel, folders)
 		}
 		found[rel] = true
 		return nil
 	})
 	return slices.Sorted(maps.Keys(found)), err
+}
+
+// outermost is the highest directory of a file that holds nothing known, or the
+// file itself.
+func outermost(file string, known map[string]bool) string {
+	name := file
+	for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
+		if !known[dir] {
+			name = dir + "/"
+		}
+	}
+	return name
 }
 
 func (c *command) longStatus(lines []string) error {
@@ -185,71 +193,78 @@ func (c *command) longStatus(lines []string) error {
 	return nil
 }
 
+// listing is the flags of git ls-files.
+type listing struct {
+	modified, deleted, others, zero, stage, mustExist bool
+}
+
 func (c *command) lsFiles(_ context.Context, args []string) error {
-	var modified, deleted, others, excluded, zero, stage, cached, mustExist bool
+	var l listing
 	operands, paths, err := c.flags("ls-files", args, func(f *pflag.FlagSet) {
-		f.BoolVarP(&modified, "modified", "m", false, "")
-		f.BoolVarP(&deleted, "deleted", "d", false, "")
-		f.BoolVarP(&others, "others", "o", false, "")
-		f.BoolVar(&excluded, "exclude-standard", false, "")
-		f.BoolVarP(&zero, "null", "z", false, "")
-		f.BoolVarP(&stage, "stage", "s", false, "")
-		f.BoolVarP(&cached, "cached", "c", false, "")
-		f.BoolVar(&mustExist, "error-unmatch", false, "")
+		f.BoolVarP(&l.modified, "modified", "m", false, "")
+		f.BoolVarP(&l.deleted, "deleted", "d", false, "")
+		f.BoolVarP(&l.others, "others", "o", false, "")
+		f.BoolVarP(&l.zero, "null", "z", false, "")
+		f.BoolVarP(&l.stage, "stage", "s", false, "")
+		f.BoolVar(&l.mustExist, "error-unmatch", false, "")
+		f.Bool("exclude-standard", false, "") // always
+		f.BoolP("cached", "c", false, "")     // what is listed without options
 	})
 	if err != nil {
 		return err
 	}
-	spec, err := c.pathspec(append(operands, paths...))
+	wanted := append(operands, paths...)
+	if len(wanted) == 0 && c.inv.Dir != c.root {
+		wanted = []string{"."}
+	}
+	spec, err := c.pathspec(wanted)
 	if err != nil {
 		return err
-	}
-	if len(spec) == 0 && c.inv.Dir != c.root {
-		if spec, err = c.pathspec([]string{"."}); err != nil {
-			return err
-		}
 	}
 	index, err := c.indexSide()
 	if err != nil {
 		return err
 	}
-	var names []string
-	switch {
-	case others:
-		if names, err = c.untracked(index, true); err != nil {
-			return err
-		}
-	case modified || deleted:
-		disk, err := c.diskSide(index)
-		if err != nil {
-			return err
-		}
-		for _, ch := range compare(index, disk, nil) {
-			if modified || ch.status == 'D' {
-				names = append(names, ch.path)
-			}
-		}
-	default:
-		names = slices.Sorted(maps.Keys(index))
+	names, err := l.names(c, index)
+	if err != nil {
+		return err
 	}
-	end, matched := "\n", 0
-	if zero {
+	names = slices.DeleteFunc(names, func(name string) bool { return !spec.has(name) })
+	end := "\n"
+	if l.zero {
 		end = "\x00"
 	}
 	for _, name := range names {
-		if !spec.has(name) {
-			continue
-		}
-		matched++
-		if stage {
+		if l.stage {
 			fmt.Fprintf(c.inv.Stdout, "%06o %s 0\t", uint32(index[name].mode), index[name].hash)
 		}
 		fmt.Fprint(c.inv.Stdout, c.fromHere(name)+end)
 	}
-	if mustExist && matched == 0 {
+	if l.mustExist && len(names) == 0 {
 		return exit{1, fmt.Sprintf("error: pathspec '%s' did not match any file(s) known to git", strings.Join(operands, " "))}
 	}
 	return nil
+}
+
+// names are the files of the kind that is asked for.
+func (l *listing) names(c *command, index map[string]entry) ([]string, error) {
+	switch {
+	case l.others:
+		return c.untracked(index, true)
+	case !l.modified && !l.deleted:
+		return slices.Sorted(maps.Keys(index)), nil
+	}
+	disk, err := c.diskSide(index)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, ch := range compare(index, disk, nil) {
+		if l.modified || ch.status == 'D' {
+			out = append(out, ch.path)
+		}
+	}
+	return out, nil
 }
 
 // fromHere is a path as seen from the script's directory.

@@ -191,30 +191,36 @@ func (c *command) write(l *logFlags, commits []*object.Commit, patch bool) error
 	}
 	show := diffFlags{context: unified.Context, nameOnly: l.nameOnly, nameStatus: l.nameStatus, stat: l.stat}
 	changes := (l.nameOnly || l.nameStatus || l.stat || l.patch || patch) && !l.noPatch
+	// The built-in forms other than oneline, and formats without an end of
+	// their own, are divided by a line feed.
+	divided := p.form == "" && p.builtIn != "oneline" || p.form != "" && !p.ends
 	for i, commit := range commits {
-		text := p.text(commit)
-		if i > 0 && (p.form == "" && p.builtIn != "oneline" || !p.ends && p.form != "") {
+		if i > 0 && divided {
 			fmt.Fprintln(c.inv.Stdout)
 		}
-		fmt.Fprint(c.inv.Stdout, text)
+		fmt.Fprint(c.inv.Stdout, p.text(commit))
 		if p.ends || p.form == "" || changes {
 			fmt.Fprintln(c.inv.Stdout)
 		}
 		if !changes || len(commit.ParentHashes) > 1 {
 			continue
 		}
-		if p.form == "" && p.builtIn != "oneline" || p.form != "" && !p.ends || p.form != "" {
+		if divided || p.form != "" {
 			fmt.Fprintln(c.inv.Stdout)
 		}
-		before := map[string]entry{}
-		if parents := c.parents(commit); len(parents) > 0 {
-			before = c.treeSide(parents[0])
-		}
-		if err := show.print(c, compare(before, c.treeSide(commit), nil)); err != nil {
+		if err := show.print(c, compare(c.before(commit), c.treeSide(commit), nil)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// before is the tree that a commit changed; it is empty for the first one.
+func (c *command) before(commit *object.Commit) map[string]entry {
+	if parents := c.parents(commit); len(parents) > 0 {
+		return c.treeSide(parents[0])
+	}
+	return map[string]entry{}
 }
 
 func (c *command) show(_ context.Context, args []string) error {

@@ -103,10 +103,28 @@ func (c *command) fetch(ctx context.Context, args []string) error {
 		return err
 	}
 	err = c.repo.FetchContext(ctx, opts)
-	if errors.Is(err, gogit.NoErrAlreadyUpToDate) {
-		return nil
+	if err != nil && !errors.Is(err, gogit.NoErrAlreadyUpToDate) {
+		return err
 	}
-	return err
+	if opts.Depth > 0 {
+		return c.deepened()
+	}
+	return nil
+}
+
+// deepened takes the commits whose parents have come off the list of those
+// where history ends: go-git only ever adds to it.
+func (c *command) deepened() error {
+	ends, err := c.repo.Storer.Shallow()
+	if err != nil {
+		return err
+	}
+	return c.repo.Storer.SetShallow(slices.DeleteFunc(ends, func(end plumbing.Hash) bool {
+		commit, err := c.repo.CommitObject(end)
+		return err == nil && !slices.ContainsFunc(commit.ParentHashes, func(parent plumbing.Hash) bool {
+			return c.repo.Storer.HasEncodedObject(parent) != nil
+		})
+	}))
 }
 
 // refspec completes the short form of a branch.
@@ -173,7 +191,7 @@ func (o cloning) run(ctx context.Context, dir string, opts *gogit.CloneOptions) 
 		opts.ReferenceName = plumbing.NewBranchReferenceName(o.branch)
 	}
 	_, err := gogit.PlainCloneContext(ctx, dir, o.bare, opts)
-	if o.branch != "" && errors.As(err, new(gogit.NoMatchingRefSpecError)) {
+	if o.branch != "" && (errors.As(err, new(gogit.NoMatchingRefSpecError)) || errors.Is(err, plumbing.ErrReferenceNotFound)) {
 		opts.ReferenceName = plumbing.NewTagReferenceName(o.branch)
 		_, err = gogit.PlainCloneContext(ctx, dir, o.bare, opts)
 	}

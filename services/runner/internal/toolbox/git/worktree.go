@@ -33,22 +33,9 @@ func (c *command) overwritten(target map[string]entry) error {
 // does not change keep what was done to them.
 func (c *command) take(commit *object.Commit, force bool) error {
 	target := c.treeSide(commit)
-	from := map[string]entry{}
-	index, err := c.indexSide()
+	from, err := c.replaced(target, force)
 	if err != nil {
 		return err
-	}
-	if force {
-		if from, err = c.diskSide(index); err != nil {
-			return err
-		}
-	} else {
-		if err := c.overwritten(target); err != nil {
-			return err
-		}
-		if head, err := c.commitAt("HEAD"); err == nil {
-			from = c.treeSide(head)
-		}
 	}
 	root, err := os.OpenRoot(c.root)
 	if err != nil {
@@ -60,19 +47,49 @@ func (c *command) take(commit *object.Commit, force bool) error {
 		if ch.status == 'D' {
 			gone = ch.path
 		}
-		if gone != "" {
-			if err := root.Remove(gone); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			for dir := filepath.Dir(gone); dir != "." && root.Remove(dir) == nil; dir = filepath.Dir(dir) {
-				continue
-			}
+		if err := drop(root, gone); err != nil {
+			return err
 		}
-		if ch.status != 'D' {
-			if err := put(root, ch.path, ch.after); err != nil {
-				return err
-			}
+		if ch.status == 'D' {
+			continue
 		}
+		if err := put(root, ch.path, ch.after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replaced is what a checkout of target compares with: with force the files as
+// they are, else those of HEAD.
+func (c *command) replaced(target map[string]entry, force bool) (map[string]entry, error) {
+	index, err := c.indexSide()
+	if err != nil {
+		return nil, err
+	}
+	if force {
+		return c.diskSide(index)
+	}
+	if err := c.overwritten(target); err != nil {
+		return nil, err
+	}
+	head, err := c.commitAt("HEAD")
+	if err != nil {
+		return map[string]entry{}, nil //nolint:nilerr // nothing is committed yet
+	}
+	return c.treeSide(head), nil
+}
+
+// drop removes a file and the directories that it leaves empty.
+func drop(root *os.Root, name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for dir := filepath.Dir(name); dir != "." && root.Remove(dir) == nil; dir = filepath.Dir(dir) {
+		continue
 	}
 	return nil
 }

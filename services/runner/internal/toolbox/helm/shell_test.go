@@ -193,7 +193,7 @@ func realHelm(t testing.TB) string {
 
 var buildHelm = sync.OnceValues(func() (string, error) {
 	kube := kubeVersion(fallbackKubernetes)
-	var versions []string
+	versions := []string{"-X helm.sh/helm/v3/internal/version.version=" + fallbackVersion}
 	for _, name := range []string{"helm.sh/helm/v3/pkg/chartutil.k8sVersion", "helm.sh/helm/v3/pkg/lint/rules.k8sVersion"} {
 		versions = append(versions, "-X "+name+"Major="+kube.Major, "-X "+name+"Minor="+kube.Minor)
 	}

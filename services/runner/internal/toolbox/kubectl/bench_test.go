@@ -114,6 +114,19 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkColdApply is the first apply of a job's process, with discovery.
+func BenchmarkColdApply(b *testing.B) {
+	sh := clusterShell(b)
+	sh.run("apply", "-f", "d.yaml")
+	b.ReportAllocs()
+	for b.Loop() {
+		sh.k = New(b.TempDir())
+		if code, _, errs := sh.run("apply", "-f", "d.yaml"); code != 0 {
+			b.Fatal(errs)
+		}
+	}
+}
+
 // BenchmarkApplyThousand compares `kubectl apply -f DIR` of 1,000 unchanged
 // objects. The process takes a minute.
 func BenchmarkApplyThousand(b *testing.B) {

@@ -34,36 +34,41 @@ func TestKindsCreatedByTheJobAreKnown(t *testing.T) {
 	kind := "backups." + group + ".example"
 	sh.stdin = crd("schedule")
 	t.Cleanup(func() { sh.run("delete", "crd", kind) })
-	for _, args := range []string{"explain configmaps.data", "apply -f -", "wait --for=condition=Established --timeout=10s crd/" + kind, "get " + kind} {
+	for _, args := range []string{"explain configmaps.data", "apply -f -"} {
 		if code, _, errs := sh.run(strings.Fields(args)...); code != 0 {
 			t.Fatalf("%s: %s", args, errs)
 		}
 	}
-	explain := func(field string) {
-		t.Helper()
-		tick := time.NewTicker(100 * time.Millisecond) // the server publishes schemas a little later
-		defer tick.Stop()
-		deadline := time.After(20 * time.Second)
-		for {
-			code, out, errs := sh.run("explain", kind+".spec."+field)
-			if code == 0 && strings.Contains(out, "when to run") {
-				return
-			}
-			select {
-			case <-tick.C:
-			case <-deadline:
-				t.Fatalf("explain %s: %s", field, errs)
-			}
-		}
-	}
-	explain("schedule")
+	sh.soon(t, "", "wait", "--for=condition=Established", "--timeout=10s", "crd/"+kind) // fails before there is a status
+	sh.soon(t, "", "get", kind, "-n", "default")
+	sh.soon(t, "when to run", "explain", kind+".spec.schedule")
 	sh.stdin = crd("cron")
 	if code, _, errs := sh.run("apply", "-f", "-"); code != 0 {
 		t.Fatal(errs)
 	}
-	explain("cron")
+	sh.soon(t, "when to run", "explain", kind+".spec.cron")
 	sh.stdin = "apiVersion: " + group + ".example/v1\nkind: Backup\nmetadata: {name: b, namespace: default}\nspec: {cron: daily}\n"
 	if code, out, errs := sh.run("apply", "-f", "-"); code != 0 || !strings.Contains(out, "created") {
 		t.Errorf("%d %q %q", code, out, errs)
+	}
+}
+
+// soon runs a command until it succeeds and says what it should: servers publish
+// kinds and schemas a little after they have accepted them.
+func (s *shell) soon(t *testing.T, says string, args ...string) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		code, out, errs := s.run(args...)
+		if code == 0 && strings.Contains(out, says) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%v: %d %q %q", args, code, out, errs)
+		}
 	}
 }

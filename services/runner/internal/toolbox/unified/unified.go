@@ -42,9 +42,21 @@ func Hunks(from, to string, context int) []Hunk {
 	if from == to {
 		return nil
 	}
-	a, b := split(from), split(to)
-	removed, added := changes(a, b)
-	return group(a, b, removed, added, context)
+	return Compare(Split(from), Split(to), func(line string) string { return line }, context)
+}
+
+// Compare is Hunks of lines that count as equal when key makes the same of
+// them.
+func Compare(from, to []string, key func(string) string, context int) []Hunk {
+	keys := func(lines []string) []string {
+		out := make([]string, len(lines))
+		for i, line := range lines {
+			out[i] = key(line)
+		}
+		return out
+	}
+	removed, added := changes(keys(from), keys(to))
+	return group(from, to, removed, added, context)
 }
 
 // Header is the line that begins the hunk, without a line feed.
@@ -78,7 +90,8 @@ func span(line, count int) string {
 	return fmt.Sprintf("%d,%d", line, count)
 }
 
-func split(text string) []string {
+// Split divides a text into lines that keep their line feeds.
+func Split(text string) []string {
 	lines := strings.SplitAfter(text, "\n")
 	if lines[len(lines)-1] == "" {
 		lines = lines[:len(lines)-1]
@@ -97,7 +110,7 @@ func group(a, b []string, removed, added []bool, context int) []Hunk {
 		switch {
 		case change && h == nil:
 			h = &Hunk{FromLine: i + 1, ToLine: j + 1}
-			h.lead(a, b, i, j, removed, added, context)
+			h.lead(a, i, j, removed, added, context)
 			quiet = 0
 		case !change && h != nil && quiet == 2*context:
 			out = append(out, h.trimmed(quiet-context))
@@ -128,7 +141,7 @@ func group(a, b []string, removed, added []bool, context int) []Hunk {
 }
 
 // lead puts the context before the first change of a hunk.
-func (h *Hunk) lead(a, b []string, i, j int, removed, added []bool, context int) {
+func (h *Hunk) lead(a []string, i, j int, removed, added []bool, context int) {
 	start := 0
 	for start < context && i-start > 0 && j-start > 0 && !removed[i-start-1] && !added[j-start-1] {
 		start++

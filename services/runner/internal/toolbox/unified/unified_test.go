@@ -69,7 +69,7 @@ func TestDiffTurnsOneTextIntoTheOther(t *testing.T) {
 
 func apply(t *testing.T, from string, hunks []Hunk) string {
 	t.Helper()
-	lines, out, at := split(from), "", 0
+	lines, out, at := Split(from), "", 0
 	for _, h := range hunks {
 		start := h.FromLine - 1
 		if h.FromCount == 0 {

@@ -65,7 +65,7 @@ func (f *files) GetWriter(node *yqlib.CandidateNode) (*bufio.Writer, error) {
 	if err := os.MkdirAll(filepath.Dir(path), folderPermission); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(path, nil, splitPermission); err != nil { //nolint:gosec // as yq makes them
+	if err := os.WriteFile(path, nil, splitPermission); err != nil {
 		return nil, err
 	}
 	f.index++
