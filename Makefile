@@ -109,9 +109,9 @@ verify: check test ## check, then test
 # and kubectl, which are built here once and cached.
 .PHONY: programs
 programs:
-	@for p in redis-server git jq curl busybox; do command -v $$p >/dev/null || { \
+	@for p in redis-server git jq curl busybox column; do command -v $$p >/dev/null || { \
 	  echo "the tests need redis-server, git, and programs to compare with; on Debian or Ubuntu:"; \
-	  echo "  apt-get install redis-server git jq curl busybox-static"; exit 1; }; done
+	  echo "  apt-get install redis-server git jq curl busybox-static bsdextrautils"; exit 1; }; done
 	@$(CLUSTER) --build-only --kubectl
 
 .PHONY: binaries

@@ -71,7 +71,7 @@ func measureJobs(ctx context.Context, s *site, o options, r *report) error {
 	}
 	fmt.Fprintf(r.out, "\n%d small jobs, at most %d at a time: %.1f s\n\n", o.jobs, concurrency, took.Seconds())
 	var total time.Duration
-	for n, name := range []string{"tunnel", "policy", "runner and its job processes"} {
+	for n, name := range []string{"tunnel", "policy", "runner", "job processes"} {
 		used := after[n] - before[n]
 		total += used
 		fmt.Fprintf(r.out, "  %-28s %6.1f ms of CPU per job\n", name, float64(used.Microseconds())/1000/float64(o.jobs))
@@ -82,41 +82,42 @@ func measureJobs(ctx context.Context, s *site, o options, r *report) error {
 	return nil
 }
 
-// cpu is the CPU time of each service so far, with that of its buried children.
-func (s *site) cpu() ([3]time.Duration, error) {
-	var out [3]time.Duration
+// cpu is the CPU time so far of each service, and of the buried children of the
+// last, which are the job processes.
+func (s *site) cpu() ([4]time.Duration, error) {
+	var out [4]time.Duration
 	for n, pid := range []int{s.rig.Tunnel.Pid(), s.rig.Policy.Pid(), s.rig.Runner.Pid()} {
-		used, err := processCPU(pid)
+		own, buried, err := processCPU(pid)
 		if err != nil {
 			return out, err
 		}
-		out[n] = used
+		out[n], out[3] = own, buried
 	}
 	return out, nil
 }
 
-// processCPU reads utime, stime, cutime and cstime, in ticks of 10 ms.
-func processCPU(pid int) (time.Duration, error) {
+// processCPU reads utime and stime, and those of the children, in ticks of 10 ms.
+func processCPU(pid int) (own, buried time.Duration, err error) {
 	const (
-		tick       = 10 * time.Millisecond
-		firstTime  = 11 // after the command's closing parenthesis
-		timesThere = 4
+		tick      = 10 * time.Millisecond
+		firstTime = 11 // after the command's closing parenthesis
+		times     = 4
 	)
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if len(fields) < firstTime+timesThere {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
+	if len(fields) < firstTime+times {
+		return 0, 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
 	}
-	var total time.Duration
-	for _, f := range fields[firstTime : firstTime+timesThere] {
+	var ticks [times]time.Duration
+	for i, f := range fields[firstTime : firstTime+times] {
 		n, err := strconv.ParseInt(f, 10, 64)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		total += time.Duration(n) * tick
+		ticks[i] = time.Duration(n) * tick
 	}
-	return total, nil
+	return ticks[0] + ticks[1], ticks[2] + ticks[3], nil
 }

@@ -86,7 +86,7 @@ func scriptCases() []execCase {
 		},
 		// 81
 		{
-			name: "given GITLAB_ENV written in a step when the next runs then its variables are there", mutate: withRelease("echo \"x=[$FROM_STEP]\""),
+			name: "given GITLAB_ENV written in a step when the next runs then its variables are there", mutate: withRelease("echo \"x=[$$FROM_STEP]\""),
 			yaml: "script: [\"echo FROM_STEP=1 >> $GITLAB_ENV\"]\nafter_script: [\"echo y=[$FROM_STEP]\"]", has: []string{"x=[1]", "y=[1]"},
 			order: []string{`Executing "step_script" stage of the job script`, `Executing "step_release" stage of the job script`, "x=[1]", "Running after_script", "y=[1]"},
 		},

@@ -79,7 +79,7 @@ func TestDecodeReadsTheWholeSample(t *testing.T) {
 			},
 			{Name: "dotenv.env", Paths: []string{"build.env"}, When: "always", ExpireIn: "1 week", ArtifactType: "dotenv", Format: "gzip"},
 		},
-		Cache: []jobspec.Cache{{Key: "main-protected", Paths: []string{"vendor/"}}},
+		Cache: []jobspec.Cache{{Key: "main-protected", Paths: []string{"vendor/"}, Policy: "pull-push", When: "on_success", FallbackKeys: []string{}}},
 		Dependencies: []jobspec.Dependency{
 			{ID: 998, Name: "build", Token: "glcbt-...", ArtifactsFile: &jobspec.DependencyUpload{Filename: "artifacts.zip", Size: 24871}},
 		},

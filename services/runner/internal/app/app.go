@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -221,6 +222,9 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// The packages of all commands have set up their tables by now, which only
+	// the job processes use; what that has left over goes back.
+	debug.FreeOSMemory()
 	router := service.NewRouter(r.health, r.metrics, r.log)
 	r.log.Info("runner starts", "version", service.Version, "kubernetes", r.api.Host, "concurrent", r.cfg.concurrent, "listen", admin.Addr().String())
 	stages := append([]service.Stage{

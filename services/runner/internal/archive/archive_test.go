@@ -2,10 +2,13 @@ package archive
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -306,5 +309,35 @@ func TestFilesThatChangeWhileTheyArePacked(t *testing.T) {
 			t.Errorf("error %v, want %s", err, want)
 		}
 		_ = os.Remove(path)
+	}
+}
+
+// A job's memory is limited: what packing and unpacking take must not grow by
+// tables for every file.
+func TestManyFilesTakeLittleMemory(t *testing.T) {
+	const count, most = 2000, 200 << 20 // a compressor for each file would take 2 GiB
+	files := map[string]string{}
+	for i := range count {
+		files[fmt.Sprintf("f/%d", i)] = "content"
+	}
+	dir, root := project(t, files)
+	packed, err := os.CreateTemp(t.TempDir(), "")
+	must(t, err)
+	defer packed.Close()
+	_, empty := project(t, nil)
+	for _, format := range []Format{Zip, TarZstd} {
+		must(t, packed.Truncate(0))
+		_, err := packed.Seek(0, io.SeekStart)
+		must(t, err)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		selected, err := Select(t.Context(), root, dir, Rules{Paths: []string{"f"}}, UploadLimits, &testLog{})
+		must(t, err)
+		must(t, Write(t.Context(), packed, format, root, selected, UploadLimits))
+		must(t, Extract(t.Context(), packed, empty, DownloadLimits, &testLog{}))
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; len(selected) != count+1 || took > most {
+			t.Errorf("%s: %d files took %d MiB", format, len(selected), took>>20)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/flate"
@@ -40,7 +41,14 @@ func (x *extraction) zip(in *io.SectionReader) error {
 		return fmt.Errorf("the archive is not a zip, gzip or tar.zst: %w", err)
 	}
 	bounded.left = -1
-	zr.RegisterDecompressor(zip.Deflate, flate.NewReader)
+	// One for all entries, which are read one after the other.
+	unpacking := flate.NewReader(strings.NewReader(""))
+	zr.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser {
+		if again, ok := unpacking.(flate.Resetter); !ok || again.Reset(r, nil) != nil {
+			return flate.NewReader(r)
+		}
+		return unpacking
+	})
 	zr.RegisterDecompressor(zstd.ZipMethodWinZip, zstd.ZipDecompressor(zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow)))
 	for _, f := range zr.File {
 		if err := x.zipEntry(f); err != nil {

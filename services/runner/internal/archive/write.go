@@ -95,7 +95,15 @@ const level = 5
 
 func (p *packer) zip(w io.Writer) error {
 	zw := zip.NewWriter(w)
-	zw.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, level) })
+	// One compressor for all: of 100,000 files each would take a megabyte.
+	packing, err := flate.NewWriter(w, level)
+	if err != nil {
+		return err
+	}
+	zw.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
+		packing.Reset(w)
+		return packing, nil
+	})
 	for _, f := range p.files {
 		h, err := zip.FileInfoHeader(f.Info)
 		if err != nil {

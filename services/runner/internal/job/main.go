@@ -9,11 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/services/runner/internal/sandbox"
 	"github.com/towline/towline/services/runner/internal/shell"
 	"github.com/towline/towline/services/runner/internal/toolbox"
@@ -58,6 +61,8 @@ func warm() {
 	// the sandbox is up their files are out of reach.
 	_, _ = x509.SystemCertPool()
 	_ = time.Local.String()
+	// A warm process may wait for hours: what warming has left over goes back.
+	debug.FreeOSMemory()
 }
 
 // process is one job process.
@@ -157,6 +162,7 @@ func (p *process) build(spec *Spec, log *logger) (*run, error) {
 	}
 	tools, err := toolbox.New(toolbox.Config{
 		TempDir: spec.TempDir, Proxy: spec.Proxy, Kubeconfig: spec.Kubeconfig, Folders: spec.Toolbox,
+		Ahead: namesCluster(&spec.Job),
 		GitCA: spec.GitCA, Repository: spec.Job.GitInfo.RepoURL,
 		Tmp: tmpdir.New(filepath.Join(spec.TempDir, scratchName), spec.ProjectDir, spec.TempDir),
 	})
@@ -174,6 +180,22 @@ func (p *process) build(spec *Spec, log *logger) (*run, error) {
 		stdout: p.frames.stream(KindStdout), stderr: p.frames.stream(KindStderr),
 		started: p.start,
 	}, nil
+}
+
+// clusterCommands are those that begin by asking the cluster what it can do.
+var clusterCommands = []string{"kubectl", "helm", "towline", ".sh"}
+
+// namesCluster guesses whether a job's scripts will use the cluster. A wrong
+// guess costs a few milliseconds, of the first command or of a processor.
+func namesCluster(j *jobspec.Job) bool {
+	for _, step := range j.Steps {
+		for _, line := range step.Script {
+			if slices.ContainsFunc(clusterCommands, func(name string) bool { return strings.Contains(line, name) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // start tells the supervisor that commands of the job are about to run, and

@@ -40,10 +40,15 @@ func init() {
 		"type": of((*session).typeOf), "hash": succeed, "trap": of((*session).trap), "caller": fail, "complete": succeed,
 		countCommand: countWords, forkCommand: of((*session).fork), doneCommand: of((*session).done),
 		"read": of((*session).read), "printf": of((*session).printf), "command": of((*session).which),
+		"mapfile": of((*session).mapfile), "readarray": of((*session).mapfile),
+		anchorCommand: of((*session).anchor), againCommand: sameCode, writableCommand: of((*session).writable),
+		secondsCommand: of((*session).seconds), pipeCommand: of((*session).pipe), pipedCommand: of((*session).piped),
+		pipeStatusCommand: of((*session).pipeStatus),
 	}
 	rewritings = map[string]rewriting{
 		"set": rewriteSet, "shopt": rewriteShopt, "echo": rewriteEcho, "cd": rewriteCd, "exit": rewriteExit, "return": rewriteExit,
 		"[": rewriteTest, "test": rewriteTest, "eval": rewriteEval, "source": rewriteSource, ".": rewriteSource, "shift": rewriteShift,
+		"kill": rewriteKill,
 	}
 }
 
@@ -69,7 +74,10 @@ func (s *session) call(ctx context.Context, args []string) ([]string, error) {
 	if err := s.limits.check(args[0]); err != nil {
 		return nil, err
 	}
-	hc := interp.HandlerCtx(ctx)
+	hc := s.handler(ctx)
+	if line := hc.Pos.Line(); line > 0 {
+		s.at.Store(uint64(line))
+	}
 	if b := s.job(hc); b != nil && args[0] != doneCommand {
 		if signal := s.shell.jobs.killed(b); signal != 0 {
 			return []string{"exit", strconv.Itoa(bySignal + signal)}, nil
@@ -121,7 +129,7 @@ func (s *session) job(hc interp.HandlerContext) *background {
 // exec carries out a command that is none of the interpreter's.
 func (s *session) exec(interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 	return func(ctx context.Context, args []string) error {
-		hc := interp.HandlerCtx(ctx)
+		hc := s.handler(ctx)
 		base := ctx
 		b := s.job(hc)
 		if b != nil {

@@ -26,6 +26,7 @@ type invoked struct {
 	fromIn  bool   // the script is standard input
 	check   bool   // -n: only read it
 	version bool
+	posix   bool
 }
 
 // command is sh and bash: a shell of its own inside this process, with the
@@ -43,6 +44,7 @@ func (s *Shell) command(ctx context.Context, inv tool.Invocation) int {
 	script := Script{
 		Name: call.name, Args: call.args, Options: call.options, Environ: inv.Environ, Dir: inv.Dir,
 		Stdin: inv.Stdin, Stdout: inv.Stdout, Stderr: inv.Stderr, source: call.file, place: call.name, Text: call.text,
+		inherit: call.posix || !strings.HasSuffix(inv.Name, "bash"),
 	}
 	switch {
 	case call.file != "":
@@ -113,7 +115,9 @@ func parseInvoked(inv tool.Invocation) (invoked, error) {
 			switch arg {
 			case "--version":
 				c.version = true
-			case "--norc", "--noprofile", "--login", "--posix", "--noediting", "--verbose":
+			case "--posix":
+				c.posix = true
+			case "--norc", "--noprofile", "--login", "--noediting", "--verbose":
 			case "--rcfile", "--init-file":
 				args = args[min(1, len(args)):]
 			default:
@@ -170,7 +174,9 @@ func (c *invoked) flags(arg string, rest []string, inline *bool) ([]string, erro
 			}
 			if flag == 'o' {
 				c.options = append(c.options, arg[:1]+"o", rest[0])
+				c.posix = c.posix || rest[0] == "posix"
 			} else {
+				c.posix = c.posix || arg[0] == '-' && rest[0] == "inherit_errexit"
 				c.shopts = append(c.shopts, map[byte]string{'-': "-s", '+': "-u"}[arg[0]], rest[0])
 			}
 			rest = rest[1:]

@@ -26,7 +26,7 @@ var errNoSockets = errors.New("the shell opens no connections on this runner; us
 
 // openFile opens the files of redirections.
 func (s *session) openFile(ctx context.Context, path string, flag int, _ os.FileMode) (io.ReadWriteCloser, error) {
-	hc := interp.HandlerCtx(ctx)
+	hc := s.handler(ctx)
 	if name, ok := strings.CutPrefix(path, sourceDir); ok {
 		if text, ok := s.reader.take(name); ok {
 			return textFile{strings.NewReader(text)}, nil

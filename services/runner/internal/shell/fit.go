@@ -16,6 +16,7 @@ const (
 	forkCommand    = "__towline_fork"    // before each background command: gives it its number
 	doneCommand    = "__towline_done"    // after it: tells its exit code
 	countCommand   = "__towline_count"   // prints how many arguments it has
+	againCommand   = "__towline_again"   // has the exit code of the command before it
 )
 
 // fit changes a text to make the interpreter behave as bash does:
@@ -30,8 +31,9 @@ const (
 //
 // It says whether it has changed anything.
 func (r *reader) fit(file *syntax.File, source string) bool {
-	f := &fitter{reader: r, source: source}
-	f.block(&file.Stmts)
+	f := &fitter{reader: r, source: source, conditional: map[syntax.Node]bool{}, recording: map[*syntax.BinaryCmd]bool{}}
+	f.learn(file)
+	f.list(&file.Stmts)
 	syntax.Walk(file, f.node)
 	if f.sourced != "" {
 		file.Stmts = append([]*syntax.Stmt{assign(f.sourced, quotedWord(source))}, file.Stmts...)
@@ -44,66 +46,137 @@ type fitter struct {
 	source  string
 	sourced string // the variable for source, when it is used
 	changed bool
+	// conditional are the parts of conditions, where errexit has no effect.
+	conditional map[syntax.Node]bool
+	recording   map[*syntax.BinaryCmd]bool // parts of pipelines whose codes are recorded
 }
 
 // node is called for every node before its children.
 func (f *fitter) node(node syntax.Node) bool {
 	switch node := node.(type) {
 	case *syntax.Block:
-		f.block(&node.Stmts)
+		f.list(&node.Stmts)
 	case *syntax.Subshell:
-		f.block(&node.Stmts)
+		f.lenient(node)
+		f.list(&node.Stmts)
 	case *syntax.CmdSubst:
-		f.block(&node.Stmts)
+		f.substitution(node)
+		f.list(&node.Stmts)
 	case *syntax.ProcSubst:
-		f.block(&node.Stmts)
+		f.list(&node.Stmts)
 	case *syntax.IfClause:
-		f.block(&node.Cond)
-		f.block(&node.Then)
+		f.condition(node.Cond...)
+		f.list(&node.Cond)
+		f.list(&node.Then)
 	case *syntax.WhileClause:
-		f.block(&node.Cond)
-		f.block(&node.Do)
+		f.condition(node.Cond...)
+		f.list(&node.Cond)
+		f.list(&node.Do)
+	case *syntax.Stmt:
+		f.negated(node)
+	case *syntax.Redirect:
+		f.redirect(node)
 	case *syntax.ForClause:
-		f.block(&node.Do)
+		f.list(&node.Do)
 	case *syntax.CaseItem:
-		f.block(&node.Stmts)
+		f.list(&node.Stmts)
 	case *syntax.BinaryCmd:
-		f.pipe(node)
+		f.binary(node)
 	case *syntax.FuncDecl:
 		f.function(node)
 	case *syntax.ParamExp:
 		f.parameter(node)
 	case *syntax.DeclClause:
-		f.declare(node)
+		f.options(node)
+	case *syntax.Assign:
+		f.assign(node)
 	case *syntax.LetClause:
 		f.let(node)
 	case *syntax.Word:
 		f.parts(node.Parts)
 	case *syntax.DblQuoted:
 		f.parts(node.Parts)
+	default:
+		f.expression(node)
 	}
 	return true
 }
 
-// block gives the background commands of a list their numbers.
-func (f *fitter) block(stmts *[]*syntax.Stmt) {
+// expression is node for what sums and tests consist of.
+func (f *fitter) expression(node syntax.Node) {
+	switch node := node.(type) {
+	case *syntax.UnaryTest:
+		f.isSet(node)
+	case *syntax.ArithmCmd:
+		f.arithm(&node.X)
+	case *syntax.ArithmExp:
+		f.arithm(&node.X)
+	case *syntax.ParenArithm:
+		f.arithm(&node.X)
+	case *syntax.UnaryArithm:
+		f.arithm(&node.X)
+	case *syntax.BinaryArithm:
+		f.arithm(&node.X)
+		f.arithm(&node.Y)
+	}
+}
+
+// list puts before every statement what must run there, and gives background
+// commands their numbers.
+func (f *fitter) list(stmts *[]*syntax.Stmt) {
 	var out []*syntax.Stmt
 	for i, st := range *stmts {
-		if !st.Background && !st.Disown {
-			if out != nil {
-				out = append(out, st)
-			}
-			continue
+		before, now := f.before(st), st
+		if st.Background || st.Disown {
+			var fork *syntax.Stmt
+			fork, now = f.background(st)
+			before = append(before, fork)
 		}
-		if out == nil {
-			out = append(out, (*stmts)[:i]...)
+		if len(before) > 0 && out == nil {
+			out = append(make([]*syntax.Stmt, 0, len(*stmts)+len(before)), (*stmts)[:i]...)
 		}
-		before, background := f.background(st)
-		out = append(out, before, background)
+		if out != nil {
+			out = append(append(out, before...), now)
+		}
 	}
 	if out != nil {
 		*stmts, f.changed = out, true
 	}
+}
+
+// operand does the same for a statement that is in no list.
+func (f *fitter) operand(st **syntax.Stmt) {
+	if before := f.before(*st); len(before) > 0 {
+		*st = &syntax.Stmt{Position: (*st).Position, Cmd: &syntax.Block{Lbrace: (*st).Position, Stmts: append(before, *st)}}
+		f.changed = true
+	}
+}
+
+// before is what must run before a statement.
+func (f *fitter) before(st *syntax.Stmt) []*syntax.Stmt {
+	before := f.anchored(st)
+	if call, ok := st.Cmd.(*syntax.CallExpr); ok && len(call.Args) == 0 {
+		before = append(before, f.assigned(call)...)
+		f.emptied(st, call)
+	}
+	if b, ok := st.Cmd.(*syntax.BinaryCmd); ok && isPipe(b) && f.reader.pipes && !f.recording[b] {
+		before = append(before, f.recorded(b))
+	}
+	return before
+}
+
+// within calls fn for the nodes of a statement that are in no statement inside
+// of it.
+func within(st *syntax.Stmt, fn func(syntax.Node)) {
+	syntax.Walk(st, func(node syntax.Node) bool {
+		if inner, ok := node.(*syntax.Stmt); ok && inner != st {
+			return false
+		}
+		if node != nil {
+			fn(node)
+		}
+		return true
+	})
 }
 
 func (f *fitter) background(st *syntax.Stmt) (before, background *syntax.Stmt) {
@@ -142,15 +215,29 @@ func oneLine(text string) string {
 	return text[:min(len(text), maxJobText)]
 }
 
+func isPipe(b *syntax.BinaryCmd) bool { return b.Op == syntax.Pipe || b.Op == syntax.PipeAll }
+
+func (f *fitter) binary(b *syntax.BinaryCmd) {
+	if !isPipe(b) && !isOurs(b.Y) {
+		f.condition(b.X)
+	}
+	f.operand(&b.X)
+	f.operand(&b.Y)
+	if isPipe(b) {
+		f.pipe(b)
+	}
+}
+
 // pipe puts the right side of a pipeline into a subshell. A command that is
 // none of the shell's own changes nothing, and needs none.
 func (f *fitter) pipe(b *syntax.BinaryCmd) {
-	if b.Op != syntax.Pipe && b.Op != syntax.PipeAll {
-		return
+	if f.conditional[b] && !isCall(b.X) {
+		sub := &syntax.Subshell{Lparen: b.X.Position, Stmts: []*syntax.Stmt{b.X}}
+		b.X, f.conditional[sub], f.changed = &syntax.Stmt{Position: b.X.Position, Cmd: sub}, true, true
 	}
 	switch cmd := b.Y.Cmd.(type) {
 	case *syntax.BinaryCmd:
-		if cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll {
+		if isPipe(cmd) {
 			return // its own right side is
 		}
 	case *syntax.Subshell:
@@ -160,7 +247,9 @@ func (f *fitter) pipe(b *syntax.BinaryCmd) {
 			return
 		}
 	}
-	b.Y = &syntax.Stmt{Position: b.Y.Position, Cmd: &syntax.Subshell{Lparen: b.Y.Position, Stmts: []*syntax.Stmt{b.Y}}}
+	sub := &syntax.Subshell{Lparen: b.Y.Position, Stmts: []*syntax.Stmt{b.Y}}
+	f.conditional[sub] = f.conditional[b]
+	b.Y = &syntax.Stmt{Position: b.Y.Position, Cmd: sub}
 	f.changed = true
 }
 
@@ -191,16 +280,31 @@ func (f *fitter) function(fn *syntax.FuncDecl) {
 	})
 }
 
-// parts puts line numbers in the place of $LINENO.
+// parts puts line numbers in the place of $LINENO, and commands in that of what
+// only they know.
 func (f *fitter) parts(parts []syntax.WordPart) {
 	for i, part := range parts {
-		if p, ok := part.(*syntax.ParamExp); ok && isPlain(p, "LINENO") {
-			parts[i] = &syntax.Lit{Value: strconv.FormatUint(uint64(f.reader.line(p.Pos().Line())), 10)}
-			f.changed = true
-		} else if ok && p.Length && p.Param != nil && p.Index != nil && f.reader.maps[p.Param.Value] {
-			parts[i] = count(p.Param.Value)
-			f.changed = true
+		if q, ok := part.(*syntax.DblQuoted); ok && len(q.Parts) == 1 {
+			if p, ok := q.Parts[0].(*syntax.ParamExp); ok && isStatusList(p) {
+				part = p // each a word of its own, also in quotes
+			}
 		}
+		p, ok := part.(*syntax.ParamExp)
+		switch {
+		case !ok || p.Param == nil:
+			continue
+		case isPlain(p, "LINENO"):
+			parts[i] = &syntax.Lit{Value: strconv.FormatUint(uint64(f.reader.line(p.Pos().Line())), 10)}
+		case isPlain(p, "SECONDS"):
+			parts[i] = &syntax.CmdSubst{Stmts: []*syntax.Stmt{command(secondsCommand)}}
+		case p.Length && p.Index != nil && f.reader.maps[p.Param.Value]:
+			parts[i] = count(p.Param.Value)
+		case p.Param.Value == "PIPESTATUS":
+			parts[i] = pipeStatusOf(p)
+		default:
+			continue
+		}
+		f.changed = true
 	}
 }
 
@@ -212,19 +316,6 @@ func count(name string) syntax.WordPart {
 	words := call.Cmd.(*syntax.CallExpr)
 	words.Args = append(words.Args, &syntax.Word{Parts: []syntax.WordPart{&syntax.DblQuoted{Parts: []syntax.WordPart{keys}}}})
 	return &syntax.CmdSubst{Stmts: []*syntax.Stmt{call}}
-}
-
-// declare remembers the names of associative arrays.
-func (f *fitter) declare(d *syntax.DeclClause) {
-	isMap := false
-	for _, arg := range d.Args {
-		switch {
-		case arg.Name == nil && arg.Value != nil && strings.HasPrefix(arg.Value.Lit(), "-"):
-			isMap = isMap || strings.Contains(arg.Value.Lit(), "A")
-		case arg.Name != nil && isMap:
-			f.reader.maps[arg.Name.Value] = true
-		}
-	}
 }
 
 // let reads quoted expressions, which the interpreter takes for the names of

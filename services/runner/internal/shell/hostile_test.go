@@ -68,7 +68,6 @@ func TestWhatIsNotSupportedIsSaidBeforeAnythingRuns(t *testing.T) {
 		"coproc":                 {"coproc cat", "coproc"},
 		"integer attribute":      {"declare -i n=1", "declare -i"},
 		"exported function":      {"f() { :; }; export -f f", "functions are not passed to other shells"},
-		"anchored replacing":     {"echo ${v/#a/b}", "replacing only at the start"},
 		"patterns in expansions": {"echo ${v%%@(a|b)}", "extended patterns"},
 	} {
 		t.Run(name, func(t *testing.T) {

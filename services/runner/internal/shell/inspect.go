@@ -81,11 +81,6 @@ func redirectFault(r *syntax.Redirect) string {
 // expansionFault says which expansion of a parameter would come out wrong.
 func expansionFault(p *syntax.ParamExp) string {
 	switch {
-	case p.Repl != nil && !p.Repl.All && p.Repl.Orig != nil:
-		text := literalStart(p.Repl.Orig)
-		if strings.HasPrefix(text, "#") || strings.HasPrefix(text, "%") {
-			return "${name/" + text[:1] + "...}: replacing only at the start or the end is not supported on this runner; use ${name#...}, ${name%...} or sed"
-		}
 	case p.Exp != nil && p.Exp.Word != nil && p.Exp.Op >= syntax.RemSmallSuffix && p.Exp.Op <= syntax.RemLargePrefix:
 		if extended.MatchString(literalStart(p.Exp.Word)) {
 			return "extended patterns such as @(a|b) are not supported inside ${...} on this runner; use sed"

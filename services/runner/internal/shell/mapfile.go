@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
@@ -33,7 +36,7 @@ func (s *session) mapfile(ctx context.Context, hc interp.HandlerContext, args []
 	if err != nil {
 		return s.fault(hc, exitFailure, "mapfile: %v", err)
 	}
-	elements, err := m.elements(ctx, hc)
+	elements, err := m.elements(ctx, hc.Stdin)
 	if err != nil {
 		return s.fault(hc, exitFailure, "mapfile: %v", err)
 	}
@@ -63,11 +66,12 @@ func parseMapfile(args []string) (mapping, error) {
 		if arg == "-" {
 			break
 		}
-		if arg = strings.TrimLeft(arg, "t"); arg == "" {
-			m.trim = true
+		for arg != "" && arg[0] == 't' {
+			m.trim, arg = true, arg[1:]
+		}
+		if arg == "" {
 			continue
 		}
-		m.trim = m.trim || len(arg) < len(args) && args[0] == "-t"
 		flag, value := arg[0], arg[1:]
 		if value == "" {
 			if len(args) == 0 {
@@ -112,32 +116,54 @@ func (m *mapping) option(flag byte, value string) error {
 	return fmt.Errorf("-%c: invalid option", flag)
 }
 
-// elements reads no further than it must: what follows stays for others.
-func (m *mapping) elements(ctx context.Context, hc interp.HandlerContext) ([]string, error) {
-	in := hc.Stdin
-	if m.most == 0 {
-		in = buffered(in)
+// elements reads lines; with -n no further than it must, for what follows stays
+// for others.
+func (m *mapping) elements(ctx context.Context, in io.Reader) ([]string, error) {
+	next := func() (string, bool) {
+		line, err := m.line(ctx, in)
+		return line, err == nil
+	}
+	if m.most == 0 && in != nil {
+		text, err := whole(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		next = func() (line string, ended bool) {
+			line, text, ended = strings.Cut(text, string([]byte{m.delimiter}))
+			return line, ended
+		}
 	}
 	var out []string
-	for size := 0; m.most == 0 || len(out) < m.most; {
-		line, err := m.line(ctx, in)
-		if err != nil && line == "" {
-			return out, nil
+	for size, number := 0, 0; m.most == 0 || len(out) < m.most; number++ {
+		line, ended := next()
+		if !ended && line == "" {
+			break
 		}
 		if size += len(line); size > maxMappedBytes || len(out) >= maxMapped {
 			return nil, fmt.Errorf("more than %d elements or %d bytes; use a loop with read", maxMapped, maxMappedBytes)
 		}
-		if err == nil && !m.trim {
+		if ended && !m.trim {
 			line += string([]byte{m.delimiter})
 		}
-		if m.skip > 0 {
-			m.skip--
-		} else {
+		if number >= m.skip {
 			out = append(out, line)
 		}
-		if err != nil {
-			return out, nil
+		if !ended {
+			break
 		}
 	}
 	return out, nil
+}
+
+// whole reads all that there is.
+func whole(ctx context.Context, in io.Reader) (string, error) {
+	if f, ok := in.(*os.File); ok {
+		stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Now()) })
+		defer stop()
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxMappedBytes+1))
+	if err != nil {
+		return "", fmt.Errorf("read error: %w", err)
+	}
+	return string(text), nil
 }

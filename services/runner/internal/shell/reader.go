@@ -17,10 +17,17 @@ type reader struct {
 	line  func(uint) uint
 
 	mu        sync.Mutex
-	functions map[string]bool // every function that a text declares
-	maps      map[string]bool // every associative array
-	forked    []string        // texts of background commands, by number
-	sources   int             // files read so far
+	functions map[string]bool   // every function that a text declares
+	maps      map[string]bool   // every associative array
+	constants map[string]bool   // every variable that is made readonly
+	pipes     bool              // PIPESTATUS is used
+	uses      map[string][]uint // the lines of the script where a variable is used
+	begun     bool              // the script itself was read
+	required  map[string]bool   // the variables of ${name?message}
+	inherit   bool              // command substitutions inherit errexit
+	anchors   int               // expansions that replace at the start or the end
+	forked    []string          // texts of background commands, by number
+	sources   int               // files read so far
 	texts     map[string]string
 	kept      int
 }
@@ -29,7 +36,7 @@ func newReader(place string, line func(uint) uint) *reader {
 	if line == nil {
 		line = func(n uint) uint { return n }
 	}
-	return &reader{place: place, line: line, functions: map[string]bool{}, maps: map[string]bool{}, texts: map[string]string{}}
+	return &reader{place: place, line: line, functions: map[string]bool{}, maps: map[string]bool{}, constants: map[string]bool{}, uses: map[string][]uint{}, required: map[string]bool{}, texts: map[string]string{}}
 }
 
 // declares says whether some text of the script has a function of that name.

@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"mvdan.cc/sh/v3/interp"
 
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
@@ -119,10 +121,22 @@ func rewriteEcho(_ *session, _ interp.HandlerContext, args []string) ([]string, 
 		case arg == "-n" || arg == "-e" || arg == "-E":
 			out = append(out, arg)
 		default:
+			if text := strings.Join(args[i+1:], " "); slices.Contains(out, "-e") && strings.Contains(text, `\c`) {
+				return []string{own + "printf", "%s", endedEcho(text, slices.Contains(out, "-n"))}, nil
+			}
 			return append(out, args[i+1:]...), nil
 		}
 	}
 	return out, nil
+}
+
+// endedEcho is what echo -e prints of a text that may end all output.
+func endedEcho(text string, open bool) string {
+	text, ended := unescapeAll(text)
+	if ended || open {
+		return text
+	}
+	return text + "\n"
 }
 
 // rewriteCd drops options: a directory is always entered by the name it has.
@@ -253,4 +267,27 @@ func (s *session) sourceText(hc interp.HandlerContext, name string) (string, err
 		return "", fmt.Errorf("%s: %s", name, tool.Reason(err))
 	}
 	return string(text), nil
+}
+
+// rewriteKill makes the trap of a signal that the shell sends to itself run.
+func rewriteKill(s *session, _ interp.HandlerContext, args []string) ([]string, error) {
+	carryOut := []string{own + args[0]}
+	name, rest := "TERM", args[1:]
+	if len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
+		name, rest = rest[0][1:], rest[1:]
+	}
+	if name == "s" && len(rest) > 0 {
+		name, rest = rest[0], rest[1:]
+	}
+	signal, ok := signalNamed(name)
+	if !ok || len(rest) != 1 || rest[0] != strconv.Itoa(os.Getpid()) || signal == unix.SIGKILL || signal == unix.SIGSTOP {
+		return append(carryOut, args[1:]...), nil
+	}
+	s.signals.mu.Lock()
+	defer s.signals.mu.Unlock()
+	text, trapped := s.signals.texts[unix.SignalName(signal)]
+	if !trapped || text == "-" {
+		return append(carryOut, args[1:]...), nil
+	}
+	return []string{"eval", text + "\ntrue"}, nil
 }

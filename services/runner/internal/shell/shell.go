@@ -71,6 +71,7 @@ type Script struct {
 	Stderr  io.Writer
 	source  string // what BASH_SOURCE says
 	place   string // begins messages; Name when empty
+	inherit bool   // command substitutions inherit errexit, as those of sh do
 }
 
 // ExitError is a script that ended with a code other than 0.
@@ -138,6 +139,9 @@ type session struct {
 	reader  *reader
 	limits  limits
 	signals signals
+	pipes   pipes
+	at      atomic.Uint64 // the line of the last command
+	began   time.Time
 }
 
 // open reads a script and makes an interpreter for it. The error is a message
@@ -149,7 +153,9 @@ func (s *Shell) open(ctx context.Context, script Script) (*session, error) {
 	if script.place == "" {
 		script.place = script.Name
 	}
-	ses := &session{shell: s, script: script, reader: newReader(script.place, script.Line), limits: limits{calls: &s.calls}}
+	ses := &session{shell: s, script: script, reader: newReader(script.place, script.Line), limits: limits{calls: &s.calls}, began: time.Now()}
+	ses.reader.inherit = script.inherit
+	ses.at.Store(1)
 	var err error
 	if ses.file, err = ses.reader.read(script.Text, script.Name, script.source); err != nil {
 		return nil, err
@@ -160,7 +166,7 @@ func (s *Shell) open(ctx context.Context, script Script) (*session, error) {
 	ses.runner, err = interp.New(
 		interp.Env(newEnviron(script.Environ)),
 		interp.Dir(script.Dir),
-		interp.StdIO(script.Stdin, script.Stdout, script.Stderr),
+		interp.StdIO(script.Stdin, script.Stdout, &messages{script.Stderr, ses}),
 		interp.ExecHandlers(ses.exec),
 		interp.CallHandler(ses.call),
 		interp.OpenHandler(ses.openFile),

@@ -6,6 +6,7 @@ import (
 	"github.com/towline/towline/services/runner/internal/toolbox/checksum"
 	"github.com/towline/towline/services/runner/internal/toolbox/columns"
 	"github.com/towline/towline/services/runner/internal/toolbox/curl"
+	"github.com/towline/towline/services/runner/internal/toolbox/date"
 	"github.com/towline/towline/services/runner/internal/toolbox/diff"
 	"github.com/towline/towline/services/runner/internal/toolbox/envsubst"
 	"github.com/towline/towline/services/runner/internal/toolbox/git"
@@ -13,8 +14,12 @@ import (
 	"github.com/towline/towline/services/runner/internal/toolbox/jq"
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 	"github.com/towline/towline/services/runner/internal/toolbox/kustomize"
+	"github.com/towline/towline/services/runner/internal/toolbox/machine"
+	"github.com/towline/towline/services/runner/internal/toolbox/perlgrep"
+	"github.com/towline/towline/services/runner/internal/toolbox/place"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 	"github.com/towline/towline/services/runner/internal/toolbox/towline"
+	"github.com/towline/towline/services/runner/internal/toolbox/wget"
 	"github.com/towline/towline/services/runner/internal/toolbox/yq"
 )
 
@@ -24,7 +29,7 @@ import (
 func (t *Toolbox) builtIn(c Config) map[string]tool.Command {
 	k := kubectl.New(c.TempDir)
 	if c.Kubeconfig != "" {
-		k.Prefetch([]byte(c.Kubeconfig))
+		k.Own([]byte(c.Kubeconfig), c.Ahead)
 	}
 	commands := map[string]tool.Command{
 		"base64":    checksum.Base64,
@@ -32,25 +37,48 @@ func (t *Toolbox) builtIn(c Config) map[string]tool.Command {
 		"comm":      columns.Comm,
 		"curl":      curl.New(c.Proxy).Run,
 		"diff":      diff.Run,
+		"date":      date.Run,
 		"envsubst":  envsubst.Run,
+		"flock":     place.Flock,
 		"git":       git.New(git.Config{Proxy: c.Proxy, CA: c.GitCA, Repository: c.Repository}).Run,
 		"helm":      helm.New(k, c.TempDir).Run,
+		"install":   place.Install,
+		"join":      place.Join,
 		"jq":        jq.Run,
 		"kubectl":   k.Run,
 		"kustomize": kustomize.Run,
 		"sleep":     sleep,
+		"split":     place.Split,
 		"timeout":   timeout,
 		"towline":   towline.New(k).Run,
+		"wget":      wget.New(c.Proxy).Run,
 		"which":     t.which,
 		"yq":        yq.New(c.TempDir).Run,
 	}
 	maps.Copy(commands, checksum.Digests())
+	maps.Copy(commands, machine.Commands())
 	for name, command := range commands {
 		if name != "curl" { // which ignores SIGPIPE and has an exit code for it
 			commands[name] = tool.EndedByPipe(command)
 		}
 	}
 	return commands
+}
+
+// variant is a command that runs instead of a program of the folders for some
+// of its command lines.
+type variant struct {
+	wanted  func(args []string) bool
+	command tool.Command
+}
+
+// variants know options that the programs of busybox do not.
+func variants() map[string]variant {
+	return map[string]variant{
+		"grep":     {perlgrep.Wanted, tool.EndedByPipe(perlgrep.Run)},
+		"realpath": {place.RealpathWanted, tool.EndedByPipe(place.Realpath)},
+		"xargs":    {xargsWanted, tool.EndedByPipe(xargs)},
+	}
 }
 
 // fallbacks stand in for programs that no toolbox folder holds.

@@ -13,7 +13,7 @@ func TestCommandMayFinishAfterTheEnd(t *testing.T) {
 		cancel()
 		wrote := false
 		code := leaving(ctx, func() int {
-			time.Sleep(lastWords / 2) //nolint:forbidigo // the clock of the test
+			time.Sleep(lastWords / 2)
 			wrote = true
 			return 3
 		})

@@ -59,9 +59,13 @@ func (t *Toolbox) start(ctx context.Context, inv tool.Invocation, found Found, p
 	if found.command != nil {
 		return leaving(ctx, func() int { return found.command(ctx, inv) })
 	}
+	if v, ok := t.variants[path.Base(inv.Name)]; ok && v.wanted(inv.Args) {
+		return leaving(ctx, func() int { return v.command(ctx, inv) })
+	}
 	if script, ok := shebang(found.program); ok {
 		return t.runScript(ctx, inv, found.program, script, place)
 	}
+	inv.Environ = t.withWay(inv.Environ)
 	return program.Run(ctx, inv, found.program, place, t.calls.Socket(),
 		program.Variable{Name: callback.Variable, Value: t.calls.Allow(ctx, program.InheritedFD)})
 }

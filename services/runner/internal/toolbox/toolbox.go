@@ -38,6 +38,7 @@ type Config struct {
 	GitCA      string   // PEM that git trusts beside the system's; may be empty
 	Repository string   // URL of the job's own repository
 	Kubeconfig string   // content of the job's kubeconfig
+	Ahead      bool     // ask the cluster what it can do before a command does
 	Folders    []string // read-only directories of static programs
 	Tmp        tmpdir.Dir
 }
@@ -47,8 +48,10 @@ type Config struct {
 type Toolbox struct {
 	commands  map[string]tool.Command
 	fallbacks map[string]tool.Command
+	variants  map[string]variant
 	programs  program.Folders
 	calls     *callback.Server // nil without folders
+	way       []string         // variables that show programs the way out
 	tmp       tmpdir.Dir
 }
 
@@ -74,7 +77,7 @@ func New(c Config) (*Toolbox, error) {
 			}
 		}
 	}
-	t := &Toolbox{fallbacks: fallbacks(), programs: c.Folders, tmp: c.Tmp}
+	t := &Toolbox{fallbacks: fallbacks(), variants: variants(), way: wayOut(c.Proxy), programs: c.Folders, tmp: c.Tmp}
 	t.commands = t.builtIn(c)
 	if err := t.programs.Check(); err != nil {
 		return nil, err

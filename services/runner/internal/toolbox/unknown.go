@@ -22,10 +22,10 @@ const (
 var wellKnown = map[string]bool{}
 
 func init() {
-	for _, name := range strings.Fields(`apk apt apt-get aws az buildah bun cargo cmake composer curl deno dnf docker dotnet flux gcc gcloud
-		git glab go gradle gsutil helm helmfile java jq kaniko kustomize make mvn nix node npm npx openssl oras pdm perl php pip pip3 pnpm podman
+	for _, name := range strings.Fields(`apk apt apt-get aws az buildah bun cargo cmake composer deno dnf docker dotnet flux gcc gcloud
+		glab go gradle gsutil helmfile java kaniko make mvn nix node npm npx openssl oras pdm perl php pip pip3 pnpm podman
 		poetry pulumi pytest python python3 rsync ruby rustc scp skaffold skopeo sops ssh sudo su systemctl terraform terragrunt tofu trivy uv
-		vault wget yarn yq yum zip`) {
+		vault yarn yum zip`) {
 		wellKnown[name] = true
 	}
 }

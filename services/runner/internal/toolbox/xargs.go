@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/towline/towline/services/runner/internal/toolbox/getopt"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
@@ -19,8 +21,8 @@ const (
 	exitXargs     = 123      // some command failed
 )
 
-// xargs runs other commands of the toolbox: xargs [-0] [-r] [-t] [-n N] [-I R]
-// [command [argument...]].
+// xargs runs other commands of the toolbox: xargs [-0] [-d C] [-r] [-t] [-n N]
+// [-I R] [command [argument...]].
 func xargs(ctx context.Context, inv tool.Invocation) int {
 	x, err := parseXargs(inv.Args)
 	if err != nil {
@@ -67,46 +69,40 @@ func runPlain(ctx context.Context, inv tool.Invocation, args []string) int {
 }
 
 type xargsCall struct {
-	null, noEmpty, trace bool
-	batch                int
-	replace              string
-	command              []string
+	noEmpty, trace bool
+	delimiter      string // ends each argument; "" splits at blanks
+	batch          int
+	replace        string
+	command        []string
 }
+
+var xargsSpec = getopt.Spec{Short: "0d:rtn:I:P:L:s:x", InOrder: true, Long: map[string]string{
+	"null": "0", "delimiter": "d", "no-run-if-empty": "r", "verbose": "t", "max-args": "n", "max-procs": "P", "max-lines": "L", "replace": "I", "exit": "x",
+}}
 
 func parseXargs(args []string) (*xargsCall, error) {
 	x := &xargsCall{batch: maxXargsBatch, command: []string{"echo"}}
-	for len(args) > 0 {
-		arg := args[0]
-		args = args[1:]
-		switch {
-		case arg == "-0" || arg == "--null":
-			x.null = true
-		case arg == "-r" || arg == "--no-run-if-empty":
+	options, operands, err := getopt.Parse(xargsSpec, args)
+	if err != nil {
+		return nil, fmt.Errorf("%w (on this runner)", err)
+	}
+	for _, o := range options {
+		switch o.Name {
+		case "0":
+			x.delimiter = "\x00"
+		case "r":
 			x.noEmpty = true
-		case arg == "-t":
+		case "t":
 			x.trace = true
-		case arg == "--":
-			if len(args) > 0 {
-				x.command = args
-			}
-			return x, nil
-		case strings.HasPrefix(arg, "-n") || strings.HasPrefix(arg, "-I") || strings.HasPrefix(arg, "-P"):
-			value := arg[2:]
-			if value == "" {
-				if len(args) == 0 {
-					return nil, fmt.Errorf("option requires an argument -- '%s'", arg[1:])
-				}
-				value, args = args[0], args[1:]
-			}
-			if err := x.option(arg[1], value); err != nil {
+		case "x", "s":
+		default:
+			if err := x.option(o.Name[0], o.Value); err != nil {
 				return nil, err
 			}
-		case strings.HasPrefix(arg, "-"):
-			return nil, fmt.Errorf("option %s is not supported on this runner", arg)
-		default:
-			x.command = append([]string{arg}, args...)
-			return x, nil
 		}
+	}
+	if len(operands) > 0 {
+		x.command = operands
 	}
 	return x, nil
 }
@@ -116,11 +112,22 @@ func (x *xargsCall) option(name byte, value string) error {
 		x.replace = value
 		return nil
 	}
+	if name == 'd' {
+		text, err := strconv.Unquote(`"` + strings.ReplaceAll(strings.ReplaceAll(value, `\0`, `\x00`), `"`, `\"`) + `"`)
+		if err != nil || len(text) != 1 {
+			return fmt.Errorf("the delimiter '%s' must be one character", value)
+		}
+		x.delimiter = text
+		return nil
+	}
 	n, err := strconv.Atoi(value)
-	if err != nil || n < 0 || name == 'n' && n == 0 {
+	if err != nil || n < 0 || name != 'P' && n == 0 {
 		return fmt.Errorf("invalid number %q for -%c option", value, name)
 	}
-	if name == 'n' { // -P is taken, and commands still run one after the other
+	if name == 'L' && x.delimiter == "" {
+		return fmt.Errorf("option -L is not supported without -0 or -d on this runner")
+	}
+	if name != 'P' { // -P is taken, and commands still run one after the other
 		x.batch = min(n, maxXargsBatch)
 	}
 	return nil
@@ -130,12 +137,9 @@ func (x *xargsCall) option(name byte, value string) error {
 func (x *xargsCall) split(input []byte) []string {
 	var out []string
 	switch {
-	case x.null:
-		for part := range strings.SplitSeq(string(input), "\x00") {
-			if part != "" {
-				out = append(out, part)
-			}
-		}
+	case x.delimiter != "" && len(input) > 0:
+		out = strings.Split(strings.TrimSuffix(string(input), x.delimiter), x.delimiter)
+	case x.delimiter != "":
 	case x.replace != "":
 		lines := bufio.NewScanner(bytes.NewReader(input))
 		lines.Buffer(nil, maxXargsInput+1)
@@ -172,4 +176,10 @@ func (x *xargsCall) commands(items []string) [][]string {
 		items = items[n:]
 	}
 	return out
+}
+
+// xargsWanted says whether xargs has an option that busybox's does not know.
+func xargsWanted(args []string) bool {
+	options, _, _ := getopt.Parse(xargsSpec, args)
+	return slices.ContainsFunc(options, func(o getopt.Option) bool { return o.Name == "d" })
 }

@@ -130,6 +130,7 @@ func (r *running) read(ctx context.Context) (*job.Result, error) {
 			to = r.log.Output()
 		case job.KindStderr:
 			to = r.log.Errors()
+		case job.KindRunner, job.KindEvent:
 		}
 		if f.Kind != job.KindEvent {
 			_, err := to.Write(f.Data)

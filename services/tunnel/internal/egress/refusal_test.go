@@ -12,7 +12,7 @@ import (
 func TestClientsShowWhyATunnelIsRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		target string
-		spoil func(*yard)
+		spoil  func(*yard)
 		want   []string
 	}{
 		"host":  {"https://evil.example.com/x", func(*yard) {}, []string{"evil.example.com:443", "--egress-hosts"}},

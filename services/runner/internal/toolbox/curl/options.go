@@ -1,10 +1,9 @@
 package curl
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"

@@ -31,16 +31,16 @@ type transfer struct {
 
 // facts are what --write-out can show.
 type facts struct {
-	code, redirects     int
-	url                 string
-	redirect, kind      string
-	method              string
-	downloaded          int64
-	total, firstByte    time.Duration
-	file, proto         string
-	exit                int
-	problem             string
-	header              http.Header
+	code, redirects  int
+	url              string
+	redirect, kind   string
+	method           string
+	downloaded       int64
+	total, firstByte time.Duration
+	file, proto      string
+	exit             int
+	problem          string
+	header           http.Header
 }
 
 // run carries out the transfer with its retries.

@@ -79,8 +79,8 @@ func (s Spec) long(options []Option, text string, args []string) (got []Option, 
 	if err != nil {
 		return options, args, err
 	}
-	means := s.Long[name]
-	needs, means := colons(strings.TrimLeft(means, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")), strings.TrimRight(means, ":")
+	means := strings.TrimRight(s.Long[name], ":")
+	needs := len(s.Long[name]) - len(means)
 	if at := strings.Index(s.Short, means); len(means) == 1 && at >= 0 {
 		needs = colons(s.Short[at+1:])
 	}

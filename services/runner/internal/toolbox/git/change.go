@@ -268,4 +268,3 @@ func (c *command) person(role, given string) (*object.Signature, error) {
 	}
 	return s, nil
 }
-

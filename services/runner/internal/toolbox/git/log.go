@@ -191,9 +191,7 @@ func (c *command) write(l *logFlags, commits []*object.Commit, patch bool) error
 	}
 	show := diffFlags{context: unified.Context, nameOnly: l.nameOnly, nameStatus: l.nameStatus, stat: l.stat}
 	changes := (l.nameOnly || l.nameStatus || l.stat || l.patch || patch) && !l.noPatch
-	// The built-in forms other than oneline, and formats without an end of
-	// their own, are divided by a line feed.
-	divided := p.form == "" && p.builtIn != "oneline" || p.form != "" && !p.ends
+	divided := p.divided()
 	for i, commit := range commits {
 		if i > 0 && divided {
 			fmt.Fprintln(c.inv.Stdout)

@@ -234,3 +234,12 @@ func slug(s string) string {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '.' && r != '_'
 	}), "-"), ".")
 }
+
+// divided says whether a line feed stands between commits: not with oneline, nor
+// with a format that ends its lines itself.
+func (p *pretty) divided() bool {
+	if p.form == "" {
+		return p.builtIn != "oneline"
+	}
+	return !p.ends
+}

@@ -1,6 +1,7 @@
 package git
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -184,5 +185,14 @@ func TestRemoteAddressesAreChanged(t *testing.T) {
 	j.must("remote remove origin")
 	if got := j.must("remote"); got != "" {
 		t.Errorf("remotes are %q", got)
+	}
+}
+
+func TestAnswerThatIsTooLongEndsWithAnError(t *testing.T) {
+	t.Parallel()
+	body := &bounded{ReadCloser: io.NopCloser(strings.NewReader("0123456789")), left: 4}
+	text, err := io.ReadAll(body)
+	if string(text) != "0123" || err == nil || !strings.Contains(err.Error(), "--depth 1") {
+		t.Errorf("read %q, %v", text, err)
 	}
 }

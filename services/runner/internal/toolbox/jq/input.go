@@ -155,6 +155,9 @@ func newDecoder(r io.Reader) *json.Decoder {
 	return dec
 }
 
+// errUnfinished is in jq's words.
+var errUnfinished = errors.New("Unfinished JSON term at EOF") //nolint:staticcheck // ST1005: jq begins with a capital
+
 // explain turns what the decoder says into jq's words.
 func (in *inputs) explain(err error) error {
 	var syntax *json.SyntaxError
@@ -162,7 +165,7 @@ func (in *inputs) explain(err error) error {
 	case err == nil || errors.Is(err, io.EOF):
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return &parseError{errors.New("Unfinished JSON term at EOF"), in.lines.total + 1, 0}
+		return &parseError{errUnfinished, in.lines.total + 1, 0}
 	case errors.As(err, &syntax):
 		line, column := in.lines.position(syntax.Offset)
 		return &parseError{syntax, line, column}

@@ -58,7 +58,7 @@ func (p *printer) print(v any) error {
 	switch {
 	case raw && isText && !p.opts.ascii:
 		if p.opts.raw0 && strings.Contains(text, "\x00") {
-			return errors.New("Cannot dump a string containing NUL with --raw-output0 option")
+			return errors.New("Cannot dump a string containing NUL with --raw-output0 option") //nolint:staticcheck // ST1005: jq's words
 		}
 		p.b.WriteString(text)
 	default:

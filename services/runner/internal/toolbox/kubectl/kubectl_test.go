@@ -99,7 +99,7 @@ func TestErrorsAndExitCodes(t *testing.T) {
 		{[]string{"proxy"}, 1, "kubectl proxy is not available in a job"},
 		{[]string{"completion", "bash"}, 1, "kubectl completion is not available in a job"},
 		{[]string{"kuberc", "view"}, 1, "kubectl kuberc is not available in a job"},
-		{[]string{"kustomize", "https://github.com/example/base?ref=v1"}, 1, "add them to the repository"},
+		{[]string{"kustomize", "https://github.com/example/base?ref=v1"}, 1, "Fetch them first"},
 		{[]string{"cp", "p:/x", "y"}, 1, "NotFound"},
 		{[]string{"alpha"}, 0, "No alpha commands are available"},
 		{[]string{"options"}, 0, "--namespace"},
@@ -289,11 +289,11 @@ func TestPrefetchServesTheFirstCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sh.k.Prefetch(text)
+	sh.k.Own(text, true)
 	sh.run("get", "cm", "a")
 	if n := s.count("/api"); n != 1 {
 		t.Errorf("discovery was fetched %d times", n)
 	}
-	sh.k.Prefetch([]byte("no kubeconfig"))
-	sh.k.Prefetch([]byte("users: [{name: u, user: {exec: {command: /bin/sh}}}]"))
+	sh.k.Own([]byte("no kubeconfig"), true)
+	sh.k.Own([]byte("users: [{name: u, user: {exec: {command: /bin/sh}}}]"), true)
 }

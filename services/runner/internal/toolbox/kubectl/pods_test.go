@@ -5,6 +5,7 @@ package kubectl
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -177,4 +178,12 @@ func TestInPodsAttach(t *testing.T) {
 	eventually(t, "the container's echo", func() bool { return bytes.Contains([]byte(out.String()), []byte("typed into it")) })
 	cancel()
 	<-done
+}
+
+// blocked is an input that says nothing until the test ends.
+func blocked(t *testing.T) io.Reader {
+	t.Helper()
+	r, w := io.Pipe()
+	t.Cleanup(func() { _ = w.Close() })
+	return r
 }

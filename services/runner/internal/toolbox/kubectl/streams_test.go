@@ -2,9 +2,7 @@ package kubectl
 
 import (
 	"bytes"
-	"io"
 	"sync"
-	"testing"
 )
 
 // lockedBuffer is a buffer that is read while it is written.
@@ -31,12 +29,4 @@ func (b *lockedBuffer) Len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.Len()
-}
-
-// blocked is an input that says nothing until the test ends.
-func blocked(t *testing.T) io.Reader {
-	t.Helper()
-	r, w := io.Pipe()
-	t.Cleanup(func() { _ = w.Close() })
-	return r
 }

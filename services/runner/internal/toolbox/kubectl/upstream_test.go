@@ -150,6 +150,7 @@ func TestAsUpstream(t *testing.T) {
 		writeText(t, filepath.Join(dir, name), text)
 	}
 	embedded, real := sides(t, dir)
+	embedded.run(parseLine(t, dir, "apply -f crd.yaml")) // of the whole cluster: both find it there
 	ran := 0
 	for text := range strings.Lines(upstreamLines) {
 		text = strings.TrimSpace(text)

@@ -28,20 +28,22 @@ func Warm() {
 	}
 }
 
-// Prefetch takes the job's own kubeconfig before the first command: it starts
-// reading what that cluster can do, so that the command finds it. Errors are
-// left to the command. Impersonation there is refused from now on.
-func (k *Kubectl) Prefetch(kubeconfig []byte) {
+// Own tells which kubeconfig is the job's own, before the first command. With
+// ahead it starts reading what that cluster can do, so that the first command
+// finds it; errors are left to that command. Impersonation there is refused from
+// now on.
+func (k *Kubectl) Own(kubeconfig []byte, ahead bool) {
 	cfg, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
 	if err != nil || cfg.ExecProvider != nil || cfg.AuthProvider != nil {
 		return
 	}
 	k.gate = cfg.Host
-	c, err := k.clients.get(normal(cfg))
-	if err != nil {
+	if !ahead {
 		return
 	}
-	go func() { _, _, _ = c.kept.ServerGroupsAndResources() }()
+	if c, err := k.clients.get(normal(cfg)); err == nil {
+		go func() { _, _, _ = c.kept.ServerGroupsAndResources() }()
+	}
 }
 
 // normal sets what every configuration of ours has.

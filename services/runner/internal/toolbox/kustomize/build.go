@@ -27,8 +27,10 @@ type build struct {
 	helm, plugins, exec, managedBy bool
 }
 
-func buildCommand(disk filesys.FileSystem) *cobra.Command {
-	b := &build{}
+// Build is the subcommand build for a script in a directory. It writes to the
+// command's output, and returns errors instead of printing them.
+func Build(dir string) *cobra.Command {
+	b, disk := &build{}, newDisk(dir)
 	cmd := &cobra.Command{
 		Use:   "build DIR",
 		Short: "Build a kustomization target from a directory",

@@ -62,5 +62,5 @@ func subcommand(inv tool.Invocation) *cobra.Command {
 			return fmt.Errorf("kustomize %s is not available in a job: build, edit, create and version are", name)
 		}}
 	}
-	return buildCommand(files)
+	return Build(inv.Dir)
 }

@@ -77,20 +77,14 @@ func (c *comparison) middle(a0, a1, b0, b1 int) (x, y int, ok bool) {
 	c.forth[zero+1], c.back[zero+1] = 0, 0
 	for d := 0; d <= min((n+m+1)/2, maxCost); d++ {
 		for k := -d; k <= d; k += 2 {
-			x := step(c.forth, zero, k, d)
-			for x < n && x-k < m && x-k >= 0 && c.a[a0+x] == c.b[b0+x-k] {
-				x++
-			}
+			x := along(step(c.forth, zero, k, d), k, n, m, func(x, y int) bool { return c.a[a0+x] == c.b[b0+y] })
 			c.forth[zero+k] = x
 			if r := delta - k; odd && r >= -(d-1) && r <= d-1 && x+c.back[zero+r] >= n {
 				return c.inside(a0, a1, b0, b1, x, x-k)
 			}
 		}
 		for k := -d; k <= d; k += 2 {
-			x := step(c.back, zero, k, d)
-			for x < n && x-k < m && x-k >= 0 && c.a[a1-1-x] == c.b[b1-1-x+k] {
-				x++
-			}
+			x := along(step(c.back, zero, k, d), k, n, m, func(x, y int) bool { return c.a[a1-1-x] == c.b[b1-1-y] })
 			c.back[zero+k] = x
 			if r := delta - k; !odd && r >= -d && r <= d && x+c.forth[zero+r] >= n {
 				return c.inside(a0, a1, b0, b1, n-x, m-x+k)
@@ -98,6 +92,15 @@ func (c *comparison) middle(a0, a1, b0, b1 int) (x, y int, ok bool) {
 		}
 	}
 	return 0, 0, false
+}
+
+// along follows diagonal k from x while the lines are equal, in a region of n
+// and m lines.
+func along(x, k, n, m int, equal func(x, y int) bool) int {
+	for x < n && x-k < m && x-k >= 0 && equal(x, x-k) {
+		x++
+	}
+	return x
 }
 
 // step is where diagonal k starts in round d.
@@ -124,28 +127,28 @@ func slide(lines []int, marked, other []bool) {
 	j := 0 // line of the other text that corresponds to i
 	for i := 0; i < len(lines); {
 		if !marked[i] {
-			for j < len(other) && other[j] {
-				j++
-			}
 			i++
-			j++
+			j = past(other, j) + 1
 			continue
 		}
 		start := i
-		for i < len(lines) && marked[i] {
-			i++
-		}
+		i = past(marked, i)
 		if j < len(other) && other[j] {
 			continue // a replacement stays beside what it replaces
 		}
 		for i < len(lines) && !marked[i] && lines[start] == lines[i] && (j >= len(other) || !other[j]) {
 			marked[start], marked[i] = false, true
 			start++
-			i++
+			i = past(marked, i+1)
 			j++
-			for i < len(lines) && marked[i] {
-				i++
-			}
 		}
 	}
+}
+
+// past is the end of a run of marks.
+func past(marked []bool, i int) int {
+	for i < len(marked) && marked[i] {
+		i++
+	}
+	return i
 }

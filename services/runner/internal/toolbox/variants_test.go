@@ -1,0 +1,82 @@
+package toolbox
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/tool"
+)
+
+// folder makes a toolbox folder from the machine's busybox.
+func folder(t *testing.T) string {
+	t.Helper()
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal("this test needs a static busybox; on Debian or Ubuntu: apt-get install busybox-static")
+	}
+	dir := filepath.Join(t.TempDir(), "toolbox")
+	tools, err := New(Config{TempDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := filepath.Join(t.TempDir(), "call")
+	if err := os.WriteFile(call, []byte("never called here"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeFolder(dir, busybox, call, tools.BuiltIn()); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestOptionsThatBusyboxLacksAreCarriedOutHere(t *testing.T) {
+	dir := folder(t)
+	tools, work := box(t, dir), t.TempDir()
+	for _, c := range []struct{ line, stdin, out string }{
+		{`grep -oP a=\K\d+`, "a=12\n", "12\n"},
+		{"grep -o a=[0-9]*", "a=12\n", "a=12\n"},
+		{`xargs -d \n -n1 echo`, "one\ntwo words\n", "one\ntwo words\n"},
+		{"xargs -d, echo", "a,b", "a b\n"},
+		{"xargs -n 1 echo", "a b", "a\nb\n"},
+		{"xargs --delimiter=: -n 2 echo", "a:b:c:", "a b\nc\n"},
+		{"realpath --relative-to=/usr /usr/bin/..", "", ".\n"},
+		{"date -u -d @0 +%F", "", "1970-01-01\n"},
+	} {
+		if out, errs, code := run(t, tools, work, c.stdin, c.line); out != c.out || errs != "" || code != 0 {
+			t.Errorf("%s: exit %d, stdout %q, want %q, stderr %q", c.line, code, out, c.out, errs)
+		}
+	}
+	if at, ok := tools.Find("grep"); !ok || at.Path != filepath.Join(dir, "grep") {
+		t.Errorf("grep is at %q", at.Path)
+	}
+}
+
+func TestEveryCommandIsFoundByName(t *testing.T) {
+	tools := box(t)
+	names := tools.Names()
+	for _, name := range strings.Fields("clear comm date flock hostname id install join nproc printenv reset split tput uuidgen wget whoami xargs") {
+		out, _, code := run(t, tools, t.TempDir(), "", "which "+name)
+		if !slices.Contains(names, name) || code != 0 || out != "/usr/bin/"+name+"\n" || wellKnown[name] {
+			t.Errorf("%s: which says %q, exit %d", name, out, code)
+		}
+	}
+}
+
+func TestProgramsSeeTheWayOut(t *testing.T) {
+	const proxy = "http://job:grant@127.0.0.1:9"
+	tools := &Toolbox{way: wayOut(proxy)}
+	got := tools.withWay([]string{"A=1", "https_proxy=http://mine"})
+	inv := tool.Invocation{Environ: got}
+	for name, want := range map[string]string{"A": "1", "HTTP_PROXY": proxy, "http_proxy": proxy, "https_proxy": "http://mine", "HTTPS_PROXY": "", "NO_PROXY": "localhost,127.0.0.1,::1"} {
+		if value, _ := inv.Getenv(name); value != want {
+			t.Errorf("%s=%q, want %q", name, value, want)
+		}
+	}
+	if got := (&Toolbox{way: wayOut("")}).withWay([]string{"A=1"}); len(got) != 1 {
+		t.Errorf("without a way out: %q", got)
+	}
+}
