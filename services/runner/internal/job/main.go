@@ -30,6 +30,15 @@ const (
 	ExitOrphaned = 4 // the supervisor closed the pipe: it is gone
 )
 
+// StartEnvironment is the whole environment of a new job process. What it makes
+// before it knows its job stays for good, so that collecting garbage meanwhile
+// would be work for nothing; Main turns the collector on.
+const StartEnvironment = "GOGC=off"
+
+// gcPercent is the collector's pace in a job process. Most jobs are over before
+// it has to run at all.
+const gcPercent = 200
+
 // Main is a job process: it prepares what needs no job, waits on stdin for one
 // Spec, runs the job and writes its frames to frames. The process ends at once
 // when stdin ends, so the supervisor keeps it open until it has the result.
@@ -63,6 +72,7 @@ func warm() {
 	_ = time.Local.String()
 	// A warm process may wait for hours: what warming has left over goes back.
 	debug.FreeOSMemory()
+	debug.SetGCPercent(gcPercent)
 }
 
 // process is one job process.

@@ -120,8 +120,8 @@ func (f *fitter) isSet(test *syntax.UnaryTest) {
 	if !ok || test.Op != syntax.TsVarSet || len(word.Parts) == 0 {
 		return
 	}
-	parts := slices.Clone(word.Parts)
-	name, start, indexed := strings.Cut(literalStart(word), "[")
+	parts := joined(word.Parts)
+	name, start, indexed := strings.Cut(literalStart(&syntax.Word{Parts: parts}), "[")
 	if !indexed || !syntax.ValidName(name) {
 		return
 	}
@@ -136,6 +136,22 @@ func (f *fitter) isSet(test *syntax.UnaryTest) {
 		Param: &syntax.Lit{Value: name}, Index: &syntax.Word{Parts: slices.DeleteFunc(parts, isNothing)},
 		Exp: &syntax.Expansion{Op: syntax.AlternateUnset, Word: literalWord("set")},
 	}}}
+}
+
+// joined makes one of literals that follow each other.
+func joined(parts []syntax.WordPart) []syntax.WordPart {
+	var out []syntax.WordPart
+	for _, part := range parts {
+		lit, ok := part.(*syntax.Lit)
+		if last := len(out) - 1; ok && last >= 0 {
+			if before, ok := out[last].(*syntax.Lit); ok {
+				out[last] = &syntax.Lit{Value: before.Value + lit.Value}
+				continue
+			}
+		}
+		out = append(out, part)
+	}
+	return out
 }
 
 func isNothing(part syntax.WordPart) bool {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/towline/towline/services/runner/internal/job"
 )
 
 const (
@@ -60,7 +62,7 @@ func start(command []string) (*process, error) {
 	}
 	stdin, frames, output := p.pairs[0], p.pairs[1], p.pairs[2]
 	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // our own binary, whose life is managed here
-	cmd.Env = []string{}
+	cmd.Env = []string{job.StartEnvironment}
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin.r, output.w, output.w
 	cmd.ExtraFiles = []*os.File{frames.w}
