@@ -38,6 +38,20 @@ func (f *fitter) anchored(st *syntax.Stmt) []*syntax.Stmt {
 	return before
 }
 
+// within calls fn for the nodes of a statement that are in no statement inside
+// of it.
+func within(st *syntax.Stmt, fn func(syntax.Node)) {
+	syntax.Walk(st, func(node syntax.Node) bool {
+		if inner, ok := node.(*syntax.Stmt); ok && inner != st {
+			return false
+		}
+		if node != nil {
+			fn(node)
+		}
+		return true
+	})
+}
+
 // keepsCode points $? of a statement to a variable, for the commands before it
 // have codes of their own.
 func (f *fitter) keepsCode(st *syntax.Stmt) bool {

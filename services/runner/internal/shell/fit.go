@@ -27,7 +27,9 @@ const (
 //   - the last command of a pipeline runs in a subshell, where it can change
 //     nothing of the shell itself;
 //   - $LINENO, ${BASH_SOURCE[0]} and ${FUNCNAME[0]} become what they stand for;
-//   - ${#map[@]} counts the keys, and the quoted words of let are read as such.
+//   - ${#map[@]} counts the keys, and the quoted words of let are read as such;
+//   - what the interpreter lacks of expansions, assignments, PIPESTATUS and the
+//     exceptions of errexit is put in its place (anchor.go and its neighbours).
 //
 // It says whether it has changed anything.
 func (r *reader) fit(file *syntax.File, source string) bool {
@@ -163,20 +165,6 @@ func (f *fitter) before(st *syntax.Stmt) []*syntax.Stmt {
 		before = append(before, f.recorded(b))
 	}
 	return before
-}
-
-// within calls fn for the nodes of a statement that are in no statement inside
-// of it.
-func within(st *syntax.Stmt, fn func(syntax.Node)) {
-	syntax.Walk(st, func(node syntax.Node) bool {
-		if inner, ok := node.(*syntax.Stmt); ok && inner != st {
-			return false
-		}
-		if node != nil {
-			fn(node)
-		}
-		return true
-	})
 }
 
 func (f *fitter) background(st *syntax.Stmt) (before, background *syntax.Stmt) {

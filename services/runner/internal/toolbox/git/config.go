@@ -73,12 +73,14 @@ func lookup(cfg *config.Config, key string) (string, bool) {
 }
 
 func (c *command) config(_ context.Context, args []string) error {
-	var get, global, local, unset, list bool
+	var get, global, local, unset, list, add, replace bool
 	operands, _, err := c.configFlags(args, func(f *pflag.FlagSet) {
 		f.BoolVar(&get, "get", false, "")
 		f.BoolVar(&global, "global", false, "")
 		f.BoolVar(&local, "local", false, "")
 		f.BoolVar(&unset, "unset", false, "")
+		f.BoolVar(&add, "add", false, "")
+		f.BoolVar(&replace, "replace-all", false, "")
 		f.BoolVarP(&list, "list", "l", false, "")
 	}, slices.Contains(args, "--global"))
 	if err != nil {
@@ -98,13 +100,15 @@ func (c *command) config(_ context.Context, args []string) error {
 		return exit{exitUsage, fmt.Sprintf("error: key does not contain a section: %s", first(operands))}
 	}
 	switch {
+	case add && len(operands) == 2:
+		cfg.AddOption(section, sub, name, operands[1])
 	case unset:
 		if sub == "" {
 			cfg.Section(section).RemoveOption(name)
 		} else {
 			cfg.Section(section).Subsection(sub).RemoveOption(name)
 		}
-	case len(operands) == 2 && !get:
+	case len(operands) == 2 && !get: // which replaces all there are
 		cfg.SetOption(section, sub, name, operands[1])
 	default:
 		value, ok := lookup(cfg, operands[0])

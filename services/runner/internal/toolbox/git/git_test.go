@@ -44,7 +44,7 @@ var same = []string{
 	"merge-base HEAD HEAD~1", "merge-base main side", "merge-base --is-ancestor HEAD~1 HEAD", "merge-base --is-ancestor HEAD HEAD~1",
 	"rev-list --count HEAD", "rev-list HEAD -n 1", "rev-list --max-count=2 HEAD", "rev-list HEAD~1..HEAD", "rev-list --count side..main",
 	"remote", "remote -v", "remote get-url origin", "remote get-url nothing",
-	"config user.name", "config --get user.email", "config nothing.here", "config user.name other | config user.name", "config --local a.b c | config --get a.b", "config remote.origin.url", "-c user.name=x config user.name",
+	"config user.name", "config --get user.email", "config nothing.here", "config user.name other | config user.name", "config --local a.b c | config --get a.b", "config --add a.b c | config --get a.b", "config --replace-all a.b c | config --get a.b", "config remote.origin.url", "-c user.name=x config user.name",
 	"checkout -q side | log -1 --format=%s", "checkout -q -f side | status --porcelain", "checkout -q -f v1.0.0 | rev-parse --abbrev-ref HEAD", "checkout -q -b new | branch --show-current", "switch -q -c other | branch --show-current",
 	"checkout -- a.txt | status --porcelain", "checkout HEAD~1 -- a.txt | status --porcelain", "restore a.txt | diff --name-only", "restore --staged staged.txt | status --porcelain", "checkout -q nothing",
 	"reset -q --hard | status --porcelain", "reset -q | status --porcelain", "reset -q --soft HEAD~1 | status --porcelain",
