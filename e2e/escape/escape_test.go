@@ -83,8 +83,10 @@ func reaching() []attack {
 		{"programs that were dropped", append(append([]string{"cp TOOLBOX/busybox dropped && chmod +x dropped"}, refused("./dropped true", "sh -c ./dropped", "busybox sh -c './dropped true'", "find . -name dropped -exec {} true ';' | grep .", "echo true | xargs ./dropped",
 			"env ./dropped true", "timeout 5 ./dropped true", "busybox awk 'BEGIN { exit system(\"./dropped true\") }'", "cp dropped TOOLBOX/dropped", "ln -sf $PWD/dropped TOOLBOX/grep", "/lib64/ld-linux-x86-64.so.2 ./dropped")...),
 			attacks("exec ./dropped true", "exec /bin/busybox true", "execveat dropped", "exec-fd dropped", "execveat TOOLBOX/busybox", "memfd TOOLBOX/busybox", "map-file dropped", "map-file TOOLBOX/busybox", "map-anonymous", "protect", "personality", "shared-memory", "hardlink TOOLBOX/busybox")...), false, "denied"},
-		{"credential plugins", []string{"printf 'apiVersion: v1\\nkind: Config\\ncurrent-context: c\\nclusters: [{name: c, cluster: {server: \"https://127.0.0.1:1\"}}]\\ncontexts: [{name: c, context: {cluster: c, user: u}}]\\nusers: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/sh, interactiveMode: Never}}}]\\n' > k",
-			"if kubectl --kubeconfig k get ns; then exit 1; fi"}, false, "exec"},
+		{"credential plugins", []string{
+			"printf 'apiVersion: v1\\nkind: Config\\ncurrent-context: c\\nclusters: [{name: c, cluster: {server: \"https://127.0.0.1:1\"}}]\\ncontexts: [{name: c, context: {cluster: c, user: u}}]\\nusers: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/sh, interactiveMode: Never}}}]\\n' > k",
+			"if kubectl --kubeconfig k get ns; then exit 1; fi",
+		}, false, "exec"},
 		{"out of the group", append(attacks("setsid", "setpgid", "child-setsid", "unshare", "clone", "clone3", "undumpable", "fewer-kills"),
 			"(sleep 3600 >/dev/null 2>&1 &)", "busybox setsid sleep 3600 >/dev/null 2>&1 &", "busybox nohup sleep 3600 >/dev/null 2>&1 &", "echo left three behind"), false, "left three behind"},
 		{"the kernel", attacks("bpf", "chroot .", "mount .", "device .", "setuid"), false, "denied"},
