@@ -167,7 +167,7 @@ func endCases() []execCase {
 		// 60
 		{
 			name:   "given a job that is cancelled when its script runs then it stops within 2 s and after_script runs with canceled",
-			yaml:   "script: [kubectl create configmap cancel-me, sleep 60, echo never]\nafter_script: [\"echo status=$CI_JOB_STATUS\"]",
+			yaml:   "script: [kubectl create configmap cancel-me, sleep 300, echo never]\nafter_script: [\"echo status=$CI_JOB_STATUS\"]",
 			status: sim.Canceled, has: []string{"WARNING: script canceled externally (UI, API)", "status=canceled", "ERROR: Job failed: canceled"},
 			during: func(t *testing.T, i *installation, id int64) {
 				i.started(t, "cancel-me")
@@ -183,7 +183,7 @@ func endCases() []execCase {
 		// 61
 		{
 			name:   "given a job that GitLab has closed when its script runs then it is aborted without after_script",
-			yaml:   "script: [kubectl create configmap abort-me, sleep 60]\nafter_script: [echo never]",
+			yaml:   "script: [kubectl create configmap abort-me, sleep 300]\nafter_script: [echo never]",
 			status: sim.Failed, reason: "job_token_expired", lacks: []string{"Running after_script"},
 			during: func(t *testing.T, i *installation, id int64) {
 				i.started(t, "abort-me")

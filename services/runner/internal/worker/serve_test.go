@@ -15,6 +15,7 @@ import (
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
+	"github.com/towline/towline/services/runner/internal/job"
 )
 
 const id = int64(1001)
@@ -73,7 +74,7 @@ func TestAProcessInheritsNothing(t *testing.T) {
 	b := run(t, redistest.New(t), func(b *bench) { b.Warm = 2 })
 	b.put(id, []string{"self", "result success"})
 	_, trace := b.finished(id)
-	if want := "env=[] dir=/ descriptors=[0=pipe 1=pipe 2=pipe 3=pipe] own group=true\n"; trace != want {
+	if want := "env=[\"" + job.StartEnvironment + "\"] dir=/ descriptors=[0=pipe 1=pipe 2=pipe 3=pipe] own group=true\n"; trace != want {
 		t.Errorf("got %q, want %q", trace, want)
 	}
 }

@@ -240,6 +240,10 @@ func (p *Poller) refuse(ctx context.Context, job *jobspec.Job, note string, why 
 	text := joblines.Stamp(job, time.Now(), joblines.Failed(joblines.System, printable(note)))
 	token := gitlab.JobToken(job.Token)
 	u := gitlab.Update{State: ledger.Failed, FailureReason: ledger.ReasonSystem}
+	// GitLab's runner says first that a job runs (section 8.4).
+	if r := p.GitLab.UpdateJob(ctx, job.ID, token, gitlab.Update{State: string(ledger.Running)}); r.Outcome == gitlab.UpdateJobGone {
+		return
+	}
 	tries := noteTries // left for the line
 	loop := retry.Policy{Min: time.Second, Max: 10 * time.Second, Attempts: acceptTries}
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {

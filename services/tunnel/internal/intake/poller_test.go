@@ -174,11 +174,11 @@ func TestBadJobsAreRefused(t *testing.T) {
 		src  *source
 		want []string
 	}{
-		"with a line":                   {&source{}, []string{"PATCH 7@0", "PUT 7 failed runner_system_failure"}},
-		"the line at the second try":    {&source{patches: []gitlab.PatchResult{retryPatch}}, []string{"PATCH 7@0", "PATCH 7@0", "PUT 7 failed runner_system_failure"}},
-		"without the line, if need be":  {&source{patches: []gitlab.PatchResult{{Outcome: gitlab.PatchRewind, Size: 4}}}, []string{"PATCH 7@0", "PUT 7 failed runner_system_failure"}},
-		"not when it is over":           {&source{patches: []gitlab.PatchResult{{Outcome: gitlab.PatchJobGone}}}, []string{"PATCH 7@0"}},
-		"once more when GitLab is busy": {&source{updates: []gitlab.UpdateResult{{Outcome: gitlab.UpdateWait}}}, []string{"PATCH 7@0", "PUT 7 failed runner_system_failure", "PUT 7 failed runner_system_failure"}},
+		"with a line":                   {&source{}, []string{"PUT 7 running", "PATCH 7@0", "PUT 7 failed runner_system_failure"}},
+		"the line at the second try":    {&source{patches: []gitlab.PatchResult{retryPatch}}, []string{"PUT 7 running", "PATCH 7@0", "PATCH 7@0", "PUT 7 failed runner_system_failure"}},
+		"without the line, if need be":  {&source{patches: []gitlab.PatchResult{{Outcome: gitlab.PatchRewind, Size: 4}}}, []string{"PUT 7 running", "PATCH 7@0", "PUT 7 failed runner_system_failure"}},
+		"not when it is over":           {&source{patches: []gitlab.PatchResult{{Outcome: gitlab.PatchJobGone}}}, []string{"PUT 7 running", "PATCH 7@0"}},
+		"once more when GitLab is busy": {&source{updates: []gitlab.UpdateResult{{Outcome: gitlab.UpdateAccepted}, {Outcome: gitlab.UpdateWait}}}, []string{"PUT 7 running", "PATCH 7@0", "PUT 7 failed runner_system_failure", "PUT 7 failed runner_system_failure"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -218,8 +218,8 @@ func TestRedisGoneWhileAJobArrives(t *testing.T) {
 	b := newBench(t, redis, src)
 	b.offer("r1/0")
 	stop := b.start()
-	b.eventually("the job is failed at GitLab", func() bool { return len(src.made()) == 2 })
-	if diff := cmp.Diff([]string{"PATCH 1001@0", "PUT 1001 failed runner_system_failure"}, src.made()); diff != "" {
+	b.eventually("the job is failed at GitLab", func() bool { return len(src.made()) == 3 })
+	if diff := cmp.Diff([]string{"PUT 1001 running", "PATCH 1001@0", "PUT 1001 failed runner_system_failure"}, src.made()); diff != "" {
 		t.Error(diff)
 	}
 	if log := src.trace(); !strings.Contains(log, "could not record this job; it was not started and can be retried") {

@@ -192,7 +192,7 @@ func TestFaultsKeepTheLastGood(t *testing.T) {
 func TestFaultsFromTheBeginningStayFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, faulty)
-		b.during(60*time.Second, map[time.Duration]func(){
+		b.during(120*time.Second, map[time.Duration]func(){
 			20 * time.Second: func() {
 				if _, err := b.Known(); err == nil || !strings.Contains(b.link(), "config.yaml:2:3: ci_access.projekts") {
 					t.Errorf("link %s", b.link())
@@ -200,7 +200,7 @@ func TestFaultsFromTheBeginningStayFaults(t *testing.T) {
 			},
 			30 * time.Second: func() { b.repo.content = good },
 			// The pauses have grown meanwhile, but not without bound.
-			59 * time.Second: func() {
+			119 * time.Second: func() {
 				if b.link() != "up" || b.content() != good {
 					t.Errorf("not recovered: link %s", b.link())
 				}

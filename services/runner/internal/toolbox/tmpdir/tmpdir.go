@@ -37,11 +37,18 @@ func (d Dir) Path(p string) string {
 
 func within(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
 
-// Environ maps the values that are paths.
+// Environ maps the values that are paths, or lists of paths as PATH is one.
 func (d Dir) Environ(environ []string) []string {
 	return mapped(environ, func(_ int, variable string) string {
 		name, value, _ := strings.Cut(variable, "=")
-		return name + "=" + d.Path(value)
+		if !strings.HasPrefix(value, "/") {
+			return variable
+		}
+		list := strings.Split(value, ":")
+		for i := range list {
+			list[i] = d.Path(list[i])
+		}
+		return name + "=" + strings.Join(list, ":")
 	})
 }
 

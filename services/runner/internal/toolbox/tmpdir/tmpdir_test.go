@@ -68,8 +68,8 @@ func TestArgumentsThatAreFiles(t *testing.T) {
 }
 
 func TestEnvironmentVariablesThatArePaths(t *testing.T) {
-	in := []string{"KUBECONFIG=/tmp/k", "HOME=/tmp", "TEXT=see /tmp/x", "EMPTY="}
-	want := []string{"KUBECONFIG=/work/7/tmp/.tmp/k", "HOME=/work/7/tmp/.tmp", "TEXT=see /tmp/x", "EMPTY="}
+	in := []string{"KUBECONFIG=/tmp/k", "HOME=/tmp", "TEXT=see /tmp/x", "EMPTY=", "PATH=/work/7/project/bin:/tmp/bin:/usr/bin"}
+	want := []string{"KUBECONFIG=/work/7/tmp/.tmp/k", "HOME=/work/7/tmp/.tmp", "TEXT=see /tmp/x", "EMPTY=", "PATH=/work/7/project/bin:/work/7/tmp/.tmp/bin:/usr/bin"}
 	if diff := cmp.Diff(want, dir.Environ(in)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
