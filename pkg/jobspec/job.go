@@ -185,7 +185,7 @@ func (j *Job) Debug() bool {
 // errors name the field and never quote the payload, which holds secrets.
 func Decode(payload []byte) (*Job, error) {
 	if len(payload) > MaxPayload {
-		return nil, fmt.Errorf("job payload of %d bytes is over the limit of %d bytes", len(payload), MaxPayload)
+		return nil, fmt.Errorf("job payload of %d bytes is %w", len(payload), ErrTooLarge)
 	}
 	var j Job
 	if err := json.Unmarshal(payload, &j); err != nil {
@@ -196,6 +196,10 @@ func Decode(payload []byte) (*Job, error) {
 	}
 	return &j, nil
 }
+
+// ErrTooLarge is what is wrong with a payload over MaxPayload. It is the author of
+// the job who can help it.
+var ErrTooLarge = fmt.Errorf("over the limit of %d bytes", MaxPayload)
 
 // Identify reads only id and token of a payload that Decode refuses, perhaps
 // because it was cut off or is too large, so that the job can still be failed at

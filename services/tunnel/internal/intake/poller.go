@@ -237,9 +237,14 @@ func (p *Poller) refuse(ctx context.Context, job *jobspec.Job, note string, why 
 	p.Log.Error("job refused", service.JobID(job.ID), service.Err(why))
 	ctx, cancel := context.WithTimeout(ctx, refuseWithin)
 	defer cancel()
-	text := joblines.Stamp(job, time.Now(), joblines.Failed(joblines.System, printable(note)))
+	kind, reason := joblines.System, ledger.ReasonSystem
+	if errors.Is(why, jobspec.ErrTooLarge) {
+		// A failure of the runner's would be tried again, to no avail.
+		kind, reason = joblines.Job, ledger.ReasonScript
+	}
+	text := joblines.Stamp(job, time.Now(), joblines.Failed(kind, printable(note)))
 	token := gitlab.JobToken(job.Token)
-	u := gitlab.Update{State: ledger.Failed, FailureReason: ledger.ReasonSystem}
+	u := gitlab.Update{State: ledger.Failed, FailureReason: reason}
 	// GitLab's runner says first that a job runs (section 8.4).
 	if r := p.GitLab.UpdateJob(ctx, job.ID, token, gitlab.Update{State: string(ledger.Running)}); r.Outcome == gitlab.UpdateJobGone {
 		return
