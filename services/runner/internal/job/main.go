@@ -174,7 +174,7 @@ func (p *process) build(spec *Spec, log *logger) (*run, error) {
 		TempDir: spec.TempDir, Proxy: spec.Proxy, Kubeconfig: spec.Kubeconfig, Folders: spec.Toolbox,
 		Ahead: namesCluster(&spec.Job),
 		GitCA: spec.GitCA, Repository: spec.Job.GitInfo.RepoURL,
-		Tmp:   tmpdir.New(filepath.Join(spec.TempDir, scratchName), append([]string{spec.ProjectDir, spec.TempDir}, spec.Toolbox...)...),
+		Tmp: tmpdir.New(filepath.Join(spec.TempDir, scratchName), append([]string{spec.ProjectDir, spec.TempDir}, spec.Toolbox...)...),
 	})
 	if err != nil {
 		temp.Close()
