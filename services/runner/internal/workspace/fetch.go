@@ -100,23 +100,11 @@ func (l *limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	res.Body = &limitedBody{ReadCloser: res.Body, left: maxResponse}
+	res.Body = egress.Bound(res.Body, maxResponse, errTooLarge)
 	return res, nil
 }
 
-type limitedBody struct {
-	io.ReadCloser
-	left int64
-}
-
-func (b *limitedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, fmt.Errorf("the repository is too large: more than %d bytes in one answer", int64(maxResponse))
-	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
-}
+var errTooLarge = fmt.Errorf("the repository is too large: more than %d bytes in one answer", int64(maxResponse))
 
 // repository is a fetched repository.
 type repository struct {

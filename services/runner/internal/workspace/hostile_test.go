@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/towline/towline/services/runner/internal/egress"
 )
 
 func TestHostileTrees(t *testing.T) {
@@ -108,7 +110,7 @@ func TestLFSPointersAreNoted(t *testing.T) {
 }
 
 func TestResponseLimit(t *testing.T) {
-	b := &limitedBody{ReadCloser: http0{}, left: 10}
+	b := egress.Bound(http0{}, 10, errTooLarge)
 	n, err := 0, error(nil)
 	for err == nil {
 		var k int

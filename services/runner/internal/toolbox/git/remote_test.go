@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/towline/towline/services/runner/internal/egress"
 )
 
 // cloned is a job that has cloned the server's repository and works in it.
@@ -190,7 +192,7 @@ func TestRemoteAddressesAreChanged(t *testing.T) {
 
 func TestAnswerThatIsTooLongEndsWithAnError(t *testing.T) {
 	t.Parallel()
-	body := &bounded{ReadCloser: io.NopCloser(strings.NewReader("0123456789")), left: 4}
+	body := egress.Bound(io.NopCloser(strings.NewReader("0123456789")), 4, errTooLarge)
 	text, err := io.ReadAll(body)
 	if string(text) != "0123" || err == nil || !strings.Contains(err.Error(), "--depth 1") {
 		t.Errorf("read %q, %v", text, err)

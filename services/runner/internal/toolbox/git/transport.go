@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -52,23 +51,11 @@ func (ways) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	res.Body = &bounded{ReadCloser: res.Body, left: maxAnswer}
+	res.Body = egress.Bound(res.Body, maxAnswer, errTooLarge)
 	return res, nil
 }
 
-type bounded struct {
-	io.ReadCloser
-	left int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, fmt.Errorf("the repository is too large: more than %d bytes in one answer. Ask for less, for example with --depth 1", int64(maxAnswer))
-	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
-}
+var errTooLarge = fmt.Errorf("the repository is too large: more than %d bytes in one answer. Ask for less, for example with --depth 1", int64(maxAnswer))
 
 // connect prepares a context for what goes over the network.
 func (c *command) connect(ctx context.Context) (context.Context, error) {

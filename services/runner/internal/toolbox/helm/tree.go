@@ -2,10 +2,10 @@ package helm
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 )
 
 // subcommands are built on demand, by name.
@@ -51,7 +51,7 @@ var refused = map[string]string{
 // addSubcommands adds the one subcommand that the arguments name, or all of
 // them for help and for unknown names.
 func (c *command) addSubcommands(root *cobra.Command) {
-	name := c.subcommand(root)
+	name := kubectl.Subcommand(root, c.inv.Args)
 	if why, ok := refused[name]; ok {
 		root.AddCommand(refusal(name, "helm "+name, why))
 		return
@@ -66,39 +66,6 @@ func (c *command) addSubcommands(root *cobra.Command) {
 	for _, build := range subcommands {
 		root.AddCommand(build(c))
 	}
-}
-
-// subcommand finds the name of the subcommand among the arguments, skipping
-// the root's flags and their values.
-func (c *command) subcommand(root *cobra.Command) string {
-	for i := 0; i < len(c.inv.Args); i++ {
-		arg := c.inv.Args[i]
-		if len(arg) < 2 || arg[0] != '-' {
-			return arg
-		}
-		if arg == "--" {
-			return ""
-		}
-		if takesValue(root, arg) {
-			i++
-		}
-	}
-	return ""
-}
-
-// takesValue says whether a flag in front of the subcommand is followed by its
-// value as an argument of its own.
-func takesValue(root *cobra.Command, arg string) bool {
-	if strings.Contains(arg, "=") {
-		return false
-	}
-	var flag *pflag.Flag
-	if name, long := strings.CutPrefix(arg, "--"); long {
-		flag = root.PersistentFlags().Lookup(name)
-	} else if len(arg) == 2 {
-		flag = root.PersistentFlags().ShorthandLookup(arg[1:])
-	}
-	return flag != nil && flag.NoOptDefVal == ""
 }
 
 // refusal explains why a command does not exist here.

@@ -254,7 +254,7 @@ func TestSubcommandIsFound(t *testing.T) {
 	} {
 		c := &command{kubectl: s.k, inv: tool.Invocation{Args: strings.Fields(line)}}
 		root := c.root()
-		if got := c.subcommand(root); got != want {
+		if got := Subcommand(root, c.inv.Args); got != want {
 			t.Errorf("%q: %q, want %q", line, got, want)
 		}
 		if n := len(root.Commands()); want != "" && n > 4 {

@@ -96,7 +96,7 @@ var refused = map[string]string{
 // addSubcommands adds the one subcommand that the arguments name, or all of
 // them for help and for unknown names.
 func (c *command) addSubcommands(root *cobra.Command, f factory) {
-	name := c.subcommand(root)
+	name := Subcommand(root, c.inv.Args)
 	if why, ok := refused[name]; ok {
 		root.AddCommand(refusedCommand(name, why))
 		return
@@ -116,11 +116,11 @@ func (c *command) addSubcommands(root *cobra.Command, f factory) {
 	}
 }
 
-// subcommand finds the name of the subcommand among the arguments, skipping
-// the root's flags and their values.
-func (c *command) subcommand(root *cobra.Command) string {
-	for i := 0; i < len(c.inv.Args); i++ {
-		arg := c.inv.Args[i]
+// Subcommand finds the name of the subcommand among the arguments, skipping the
+// root's flags and their values. It is "" when there is none.
+func Subcommand(root *cobra.Command, args []string) string {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
 		if len(arg) < 2 || arg[0] != '-' {
 			return arg
 		}
