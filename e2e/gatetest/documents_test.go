@@ -59,7 +59,7 @@ func watched(t *testing.T) (*bench, *answers) {
 		return seen
 	})
 	var err error
-	b.gate, err = gate.New(b.own, grant.NewVerifier(grant.NewStaticKeys(b.signer.Public())), slog.New(slog.DiscardHandler))
+	b.gate, err = gate.New(gate.Config{API: b.own, Verifier: grant.NewVerifier(grant.NewStaticKeys(b.signer.Public())), Log: slog.New(slog.DiscardHandler)})
 	b.must(err)
 	b.serve()
 	return b, seen
@@ -113,7 +113,7 @@ func (anyone) Verify(_ context.Context, user, _ string) (*grant.Claims, error) {
 func TestTheCacheGivesNobodyMoreThanTheAPIServer(t *testing.T) {
 	b := open(t)
 	var err error
-	b.gate, err = gate.New(b.own, anyone{}, slog.New(slog.DiscardHandler))
+	b.gate, err = gate.New(gate.Config{API: b.own, Verifier: anyone{}, Log: slog.New(slog.DiscardHandler)})
 	b.must(err)
 	b.serve()
 	client := func(user string) *kubernetes.Clientset {

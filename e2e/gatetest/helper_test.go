@@ -80,7 +80,7 @@ func open(t *testing.T) *bench {
 	b.must(err)
 	b.signer, err = grant.NewSigner(key)
 	b.must(err)
-	b.gate, err = gate.New(b.own, grant.NewVerifier(grant.NewStaticKeys(b.signer.Public())), slog.New(slog.DiscardHandler))
+	b.gate, err = gate.New(gate.Config{API: b.own, Verifier: grant.NewVerifier(grant.NewStaticKeys(b.signer.Public())), Log: slog.New(slog.DiscardHandler)})
 	b.must(err)
 	b.serve()
 	b.eventually("the runner may impersonate", func() bool {

@@ -47,7 +47,13 @@ func (g *Gate) check(c *grant.Claims, r *http.Request) (*request.RequestInfo, *r
 	if err != nil {
 		return nil, bad("%s: %v", r.URL.Path, err)
 	}
-	return info, inNamespaces(c.Namespaces, info)
+	if refusal := inNamespaces(c.Namespaces, info); refusal != nil || g.rules == nil {
+		return info, refusal
+	}
+	if err := g.rules.Check(r.Context(), c, described(info)); err != nil {
+		return info, forbid("%v", err)
+	}
+	return info, nil
 }
 
 // methods are those of the Kubernetes API. CONNECT is not one of them.

@@ -35,6 +35,7 @@ var ErrInUse = errors.New("this grant is in use already")
 // concurrent use.
 type Gate struct {
 	verifier Verifier
+	rules    Rules
 	log      *slog.Logger
 	upstream *url.URL
 	normal   http.RoundTripper
@@ -63,9 +64,19 @@ func (s *Session) Claims() *grant.Claims { return s.claims }
 // requests are cut off.
 func (s *Session) Close() { s.close() }
 
-// New returns a Gate to the API server that cfg describes, with cfg's own
-// credential, which may do nothing but impersonate. It dials nothing.
-func New(cfg *rest.Config, v Verifier, log *slog.Logger) (*Gate, error) {
+// Config is what a Gate needs. Only Rules may be left out.
+type Config struct {
+	// API is the API server behind the gate, with the gate's own credential,
+	// which may do nothing but impersonate.
+	API      *rest.Config
+	Verifier Verifier
+	Rules    Rules // nil: the cluster's owner has none
+	Log      *slog.Logger
+}
+
+// New returns a Gate. It dials nothing.
+func New(c Config) (*Gate, error) {
+	cfg := c.API
 	host, _, err := rest.DefaultServerUrlFor(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("address of the Kubernetes API: %w", err)
@@ -81,7 +92,7 @@ func New(cfg *rest.Config, v Verifier, log *slog.Logger) (*Gate, error) {
 		return nil, fmt.Errorf("transport to the Kubernetes API: %w", err)
 	}
 	return &Gate{
-		verifier: v, log: log, upstream: host, normal: normal, upgrade: upgrade,
+		verifier: c.Verifier, rules: c.Rules, log: c.Log, upstream: host, normal: normal, upgrade: upgrade,
 		info:     &request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
 		sessions: map[[sha256.Size]byte]*Session{},
 		about:    documents.New(host.Path),

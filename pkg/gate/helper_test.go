@@ -112,7 +112,7 @@ func open(tb testing.TB, answer http.HandlerFunc) *bench {
 func newGate(tb testing.TB, cfg *rest.Config, log io.Writer) *gate.Gate {
 	tb.Helper()
 	verifier := grant.NewVerifier(grant.NewStaticKeys(signer.Public()))
-	g, err := gate.New(cfg, verifier, slog.New(slog.NewJSONHandler(log, nil)))
+	g, err := gate.New(gate.Config{API: cfg, Verifier: verifier, Log: slog.New(slog.NewJSONHandler(log, nil))})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -194,7 +194,7 @@ func TestNewNamesWhatIsWrongWithTheAddress(t *testing.T) {
 		"no address": {Host: "://"},
 		"no CA":      {Host: "https://127.0.0.1", TLSClientConfig: rest.TLSClientConfig{CAFile: "/does/not/exist"}},
 	} {
-		if _, err := gate.New(cfg, nil, nil); err == nil || !strings.Contains(err.Error(), "Kubernetes API") {
+		if _, err := gate.New(gate.Config{API: cfg}); err == nil || !strings.Contains(err.Error(), "Kubernetes API") {
 			t.Errorf("%s: error = %v", name, err)
 		}
 	}

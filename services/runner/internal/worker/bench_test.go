@@ -110,7 +110,7 @@ func (b *bench) slots(n int) {
 
 func newGate(tb testing.TB, url string, keys grant.Keys, log *slog.Logger) *gate.Gate {
 	tb.Helper()
-	g, err := gate.New(&rest.Config{Host: url}, grant.NewVerifier(keys), log)
+	g, err := gate.New(gate.Config{API: &rest.Config{Host: url}, Verifier: grant.NewVerifier(keys), Log: log})
 	if err != nil {
 		tb.Fatal(err)
 	}
