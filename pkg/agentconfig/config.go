@@ -14,16 +14,6 @@ const (
 	// MaxEntries is how many projects, and how many groups, are used; GitLab
 	// ignores those after it and so does Towline, with a notice (section 1.2).
 	MaxEntries = 500
-	// MaxFaults is how many faults of one file are reported.
-	MaxFaults = 100
-	// MaxNotices is how many notices of one file are reported.
-	MaxNotices = 100
-	// maxNodes is how many YAML nodes are visited, those behind an alias
-	// counted each time they are used. A file of MaxFile bytes without
-	// aliases stays below it.
-	maxNodes = 2 * MaxFile
-	// maxDepth is how deep free-form parts may nest.
-	maxDepth = 32
 )
 
 // FileName is the name of the file inside a configuration directory.
@@ -125,18 +115,6 @@ type Impersonate struct {
 type Extra struct {
 	Key string
 	Val []string
-}
-
-// Notice is something the file's owner should know that is not a fault.
-type Notice struct {
-	File         string
-	Line, Column int
-	Key, Text    string
-}
-
-// String is the notice as one line.
-func (n Notice) String() string {
-	return fmt.Sprintf("%s:%d:%d: %s: %s", n.File, n.Line, n.Column, n.Key, n.Text)
 }
 
 // Secret is a value that cannot print itself.

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/towline/towline/pkg/strictyaml"
 )
 
 // ErrMissing is returned when there is no configuration file at a path.
@@ -15,7 +17,7 @@ var ErrMissing = errors.New("no configuration file")
 // Loaded is a configuration read from disk.
 type Loaded struct {
 	Config   *Config
-	Notices  []Notice
+	Notices  []strictyaml.Notice
 	Revision string // of the file's bytes
 }
 

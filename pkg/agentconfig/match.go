@@ -1,6 +1,10 @@
 package agentconfig
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/towline/towline/pkg/strictyaml"
+)
 
 // Subject is the project whose job asks, and the project that holds the
 // configuration, both as full paths that GitLab wrote.
@@ -45,11 +49,11 @@ func (c *Config) Nearest(s Subject) (Entry, bool) {
 	for group := parent(s.Project); group != ""; group = parent(group) {
 		groups = append(groups, group)
 	}
-	if id := closest(s.Project, ids(c.CIAccess.Projects)); id != "" {
+	if id := strictyaml.Closest(s.Project, entryIDs(c.CIAccess.Projects)); id != "" {
 		return c.find(c.CIAccess.Projects, id)
 	}
 	for _, g := range groups {
-		if id := closest(g, ids(c.CIAccess.Groups)); id != "" {
+		if id := strictyaml.Closest(g, entryIDs(c.CIAccess.Groups)); id != "" {
 			return c.find(c.CIAccess.Groups, id)
 		}
 	}
@@ -75,7 +79,7 @@ func (c *Config) find(entries []Entry, path string) (Entry, bool) {
 	return Entry{}, false
 }
 
-func ids(entries []Entry) []string {
+func entryIDs(entries []Entry) []string {
 	out := make([]string, len(entries))
 	for i := range entries {
 		out[i] = entries[i].ID

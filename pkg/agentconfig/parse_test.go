@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/towline/towline/pkg/strictyaml"
 )
 
 const complete = `# every section GitLab knows
@@ -176,7 +178,7 @@ func TestParseFaults(t *testing.T) {
 		"boolean text":    {p("environments: [on]"), `f:4:22: ci_access.projects[0].environments[0]: want a text, got a boolean; put it in quotes`},
 		"empty item":      {p("environments: [a, ]\n      default_namespace: $NS"), `f:5:26: ci_access.projects[0].default_namespace: not a namespace name; GitLab expands no variables in this file`},
 		"null item":       {"ci_access:\n  projects:\n    -\n", `f:3:6: ci_access.projects[0]: is empty; remove the dash or give the item a value`},
-		"twice a key":     {"ci_access: {}\nci_access: {}\n", `f:2:1: ci_access: given twice; the first one is in line 1; keep one`},
+		"twice a key":     {"ci_access: {}\nci_access: {}\n", `f:2:1: ci_access: given twice; the first one is in line 1; keep one; GitLab would silently use the last one`},
 		"twice an id":     {"ci_access: {projects: [{id: a/b}, {id: A/B}]}", `f:1:40: ci_access.projects[1].id: "A/B" is listed twice; the first one is in line 1; GitLab would silently use only one of them`},
 		"list as root":    {"- a\n", `f:1:1: want keys with values, got a list; the keys here are "ci_access", "container_scanning", "flux", "gitops", "observability", "remote_development", "user_access"`},
 		"odd key":         {"ci_access: {[a]: b}", `f:1:13: ci_access: a key that is not a word; write a plain word in front of the colon`},
@@ -191,7 +193,7 @@ func TestParseFaults(t *testing.T) {
 			if cfg != nil || err == nil {
 				t.Fatalf("accepted: %+v", cfg)
 			}
-			var faults Faults
+			var faults strictyaml.Faults
 			if !errors.As(err, &faults) {
 				t.Fatalf("error is %T", err)
 			}
@@ -234,11 +236,11 @@ func TestParseBoundsTheFaults(t *testing.T) {
 		fmt.Fprintf(&b, "zzzzzzzzzz%d: 1\n", i)
 	}
 	_, _, err := Parse("f", []byte(b.String()), Options{})
-	var faults Faults
-	if !errors.As(err, &faults) || len(faults) != MaxFaults {
-		t.Fatalf("%d faults, want %d", len(faults), MaxFaults)
+	var faults strictyaml.Faults
+	if !errors.As(err, &faults) || len(faults) != strictyaml.MaxFaults {
+		t.Fatalf("%d faults, want %d", len(faults), strictyaml.MaxFaults)
 	}
-	if got := faults[MaxFaults-1].Error(); !strings.Contains(got, "901 more faults") {
+	if got := faults[strictyaml.MaxFaults-1].Error(); !strings.Contains(got, "901 more faults") {
 		t.Error(got)
 	}
 }
@@ -356,12 +358,12 @@ func FuzzParse(f *testing.F) {
 		if (cfg == nil) == (err == nil) {
 			t.Fatalf("config %v with error %v", cfg, err)
 		}
-		if len(notices) > MaxNotices*2 {
+		if len(notices) > strictyaml.MaxNotices*2 {
 			t.Fatalf("%d notices", len(notices))
 		}
 		if err != nil {
-			var faults Faults
-			if !errors.As(err, &faults) || len(faults) == 0 || len(faults) > MaxFaults {
+			var faults strictyaml.Faults
+			if !errors.As(err, &faults) || len(faults) == 0 || len(faults) > strictyaml.MaxFaults {
 				t.Fatalf("error is %T: %v", err, err)
 			}
 			for _, x := range faults {

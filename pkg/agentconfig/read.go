@@ -1,77 +1,76 @@
 package agentconfig
 
-import (
-	"strconv"
+import "github.com/towline/towline/pkg/strictyaml"
 
-	"go.yaml.in/yaml/v3"
-)
-
-func (r reader) entries(kind Kind, key string, n *yaml.Node) []Entry {
-	var out []Entry
-	for i, e := range r.items(n) {
-		if i == MaxEntries {
-			break
+// read takes over a checked file.
+func (c *Config) read(root *strictyaml.Value) {
+	c.AgentToken = Secret(root.Get("agent").Get("token").Text())
+	ci := root.Get("ci_access")
+	c.CIAccess.Projects = c.entries(ProjectEntry, ci.Get("projects"))
+	c.CIAccess.Groups = c.entries(GroupEntry, ci.Get("groups"))
+	if v := ci.Get("instance"); v != nil {
+		e := c.entry(InstanceEntry, v)
+		e.Line, e.Column = v.KeyPlace()
+		c.CIAccess.Instance = &e
+	}
+	if v := root.Get("user_access"); v != nil {
+		c.UserAccess = &UserAccess{
+			Projects: ids(v.Get("projects")), Groups: ids(v.Get("groups")),
+			AsUser: v.Get("access_as").Get("user") != nil,
 		}
-		out = append(out, r.entry(kind, key+"["+strconv.Itoa(i)+"]", e))
+	}
+}
+
+// used is what GitLab and Towline use of a list.
+func used(list *strictyaml.Value) []*strictyaml.Value {
+	all := list.Items()
+	return all[:min(len(all), MaxEntries)]
+}
+
+func ids(list *strictyaml.Value) []string {
+	var out []string
+	for _, v := range used(list) {
+		out = append(out, v.Get("id").Text())
 	}
 	return out
 }
 
-func (r reader) entry(kind Kind, key string, n *yaml.Node) Entry {
-	f := r.fields(n)
+func (c *Config) entries(kind Kind, list *strictyaml.Value) []Entry {
+	var out []Entry
+	for _, v := range used(list) {
+		out = append(out, c.entry(kind, v))
+	}
+	return out
+}
+
+func (c *Config) entry(kind Kind, v *strictyaml.Value) Entry {
 	e := Entry{
-		Kind: kind, ID: word(f["id"]), DefaultNamespace: word(f["default_namespace"]),
-		Environments:          r.texts(f["environments"].node),
-		ProtectedBranchesOnly: yes(f["protected_branches_only"]),
-		AccessAs:              AccessAs{Mode: AsAgent},
-		File:                  r.c.file, Line: n.Line, Column: n.Column, Key: key,
+		Kind: kind, ID: v.Get("id").Text(), DefaultNamespace: v.Get("default_namespace").Text(),
+		Environments:          v.Get("environments").Texts(),
+		ProtectedBranchesOnly: v.Get("protected_branches_only").Bool(),
+		ResourceManagement:    v.Get("resource_management").Get("enabled").Bool(),
+		AccessAs:              accessAs(v.Get("access_as")),
+		File:                  c.File, Key: v.Path(),
 	}
-	if n := f["resource_management"].node; n != nil {
-		e.ResourceManagement = yes(r.fields(n)["enabled"])
-	}
-	if n := f["access_as"].node; n != nil {
-		e.AccessAs = r.accessAs(n)
-	}
+	e.Line, e.Column = v.Place()
 	return e
 }
 
-func (r reader) accessAs(n *yaml.Node) AccessAs {
-	f := r.fields(n)
+func accessAs(v *strictyaml.Value) AccessAs {
 	switch {
-	case f["ci_job"].node != nil:
+	case v.Get("ci_job") != nil:
 		return AccessAs{Mode: AsCIJob}
-	case f["impersonate"].node != nil:
-		return AccessAs{Mode: AsImpersonate, Impersonate: r.impersonate(f["impersonate"].node)}
+	case v.Get("impersonate") != nil:
+		return AccessAs{Mode: AsImpersonate, Impersonate: fixedIdentity(v.Get("impersonate"))}
 	default:
 		return AccessAs{Mode: AsAgent}
 	}
 }
 
-func (r reader) impersonate(n *yaml.Node) *Impersonate {
-	f := r.fields(n)
-	out := &Impersonate{Username: word(f["username"]), UID: word(f["uid"]), Groups: r.texts(f["groups"].node)}
-	for _, e := range r.items(f["extra"].node) {
-		x := r.fields(e)
-		out.Extra = append(out.Extra, Extra{Key: word(x["key"]), Val: r.texts(x["val"].node)})
-	}
-	return out
-}
-
-func (r reader) userAccess(n *yaml.Node) *UserAccess {
-	f := r.fields(n)
-	out := &UserAccess{}
-	ids := func(n *yaml.Node) (ids []string) {
-		for _, e := range r.items(n) {
-			if len(ids) == MaxEntries {
-				break
-			}
-			ids = append(ids, word(r.fields(e)["id"]))
-		}
-		return ids
-	}
-	out.Projects, out.Groups = ids(f["projects"].node), ids(f["groups"].node)
-	if n := f["access_as"].node; n != nil {
-		out.AsUser = r.fields(n)["user"].node != nil
+func fixedIdentity(v *strictyaml.Value) *Impersonate {
+	out := &Impersonate{Username: v.Get("username").Text(), UID: v.Get("uid").Text(), Groups: v.Get("groups").Texts()}
+	for _, x := range v.Get("extra").Items() {
+		out.Extra = append(out.Extra, Extra{Key: x.Get("key").Text(), Val: x.Get("val").Texts()})
 	}
 	return out
 }

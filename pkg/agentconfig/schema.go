@@ -3,70 +3,50 @@ package agentconfig
 import (
 	"regexp"
 	"strings"
+
+	"github.com/towline/towline/pkg/strictyaml"
 )
 
-// form is what a value must look like.
-type form int
-
-const (
-	object form = iota + 1
-	list
-	text
-	boolean
-	number // a whole number, quoted or not
-	seconds
-	scalar // text or number; GitLab's own reading is not verified
-	anything
+// schema holds what GitLab's server enforces: KAS turns the YAML into JSON and
+// reads that with protojson, which refuses unknown keys, and then applies the
+// validation rules of its proto files (agent-config sheet, section 1.1).
+type (
+	schema = strictyaml.Schema
+	keys   = map[string]*schema
 )
 
-// schema describes one place of the file. It holds what GitLab's server
-// enforces: KAS turns the YAML into JSON and reads that with protojson, which
-// refuses unknown keys, and then applies the validation rules of its proto
-// files (agent-config sheet, section 1.1).
-type schema struct {
-	form     form
-	keys     map[string]*schema // of an object
-	required []string           // keys an object must have
-	oneOf    bool               // an object must have exactly one key
-	gone     map[string]string  // keys that never existed or no longer do, and what to do
-	elem     *schema            // of a list
-	nonEmpty bool               // of a text or a list
-	unique   string             // key by which a list's items must differ, ignoring case
-	first    int                // only so many items of a list are used
-	values   []string           // allowed texts
-	check    func(value string) (problem, remedy string)
-	notice   string // said when the key is there
-}
+func obj(k keys) *schema { return &schema{Form: strictyaml.Object, Keys: k} }
 
-func obj(keys map[string]*schema) *schema { return &schema{form: object, keys: keys} }
+func listOf(elem *schema) *schema { return &schema{Form: strictyaml.List, Elem: elem} }
 
-func listOf(elem *schema) *schema { return &schema{form: list, elem: elem} }
-
-func oneText(values ...string) *schema { return &schema{form: text, values: values} }
+func oneText(values ...string) *schema { return &schema{Form: strictyaml.Text, Values: values} }
 
 var (
-	aText     = &schema{form: text}
-	someText  = &schema{form: text, nonEmpty: true}
-	aBool     = &schema{form: boolean}
-	aNumber   = &schema{form: number}
-	aDuration = &schema{form: seconds}
-	aScalar   = &schema{form: scalar}
+	aText     = &schema{Form: strictyaml.Text}
+	someText  = &schema{Form: strictyaml.Text, NonEmpty: true}
+	aBool     = &schema{Form: strictyaml.Boolean}
+	aNumber   = &schema{Form: strictyaml.Number}
+	aDuration = &schema{Form: strictyaml.Text, Check: checkSeconds, Want: `a duration like "3600s"`, Remedy: secondsRemedy}
+	aScalar   = &schema{Form: strictyaml.Scalar}
 	emptyObj  = obj(nil)
-	free      = &schema{form: anything}
-	fullPath  = &schema{form: text, nonEmpty: true}
-	namespace = &schema{form: text, check: checkNamespace}
+	free      = &schema{Form: strictyaml.Anything}
+	fullPath  = &schema{
+		Form: strictyaml.Text, NonEmpty: true, Want: "a full path",
+		Remedy: `ids are full paths in quotes, for example "group/project"`,
+	}
+	namespace = &schema{Form: strictyaml.Text, Check: checkNamespace}
 )
 
 // file is the schema of a whole config.yaml; agent is added by Options.
 var file = &schema{
-	form: object,
-	gone: map[string]string{
+	Form: strictyaml.Object,
+	Gone: map[string]string{
 		"starboard": `the section was replaced by "container_scanning" in GitLab 16.0`,
 		"cilium":    "the section was removed in GitLab 15.0",
 		"agent":     "GitLab's server refuses it; keep the agent's token in a Secret",
 		"token":     "keep the agent's token in a Secret, never in a repository",
 	},
-	keys: map[string]*schema{
+	Keys: keys{
 		"ci_access":          ciAccess,
 		"user_access":        userAccess,
 		"gitops":             gitops,
@@ -79,67 +59,79 @@ var file = &schema{
 
 // agentSection is accepted in local files only.
 var agentSection = &schema{
-	form: object, keys: map[string]*schema{"token": someText},
-	notice: "a token in a configuration file is readable by whoever reads the file; a Secret is the place for it",
+	Form: strictyaml.Object, Keys: keys{"token": someText},
+	Notice: "a token in a configuration file is readable by whoever reads the file; a Secret is the place for it",
 }
 
-var ciAccess = obj(map[string]*schema{
-	"projects": {form: list, elem: accessEntry(true), first: MaxEntries, unique: "id"},
-	"groups":   {form: list, elem: accessEntry(true), first: MaxEntries, unique: "id"},
+// onlyOne is where Towline is stricter than GitLab.
+const onlyOne = "GitLab would silently use only one of them"
+
+var ciAccess = obj(keys{
+	"projects": {Form: strictyaml.List, Elem: accessEntry(true), First: MaxEntries, Unique: "id", Twice: onlyOne},
+	"groups":   {Form: strictyaml.List, Elem: accessEntry(true), First: MaxEntries, Unique: "id", Twice: onlyOne},
 	"instance": accessEntry(false),
 })
 
 func accessEntry(withID bool) *schema {
-	e := obj(map[string]*schema{
+	e := obj(keys{
 		"default_namespace":       namespace,
 		"environments":            listOf(someText),
 		"protected_branches_only": aBool,
 		"resource_management": {
-			form: object, keys: map[string]*schema{"enabled": aBool},
-			notice: "GitLab-managed Kubernetes resources are not made by Towline",
+			Form: strictyaml.Object, Keys: keys{"enabled": aBool},
+			Notice: "GitLab-managed Kubernetes resources are not made by Towline",
 		},
 		"access_as": {
-			form: object, oneOf: true,
-			keys: map[string]*schema{"agent": emptyObj, "ci_job": emptyObj, "impersonate": impersonate},
-			gone: map[string]string{"ci_user": `GitLab designed it and never made it; use "ci_job"`},
+			Form: strictyaml.Object, OneOf: true,
+			Keys: keys{"agent": emptyObj, "ci_job": emptyObj, "impersonate": impersonate},
+			Gone: map[string]string{"ci_user": `GitLab designed it and never made it; use "ci_job"`},
 		},
 	})
-	e.gone = map[string]string{
+	e.Gone = map[string]string{
 		"environment": `did you mean "environments", a list?`,
 		"namespace":   `did you mean "default_namespace"?`,
 	}
 	if withID {
-		e.keys["id"], e.required = fullPath, []string{"id"}
+		e.Keys["id"], e.Required = fullPath, []string{"id"}
 	}
 	return e
 }
 
 var impersonate = &schema{
-	form: object, required: []string{"username"},
-	keys: map[string]*schema{
+	Form: strictyaml.Object, Required: []string{"username"},
+	Keys: keys{
 		"username": someText,
 		"uid":      aText,
 		"groups":   listOf(someText),
 		"extra": listOf(&schema{
-			form: object, required: []string{"key", "val"},
-			keys: map[string]*schema{"key": someText, "val": {form: list, elem: someText, nonEmpty: true}},
+			Form: strictyaml.Object, Required: []string{"key", "val"},
+			Keys: keys{"key": someText, "val": {Form: strictyaml.List, Elem: someText, NonEmpty: true}},
 		}),
 	},
 }
 
 var userAccess = &schema{
-	form: object,
-	keys: map[string]*schema{
-		"access_as": {form: object, oneOf: true, keys: map[string]*schema{"agent": emptyObj, "user": emptyObj}},
+	Form: strictyaml.Object,
+	Keys: keys{
+		"access_as": {Form: strictyaml.Object, OneOf: true, Keys: keys{"agent": emptyObj, "user": emptyObj}},
 		"projects":  userAccessList,
 		"groups":    userAccessList,
 	},
-	notice: "accepted; people's access comes through GitLab's agent tunnel, pulled jobs do not use it",
+	Notice: "accepted; people's access comes through GitLab's agent tunnel, pulled jobs do not use it",
 }
 
 var userAccessList = &schema{
-	form: list, first: MaxEntries,
-	elem: &schema{form: object, keys: map[string]*schema{"id": fullPath}, required: []string{"id"}},
+	Form: strictyaml.List, First: MaxEntries,
+	Elem: &schema{Form: strictyaml.Object, Keys: keys{"id": fullPath}, Required: []string{"id"}},
+}
+
+const secondsRemedy = `write whole seconds, for example "3600s"`
+
+func checkSeconds(value string) (problem, remedy string) {
+	if durationText.MatchString(value) {
+		return "", ""
+	}
+	return "not a duration GitLab reads", secondsRemedy
 }
 
 var durationText = regexp.MustCompile(`^-?\d{1,12}(\.\d{1,9})?s$`)

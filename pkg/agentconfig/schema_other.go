@@ -1,26 +1,28 @@
 package agentconfig
 
+import "github.com/towline/towline/pkg/strictyaml"
+
 // The sections below are GitLab's and are accepted so that one file serves
 // both; Towline acts on none of them (agent-config sheet, sections 1.4 to 1.6).
 
 var gitops = &schema{
-	form: object,
-	keys: map[string]*schema{
-		"manifest_projects": {form: list, elem: manifestProject, unique: "id"},
-		"charts":            {form: list, elem: chart, notice: "GitLab 16.4 and later refuses the whole file because of this key; keep charts in towline.yaml beside it"},
+	Form: strictyaml.Object,
+	Keys: keys{
+		"manifest_projects": {Form: strictyaml.List, Elem: manifestProject, Unique: "id", Twice: "keep one entry for each project"},
+		"charts":            {Form: strictyaml.List, Elem: chart, Notice: "GitLab 16.4 and later refuses the whole file because of this key; keep charts in towline.yaml beside it"},
 	},
-	notice: "accepted and not acted on: GitLab removed it in 17.0; keep sources in towline.yaml beside this file",
+	Notice: "accepted and not acted on: GitLab removed it in 17.0; keep sources in towline.yaml beside this file",
 }
 
-var gitRef = &schema{form: object, oneOf: true, keys: map[string]*schema{"branch": someText, "tag": someText, "commit": someText}}
+var gitRef = &schema{Form: strictyaml.Object, OneOf: true, Keys: keys{"branch": someText, "tag": someText, "commit": someText}}
 
 var manifestProject = &schema{
-	form: object,
-	keys: map[string]*schema{
+	Form: strictyaml.Object,
+	Keys: keys{
 		"id":                       fullPath,
 		"ref":                      gitRef,
 		"default_namespace":        namespace,
-		"paths":                    listOf(&schema{form: object, keys: map[string]*schema{"glob": someText}, required: []string{"glob"}}),
+		"paths":                    listOf(&schema{Form: strictyaml.Object, Keys: keys{"glob": someText}, Required: []string{"glob"}}),
 		"reconcile_timeout":        aDuration,
 		"dry_run_strategy":         oneText("none", "client", "server"),
 		"prune":                    aBool,
@@ -28,36 +30,36 @@ var manifestProject = &schema{
 		"prune_propagation_policy": oneText("orphan", "background", "foreground"),
 		"inventory_policy":         oneText("must_match", "adopt_if_no_inventory", "adopt_all"),
 	},
-	gone: map[string]string{
+	Gone: map[string]string{
 		"resource_inclusions": "removed in GitLab 14.0",
 		"resource_exclusions": "removed in GitLab 14.0",
 	},
 }
 
 var chart = &schema{
-	form: object, required: []string{"release_name", "source"},
-	keys: map[string]*schema{
+	Form: strictyaml.Object, Required: []string{"release_name", "source"},
+	Keys: keys{
 		"release_name": someText,
 		"source": {
-			form: object, oneOf: true,
-			keys: map[string]*schema{"project": {
-				form: object, required: []string{"id"},
-				keys: map[string]*schema{"id": fullPath, "path": aText, "ref": gitRef},
+			Form: strictyaml.Object, OneOf: true,
+			Keys: keys{"project": {
+				Form: strictyaml.Object, Required: []string{"id"},
+				Keys: keys{"id": fullPath, "path": aText, "ref": gitRef},
 			}},
 		},
 		"namespace":   namespace,
 		"max_history": aNumber,
 		"values": listOf(&schema{
-			form: object, oneOf: true,
-			keys: map[string]*schema{
+			Form: strictyaml.Object, OneOf: true,
+			Keys: keys{
 				"inline": free,
 				"file": {
-					form: object, required: []string{"file"},
-					keys: map[string]*schema{"project_id": fullPath, "ref": gitRef, "file": someText},
+					Form: strictyaml.Object, Required: []string{"file"},
+					Keys: keys{"project_id": fullPath, "ref": gitRef, "file": someText},
 				},
 				"url": {
-					form: object, required: []string{"url"},
-					keys: map[string]*schema{"url": someText, "poll_period": aDuration, "max_file_size": aNumber},
+					Form: strictyaml.Object, Required: []string{"url"},
+					Keys: keys{"url": someText, "poll_period": aDuration, "max_file_size": aNumber},
 				},
 			},
 		}),
@@ -65,58 +67,58 @@ var chart = &schema{
 }
 
 var flux = &schema{
-	form: object, keys: map[string]*schema{"webhook_receiver_url": someText},
-	notice: "accepted and not acted on: Flux reads its own sources",
+	Form: strictyaml.Object, Keys: keys{"webhook_receiver_url": someText},
+	Notice: "accepted and not acted on: Flux reads its own sources",
 }
 
 var logLevel = oneText("info", "debug", "warn", "error")
 
 var observability = &schema{
-	form: object,
-	keys: map[string]*schema{
-		"logging": obj(map[string]*schema{"level": logLevel, "grpc_level": logLevel}),
-		"google_profiler": obj(map[string]*schema{
+	Form: strictyaml.Object,
+	Keys: keys{
+		"logging": obj(keys{"level": logLevel, "grpc_level": logLevel}),
+		"google_profiler": obj(keys{
 			"enabled": aBool, "project_id": aText, "credentials_file": aText, "debug_logging": aBool,
 		}),
 	},
-	notice: "accepted and not acted on: log levels are settings of Towline's services",
+	Notice: "accepted and not acted on: log levels are settings of Towline's services",
 }
 
-var resources = obj(map[string]*schema{
-	"requests": obj(map[string]*schema{"cpu": aScalar, "memory": aScalar, "ephemeral_storage": aScalar}),
-	"limits":   obj(map[string]*schema{"cpu": aScalar, "memory": aScalar, "ephemeral_storage": aScalar}),
+var resources = obj(keys{
+	"requests": obj(keys{"cpu": aScalar, "memory": aScalar, "ephemeral_storage": aScalar}),
+	"limits":   obj(keys{"cpu": aScalar, "memory": aScalar, "ephemeral_storage": aScalar}),
 })
 
 var containerScanning = &schema{
-	form: object,
-	keys: map[string]*schema{
+	Form: strictyaml.Object,
+	Keys: keys{
 		"cadence": aText,
-		"vulnerability_report": obj(map[string]*schema{
+		"vulnerability_report": obj(keys{
 			"namespaces":     listOf(someText),
 			"resource_types": listOf(someText),
-			"filters": listOf(obj(map[string]*schema{
+			"filters": listOf(obj(keys{
 				"namespaces": listOf(aText), "resources": listOf(aText), "containers": listOf(aText), "kinds": listOf(aText),
 			})),
 		}),
 		"resource_requirements":   resources,
-		"trivy_k8s_wrapper_image": obj(map[string]*schema{"repository": aText}),
+		"trivy_k8s_wrapper_image": obj(keys{"repository": aText}),
 		"scanner_timeout":         aScalar,
 		"report_max_size":         aScalar,
 		"delete_report_artifact":  aBool,
 		"severity_threshold":      aText,
 	},
-	notice: "accepted and not acted on: Towline scans nothing",
+	Notice: "accepted and not acted on: Towline scans nothing",
 }
 
 var remoteDevelopment = &schema{
-	form: object,
-	keys: map[string]*schema{
+	Form: strictyaml.Object,
+	Keys: keys{
 		"enabled":                 aBool,
 		"dns_zone":                aText,
-		"gitlab_workspaces_proxy": obj(map[string]*schema{"namespace": aText}),
-		"network_policy": obj(map[string]*schema{
+		"gitlab_workspaces_proxy": obj(keys{"namespace": aText}),
+		"network_policy": obj(keys{
 			"enabled": aBool,
-			"egress":  listOf(obj(map[string]*schema{"allow": aText, "except": listOf(aText)})),
+			"egress":  listOf(obj(keys{"allow": aText, "except": listOf(aText)})),
 		}),
 		"default_resources_per_workspace_container": resources,
 		"max_resources_per_workspace":               resources,
@@ -125,7 +127,7 @@ var remoteDevelopment = &schema{
 		"use_kubernetes_user_namespaces":            aBool,
 		"default_runtime_class":                     aText,
 		"allow_privilege_escalation":                aBool,
-		"image_pull_secrets":                        listOf(obj(map[string]*schema{"name": aText, "namespace": aText})),
+		"image_pull_secrets":                        listOf(obj(keys{"name": aText, "namespace": aText})),
 		"annotations":                               free,
 		"labels":                                    free,
 		"shared_namespace":                          aText,
@@ -134,5 +136,5 @@ var remoteDevelopment = &schema{
 		"partial_sync_interval":                     aDuration,
 		"full_sync_interval":                        aDuration,
 	},
-	notice: "accepted and not acted on: Towline runs no workspaces",
+	Notice: "accepted and not acted on: Towline runs no workspaces",
 }

@@ -17,7 +17,7 @@ type Event struct {
 	// good one.
 	Loaded *Loaded
 	// Err is why the file as it stands is not in force; nil when it is. It is
-	// a Faults when the file could be read.
+	// a strictyaml.Faults when the file could be read.
 	Err error
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/towline/towline/pkg/strictyaml"
 )
 
 func TestLoad(t *testing.T) {
@@ -82,7 +84,7 @@ func TestWatcherSeesConfigMapSwapsAndKeepsTheLastGood(t *testing.T) {
 		step(2, func(e Event) bool { return e.Err == nil && e.Loaded.Config.CIAccess.Projects[0].ID == "a/one" })
 		version("..v2", "ci_access: {project: []}")
 		step(3, func(e Event) bool {
-			var f Faults
+			var f strictyaml.Faults
 			return errors.As(e.Err, &f) && e.Loaded.Config.CIAccess.Projects[0].ID == "a/one"
 		})
 		version("..v3", "ci_access: {projects: [{id: a/three}]}")

@@ -11,6 +11,7 @@ import (
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/policyapi"
 	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/pkg/strictyaml"
 	"github.com/towline/towline/services/policy/internal/decide"
 )
 
@@ -46,7 +47,7 @@ type Source struct {
 // parsed is a content from the tunnel, read once.
 type parsed struct {
 	config *agentconfig.Config // nil when faulty
-	faults agentconfig.Faults
+	faults strictyaml.Faults
 }
 
 // New watches path, or takes what the tunnel sends when path is empty.
@@ -164,7 +165,7 @@ func (s *Source) parse(sent *policyapi.Configuration) parsed {
 	var p parsed
 	if err != nil {
 		if !errors.As(err, &p.faults) {
-			p.faults = agentconfig.Faults{{File: sent.Source, Line: 1, Column: 1, Problem: err.Error()}}
+			p.faults = strictyaml.Faults{{File: sent.Source, Line: 1, Column: 1, Problem: err.Error()}}
 		}
 		s.logFaults("the configuration from GitLab cannot be used", p.faults)
 		return p

@@ -1,4 +1,4 @@
-package agentconfig
+package strictyaml
 
 import (
 	"cmp"
@@ -21,8 +21,12 @@ type Fault struct {
 // Error is the fault as one line:
 // `config.yaml:12:5: ci_access.project: unknown key; did you mean "projects"?`.
 func (f Fault) Error() string {
+	return fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Text())
+}
+
+// Text is the fault without its place.
+func (f Fault) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d:%d: ", f.File, f.Line, f.Column)
 	if f.Key != "" {
 		b.WriteString(f.Key + ": ")
 	}
@@ -45,9 +49,9 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sorted orders the faults by place and cuts them to MaxFaults, the last of
+// Sorted orders the faults by place and cuts them to MaxFaults, the last of
 // which then says how many more there are.
-func (f Faults) sorted() Faults {
+func (f Faults) Sorted() Faults {
 	slices.SortStableFunc(f, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
@@ -60,4 +64,16 @@ func (f Faults) sorted() Faults {
 		File: last.File, Line: last.Line, Column: last.Column,
 		Problem: fmt.Sprintf("%d more faults from here on", more), Remedy: "repair those above first",
 	})
+}
+
+// Notice is something the file's owner should know that is not a fault.
+type Notice struct {
+	File         string
+	Line, Column int
+	Key, Text    string
+}
+
+// String is the notice as one line.
+func (n Notice) String() string {
+	return fmt.Sprintf("%s:%d:%d: %s: %s", n.File, n.Line, n.Column, n.Key, n.Text)
 }

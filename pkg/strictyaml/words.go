@@ -1,4 +1,4 @@
-package agentconfig
+package strictyaml
 
 import (
 	"maps"
@@ -53,45 +53,51 @@ func describe(n *yaml.Node) string {
 	}
 }
 
-func wanted(s *schema) string {
+func wanted(s *Schema) string {
 	switch {
-	case s == fullPath:
-		return "a full path"
-	case s.form == boolean:
+	case s.Want != "":
+		return s.Want
+	case s.Form == Boolean:
 		return "true or false"
-	case s.form == seconds:
-		return `a duration like "3600s"`
-	case s.form == number:
+	case s.Form == Number:
 		return "a whole number"
 	default:
 		return "a text"
 	}
 }
 
-func objectRemedy(s *schema) string {
+// also adds a second sentence to a remedy.
+func also(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "; " + text
+}
+
+func objectRemedy(s *Schema) string {
 	switch {
-	case len(s.keys) == 0:
+	case len(s.Keys) == 0:
 		return "write {}"
-	case s.oneOf:
-		return "write one of " + quoted(slices.Sorted(maps.Keys(s.keys))) + " as a key below it"
+	case s.OneOf:
+		return "write one of " + quoted(slices.Sorted(maps.Keys(s.Keys))) + " as a key below it"
 	default:
-		return "the keys here are " + quoted(slices.Sorted(maps.Keys(s.keys)))
+		return "the keys here are " + quoted(slices.Sorted(maps.Keys(s.Keys)))
 	}
 }
 
-func oneOfRemedy(name string, sub *schema) string {
-	if sub.form == object && len(sub.keys) == 0 {
+func oneOfRemedy(name string, sub *Schema) string {
+	if sub.Form == Object && len(sub.Keys) == 0 {
 		return "write " + name + ": {}"
 	}
-	return "GitLab refuses an empty one; give it a value"
+	return "give it a value or remove the key"
 }
 
-func unknownRemedy(s *schema, name string) string {
-	if why := s.gone[name]; why != "" {
+func unknownRemedy(s *Schema, name string) string {
+	if why := s.Gone[name]; why != "" {
 		return why
 	}
-	names := slices.Sorted(maps.Keys(s.keys))
-	if near := closest(name, names); near != "" {
+	names := slices.Sorted(maps.Keys(s.Keys))
+	if near := Closest(name, names); near != "" {
 		return "did you mean " + strconv.Quote(near) + "?"
 	}
 	if len(names) == 0 {

@@ -1,4 +1,4 @@
-package agentconfig
+package strictyaml
 
 import (
 	"bytes"
@@ -13,14 +13,13 @@ import (
 )
 
 // document reads the single YAML document of a file. A nil node is an empty
-// file, which is an empty configuration.
-func document(name string, content []byte) (*yaml.Node, *Fault) {
+// file.
+func document(name string, content []byte, o Options) (*yaml.Node, *Fault) {
 	whole := func(line, column int, problem, remedy string) *Fault {
 		return &Fault{File: name, Line: line, Column: column, Problem: problem, Remedy: remedy}
 	}
-	if len(content) > MaxFile {
-		return nil, whole(1, 1, strconv.Itoa(len(content))+" bytes are over the limit of "+strconv.Itoa(MaxFile)+" bytes",
-			"GitLab reads no larger file either; grant to groups instead of single projects")
+	if len(content) > o.maxBytes() {
+		return nil, whole(1, 1, strconv.Itoa(len(content))+" bytes are over the limit of "+strconv.Itoa(o.maxBytes())+" bytes", o.TooLarge)
 	}
 	if !utf8.Valid(content) {
 		line, column := invalidAt(content)
@@ -36,7 +35,7 @@ func document(name string, content []byte) (*yaml.Node, *Fault) {
 		return nil, whole(line, column, "not valid YAML: "+text, "")
 	}
 	if err := dec.Decode(&next); !errors.Is(err, io.EOF) {
-		return nil, whole(max(next.Line, 1), max(next.Column, 1), "a second YAML document", "keep one document; GitLab reads the first only")
+		return nil, whole(max(next.Line, 1), max(next.Column, 1), "a second YAML document", "keep one document"+also(o.SecondDocument))
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
 		return nil, nil
@@ -105,7 +104,7 @@ func (c *checker) pairs(n *yaml.Node, path string, depth int) []pair {
 			continue
 		}
 		if first, twice := seen[k.Value]; twice {
-			c.fault(key, join(path, k.Value), "given twice", "the first one is in line "+strconv.Itoa(first.Line)+"; keep one")
+			c.fault(key, join(path, k.Value), "given twice", "the first one is in line "+strconv.Itoa(first.Line)+"; keep one"+also(c.options.SecondKey))
 			continue
 		}
 		seen[k.Value] = key
@@ -163,8 +162,8 @@ func (c *checker) follow(n *yaml.Node) *yaml.Node {
 	if n == nil {
 		return nil
 	}
-	if c.nodes++; c.nodes > maxNodes {
-		if c.nodes == maxNodes+1 {
+	if c.nodes++; c.nodes > c.options.maxNodes() {
+		if c.nodes == c.options.maxNodes()+1 {
 			c.fault(n, "", "too large once its aliases are written out", "use fewer aliases (*name)")
 		}
 		return nil

@@ -1,4 +1,4 @@
-package agentconfig
+package strictyaml
 
 import "strings"
 
@@ -6,8 +6,8 @@ import "strings"
 // full paths may be longer, but then nobody mistyped them.
 const maxCompared = 256
 
-// closest returns the name of names that word was probably meant to be, or "".
-func closest(word string, names []string) string {
+// Closest returns the name of names that word was probably meant to be, or "".
+func Closest(word string, names []string) string {
 	best, bestDistance := "", max(1, min(len(word)/3, 4))+1
 	for _, n := range names {
 		if d := distance(strings.ToLower(word), strings.ToLower(n)); d < bestDistance {
