@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -89,7 +90,8 @@ func TestCommandsEndWithTheSession(t *testing.T) {
 	for name, way := range p.executors("sh", "-c", "echo started; sleep 20") {
 		r, w := io.Pipe()
 		go func() {
-			_ = way.StreamWithContext(t.Context(), remotecommand.StreamOptions{Stdin: new(never), Stdout: w, Stderr: io.Discard})
+			err := way.StreamWithContext(t.Context(), remotecommand.StreamOptions{Stdin: new(never), Stdout: w, Stderr: io.Discard})
+			_ = w.CloseWithError(fmt.Errorf("%s ended: %w", name, err))
 			ended <- name
 		}()
 		if _, err := io.ReadFull(r, make([]byte, len("started\n"))); err != nil {
@@ -178,6 +180,11 @@ func TestEmbeddedKubectlInPods(t *testing.T) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=1m", "-tags", "integration,pods", "-run", "^TestInPods", "./internal/toolbox/kubectl")
 	cmd.Dir = filepath.Join("..", "..", "services", "runner")
 	cmd.Env = append(os.Environ(), "TOWLINE_E2E_KUBECONFIG="+kubeconfig, "TOWLINE_E2E_KUBECTL="+real, "TOWLINE_E2E_CONTAINER="+p.main.Dir)
+	// The whole group ends with its time: what a test has started must not keep
+	// the output open.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = patience
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
