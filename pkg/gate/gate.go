@@ -131,7 +131,7 @@ func (g *Gate) Open(ctx context.Context, token string) (*Session, error) {
 func (g *Gate) newProxy(claims *grant.Claims) *httputil.ReverseProxy {
 	id := claims.Identity
 	as := transport.ImpersonationConfig{UserName: id.User, UID: id.UID, Groups: id.Groups, Extra: id.Extra}
-	normal := g.about.Transport(transport.NewImpersonatingRoundTripper(as, g.normal))
+	normal := g.about.Transport(transport.NewImpersonatingRoundTripper(as, earlyAnswers{g.normal}))
 	upgrade := transport.NewImpersonatingRoundTripper(as, g.upgrade)
 	return &httputil.ReverseProxy{
 		Rewrite:       g.rewrite,

@@ -331,3 +331,27 @@ func TestTheCertificateIsForLoopbackOnly(t *testing.T) {
 		t.Errorf("two processes share a certificate: %v", err)
 	}
 }
+
+// TestARefusalEndsARequestWhoseBodyNeverComes: the API server refuses before it
+// has read the body, and the client, which has seen that, sends no more of it.
+func TestARefusalEndsARequestWhoseBodyNeverComes(t *testing.T) {
+	b := open(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"kind":"Status"}`)
+	})
+	token, _ := b.session()
+	body, more := io.Pipe()
+	defer more.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	resp, err := b.client.Do(b.request(http.MethodPost, "/api/v1/namespaces/a/configmaps", token, body).WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusForbidden || string(got) != `{"kind":"Status"}` {
+		t.Errorf("%s %q, %v", resp.Status, got, err)
+	}
+}
