@@ -25,6 +25,13 @@ func settings(t *testing.T, service string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	shared, err := filepath.Glob(filepath.Join(root, "pkg", "redislink", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if service != "policy" { // which has nothing to do with Redis
+		files = append(files, shared...)
+	}
 	found := map[string]string{}
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {

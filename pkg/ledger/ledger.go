@@ -24,7 +24,9 @@ const (
 	// CursorTTL is how long the polling cursor is kept.
 	CursorTTL = time.Hour
 	// MaxTrace is the largest trace in bytes.
-	MaxTrace = 64 << 20
+	MaxTrace    = 64 << 20
+	maxRetries  = 1
+	dialTimeout = 3 * time.Second
 	// Schema is the version of the records this package writes.
 	Schema = 1
 )
@@ -81,11 +83,21 @@ func Open(url string) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, errors.New("--redis-url is not a Redis URL; use redis://[:password@]host:port/0 or rediss://... for TLS")
 	}
-	opts.MaxRetries = 1
-	opts.DialTimeout = 3 * time.Second
+	opts.MaxRetries = maxRetries
+	opts.DialTimeout = dialTimeout
 	opts.DialerRetries = 1
 	opts.ContextTimeoutEnabled = true // else a hanging Redis outlasts every deadline
 	return redis.NewClient(opts), nil
+}
+
+// Tune sets what the ledger relies on in options made elsewhere: few retries of
+// its own, short dials, and deadlines that hold.
+func Tune(o *redis.UniversalOptions) {
+	redis.SetLogger(quiet{})
+	o.MaxRetries = maxRetries
+	o.DialTimeout = dialTimeout
+	o.DialerRetries = 1
+	o.ContextTimeoutEnabled = true
 }
 
 // Ping says whether Redis answers; the error says what to do.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/towline/towline/pkg/certs"
 	"github.com/towline/towline/pkg/policyapi"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/policy/internal/api"
@@ -38,6 +39,9 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 		return err
 	}
 	defer l.Close()
+	if l, err = certs.Listener(l, s.tlsCertFile, s.tlsKeyFile); err != nil {
+		return err
+	}
 	return run(ctx, s, l, out)
 }
 

@@ -21,6 +21,8 @@ type settings struct {
 	agentAccount   string
 	namespaces     []string
 	signingKeyFile string
+	tlsCertFile    string
+	tlsKeyFile     string
 	kubeconfig     string
 	callers        []string
 	logFormat      string
@@ -31,6 +33,8 @@ type settings struct {
 
 func (s *settings) bind(b *service.Settings) {
 	b.String(&s.listen, "listen", ":8081", "address to serve on")
+	b.String(&s.tlsCertFile, "tls-cert-file", "", "PEM file of the certificate to serve with; read again when it changes. Empty: without TLS")
+	b.String(&s.tlsKeyFile, "tls-key-file", "", "PEM file of its key")
 	b.String(&s.config, "config", "", "agent configuration: a file, or a directory with config.yaml; empty: the tunnel sends the one from GitLab")
 	b.String(&s.agent, "agent", "", "the GitLab agent, as group/project:name (required)")
 	b.Int64(&s.agentID, "agent-id", 0, "the agent's id in GitLab; 0 is unknown")

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/towline/towline/pkg/certs"
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/ledger"
@@ -65,6 +66,7 @@ type runner struct {
 	metrics *prometheus.Registry
 	health  *service.Health
 	api     *rest.Config
+	trust   *certs.Trust // nil: the system's
 	http    *http.Client
 	ledger  *ledger.Ledger
 	gate    *gate.Gate
@@ -76,15 +78,20 @@ type runner struct {
 }
 
 func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error) {
-	r := &runner{cfg: cfg, log: log, metrics: service.NewRegistry(), health: service.NewHealth(log), http: &http.Client{Timeout: checkTimeout}}
+	r := &runner{cfg: cfg, log: log, metrics: service.NewRegistry(), health: service.NewHealth(log)}
 	if err := r.checkSandbox(); err != nil {
 		return nil, err
 	}
+	var err error
+	if r.trust, err = certs.ForServices(cfg.caFile); err != nil {
+		return nil, err
+	}
+	r.http = &http.Client{Timeout: checkTimeout, Transport: r.trust.Transport()}
 	box, err := seal.Load(cfg.sealKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("--seal-key-file: %w", err)
 	}
-	rdb, err := ledger.Open(cfg.redisURL)
+	rdb, err := cfg.redis.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -204,6 +211,9 @@ func (r *runner) listen(ctx context.Context) (worker.Endpoint, error) {
 	}
 	r.gateL = tls.NewListener(g, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}})
 	r.relay = &relay.Relay{Listener: e, Target: r.cfg.egressAddress, Log: r.log}
+	if r.cfg.egressTLS {
+		r.relay.Dial = r.trust.Dial
+	}
 	return worker.Endpoint{GatePort: port(g), EgressPort: port(e), CA: ca}, nil
 }
 

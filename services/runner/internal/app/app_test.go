@@ -107,7 +107,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}))
-	r, err := h.build("--git-ca-file="+h.file("ca.pem", ca), "--concurrent=7", "--warm=3", "--log-limit=12345", "--scratch-limit=5368709120", "--memory-limit=6442450944", "--drain-timeout=5s", "--debug-trace=false", "--feature-flags=FF_SCRIPT_SECTIONS=false", "--name=my runner", "--egress-address=egress:1", "--cache-dir="+t.TempDir(), "--toolbox="+t.TempDir())
+	r, err := h.build("--git-ca-file="+h.file("ca.pem", ca), "--ca-file="+h.file("cas.pem", ca), "--egress-tls", "--concurrent=7", "--warm=3", "--log-limit=12345", "--scratch-limit=5368709120", "--memory-limit=6442450944", "--drain-timeout=5s", "--debug-trace=false", "--feature-flags=FF_SCRIPT_SECTIONS=false", "--name=my runner", "--egress-address=egress:1", "--cache-dir="+t.TempDir(), "--toolbox="+t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 	_, opened := r.worker.Seal.Open(sealed, "purpose")
 	byRun := true // TestRun shows it
 	for field, ok := range map[string]bool{
-		"redisURL": r.ledger.Ping(t.Context()) == nil, "redisPrefix": prefixed == 1, "sealKeyFile": opened == nil,
+		"redis": r.ledger.Ping(t.Context()) == nil, "caFile": r.trust != nil, "egressTLS": r.relay.Dial != nil, "redisPrefix": prefixed == 1, "sealKeyFile": opened == nil,
 		"policyURL": r.askPolicy(t.Context()) == nil, "egressAddress": r.relay.Target == "egress:1",
 		"kubeconfig": r.api.Host == h.api.URL, "gitCAFile": r.worker.GitCA == ca,
 		"concurrent": r.worker.Slots == 7, "warm": r.worker.Warm == 3, "logLimit": r.worker.LogLimit == 12345,
@@ -149,7 +149,7 @@ func TestFaultsAtTheStart(t *testing.T) {
 	for name, c := range map[string]struct{ arg, want string }{
 		"no sealing key":          {"--seal-key-file=/does/not/exist", "--seal-key-file: sealing key"},
 		"a sealing key too short": {"--seal-key-file=" + h.file("k", "eA=="), "openssl rand -base64 32"},
-		"no Redis address":        {"--redis-url=localhost:6379", "--redis-url is not a Redis URL"},
+		"no authorities":          {"--ca-file=/does/not/exist", "--ca-file: "},
 		"no kubeconfig":           {"--kubeconfig=/does/not/exist", "--kubeconfig: "},
 		"not a kubeconfig":        {"--kubeconfig=" + h.file("c", "{{"), "--kubeconfig: "},
 		"outside of a pod":        {"--kubeconfig=", "give --kubeconfig when the runner is not in a pod"},

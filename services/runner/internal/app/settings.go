@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towline/towline/pkg/redislink"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/runner/internal/job"
 	"github.com/towline/towline/services/runner/internal/toolbox/program"
@@ -30,17 +31,20 @@ const (
 )
 
 type settings struct {
-	redisURL, redisPrefix, sealKeyFile string
-	policyURL, egressAddress           string
-	kubeconfig, gitCAFile              string
-	concurrent, warm, logLimit         int
-	scratchLimit, memoryLimit          int
-	workDir, sandbox                   string
-	toolbox                            []string
-	drainTimeout                       time.Duration
-	listen, name, logFormat, logLevel  string
-	debugTrace                         bool
-	featureFlags                       map[string]bool
+	redis                             redislink.Options
+	redisPrefix, sealKeyFile          string
+	policyURL, egressAddress          string
+	caFile                            string
+	egressTLS                         bool
+	kubeconfig, gitCAFile             string
+	concurrent, warm, logLimit        int
+	scratchLimit, memoryLimit         int
+	workDir, sandbox                  string
+	toolbox                           []string
+	drainTimeout                      time.Duration
+	listen, name, logFormat, logLevel string
+	debugTrace                        bool
+	featureFlags                      map[string]bool
 
 	cacheDir                                   string
 	cacheMaxAge                                time.Duration
@@ -54,11 +58,13 @@ type settings struct {
 func parse(args []string, getenv func(string) string, out io.Writer) (*settings, error) {
 	var c settings
 	s := service.NewSettings("runner", getenv, out)
-	s.String(&c.redisURL, "redis-url", "redis://127.0.0.1:6379/0", "address of Redis")
+	c.redis.Bind(s)
 	s.String(&c.redisPrefix, "redis-prefix", "towline", "first part of every key in Redis")
 	s.String(&c.sealKeyFile, "seal-key-file", "", "file with the sealing keys, shared with the tunnel (required)")
 	s.String(&c.policyURL, "policy-url", "http://127.0.0.1:8081", "address of policy, for the keys that verify grants")
 	s.String(&c.egressAddress, "egress-address", "127.0.0.1:8082", "host:port of the tunnel's egress proxy")
+	s.Bool(&c.egressTLS, "egress-tls", false, "speak TLS to the tunnel's egress proxy")
+	s.String(&c.caFile, "ca-file", "", "PEM file of the authorities that the certificates of policy and of the tunnel must come from; empty: the system's. Read again when it changes")
 	s.String(&c.kubeconfig, "kubeconfig", "", "kubeconfig for the Kubernetes API; empty uses the pod's ServiceAccount")
 	s.String(&c.gitCAFile, "git-ca-file", "", "PEM file of certificates to trust for Git beside the system's")
 	s.Int(&c.concurrent, "concurrent", 10, "jobs at a time")
@@ -123,6 +129,9 @@ func (c *settings) validate() error {
 	}
 	if c.memoryLimit < minMemoryLimit {
 		bad("--memory-limit=%d: use %d bytes or more; kubectl and helm alone take a part of that", c.memoryLimit, minMemoryLimit)
+	}
+	if err := c.redis.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if u, err := url.Parse(c.policyURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		bad("--policy-url=%s: use http://host:port or https://host:port", c.policyURL)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/towline/towline/pkg/redislink"
 )
 
 func noEnv(string) string { return "" }
@@ -19,7 +21,7 @@ func noEnv(string) string { return "" }
 // chosen has a value that is no default for every setting.
 func chosen() *settings {
 	return &settings{
-		redisURL: "redis://:pw@127.0.0.1:1/0", redisPrefix: "prefix", sealKeyFile: "/seal", policyURL: "https://policy:1", egressAddress: "egress:1",
+		redis: redislink.Options{URL: "redis://:pw@127.0.0.1:1/0"}, redisPrefix: "prefix", caFile: "/cas", egressTLS: true, sealKeyFile: "/seal", policyURL: "https://policy:1", egressAddress: "egress:1",
 		kubeconfig: "/kubeconfig", gitCAFile: "/ca", concurrent: 7, warm: 3, logLimit: 12345, scratchLimit: 5 << 30, memoryLimit: 6 << 30, workDir: "/work-dir", sandbox: "off", toolbox: []string{os.TempDir()},
 		drainTimeout: 5 * time.Second, listen: "127.0.0.1:1", name: "my runner", logFormat: "text", logLevel: "debug", debugTrace: false, featureFlags: map[string]bool{"FF_SCRIPT_SECTIONS": true},
 		cacheDir: "", cacheMaxAge: time.Hour, cacheMaxSize: 1 << 20, cacheS3Endpoint: "https://s3:1", cacheS3Bucket: "b", cacheS3Region: "r",
@@ -31,7 +33,7 @@ func chosen() *settings {
 func options() map[string]any {
 	c := chosen()
 	return map[string]any{
-		"redis-url": c.redisURL, "redis-prefix": c.redisPrefix, "seal-key-file": c.sealKeyFile, "policy-url": c.policyURL,
+		"redis-url": c.redis.URL, "ca-file": c.caFile, "egress-tls": c.egressTLS, "redis-prefix": c.redisPrefix, "seal-key-file": c.sealKeyFile, "policy-url": c.policyURL,
 		"egress-address": c.egressAddress, "kubeconfig": c.kubeconfig, "git-ca-file": c.gitCAFile, "concurrent": c.concurrent,
 		"warm": c.warm, "log-limit": c.logLimit, "scratch-limit": c.scratchLimit, "memory-limit": c.memoryLimit, "work-dir": c.workDir, "sandbox": c.sandbox, "toolbox": strings.Join(c.toolbox, ":"), "drain-timeout": c.drainTimeout,
 		"listen": c.listen, "name": c.name, "log-format": c.logFormat, "log-level": c.logLevel, "debug-trace": c.debugTrace, "feature-flags": "FF_SCRIPT_SECTIONS=true",
@@ -79,7 +81,7 @@ func TestTheDefaultsAreGoodButForTheKey(t *testing.T) {
 func TestAllFaultsAreNamedTogether(t *testing.T) {
 	_, err := parse([]string{
 		"--concurrent=0", "--warm=-1", "--log-limit=0", "--scratch-limit=1", "--memory-limit=1", "--sandbox=maybe", "--policy-url=policy:8081", "--egress-address=egress",
-		"--work-dir=here", "--drain-timeout=-1s",
+		"--work-dir=here", "--drain-timeout=-1s", "--redis-url=localhost:6379",
 	}, noEnv, io.Discard)
 	if err == nil {
 		t.Fatal("no fault found")
@@ -87,7 +89,7 @@ func TestAllFaultsAreNamedTogether(t *testing.T) {
 	for _, want := range []string{
 		"--seal-key-file is missing", "--concurrent=0: use 1 to 1000", "--warm=-1: use 0 or more", "--log-limit=0: use 1 to",
 		"--sandbox=maybe: use enforce or off", "--policy-url=policy:8081: use http://", "--egress-address=egress: use host:port",
-		"--work-dir=here: use an absolute path", "--drain-timeout=-1s: use 0 or more",
+		"--work-dir=here: use an absolute path", "--drain-timeout=-1s: use 0 or more", "--redis-url is not a Redis URL",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in:\n%v", want, err)

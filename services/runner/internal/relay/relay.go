@@ -27,7 +27,9 @@ const (
 type Relay struct {
 	Listener net.Listener
 	Target   string // host:port of the egress proxy
-	Log      *slog.Logger
+	// Dial connects to Target; nil is without TLS.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Log  *slog.Logger
 }
 
 // Run accepts connections until ctx ends, and then closes all of them. Nothing
@@ -62,8 +64,11 @@ func (r *Relay) Run(ctx context.Context) error {
 
 func (r *Relay) join(ctx context.Context, down net.Conn) {
 	defer down.Close()
-	dialer := net.Dialer{Timeout: dialTimeout}
-	up, err := dialer.DialContext(ctx, "tcp", r.Target)
+	dial := r.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+	up, err := dial(ctx, "tcp", r.Target)
 	if err != nil {
 		r.Log.Warn("the tunnel's egress proxy does not answer", "address", r.Target, "error", err.Error())
 		return
@@ -83,7 +88,7 @@ func copyHalf(to, from net.Conn) {
 		_, _ = to.Close(), from.Close()
 		return
 	}
-	if t, ok := to.(*net.TCPConn); ok {
+	if t, ok := to.(interface{ CloseWrite() error }); ok { // TCP and TLS
 		_ = t.CloseWrite()
 	}
 	_ = to.SetReadDeadline(time.Now().Add(halfOpen))

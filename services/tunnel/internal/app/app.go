@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/towline/towline/pkg/certs"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/policyapi"
@@ -69,8 +70,13 @@ type tunnel struct {
 }
 
 func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel, error) {
-	t := &tunnel{cfg: cfg, log: log, metrics: service.NewRegistry(), health: service.NewHealth(log), policy: &http.Client{Timeout: policyTimeout}}
+	t := &tunnel{cfg: cfg, log: log, metrics: service.NewRegistry(), health: service.NewHealth(log)}
 	t.links.gitlab, t.links.redis, t.links.policy = t.health.Link("gitlab"), t.health.Link("redis"), t.health.Link("policy")
+	trust, err := certs.ForServices(cfg.caFile)
+	if err != nil {
+		return nil, err
+	}
+	t.policy = &http.Client{Timeout: policyTimeout, Transport: trust.Transport()}
 	token, err := cfg.runnerToken(getenv, log)
 	if err != nil {
 		return nil, err
@@ -90,7 +96,7 @@ func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel
 	if err != nil {
 		return nil, fmt.Errorf("--seal-key-file: %w", err)
 	}
-	rdb, err := ledger.Open(cfg.redisURL)
+	rdb, err := cfg.redis.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +180,9 @@ func (t *tunnel) run(ctx context.Context) error {
 	}
 	proxy, err := service.Listen(ctx, "egress-listen", t.cfg.egressListen)
 	if err != nil {
+		return errors.Join(err, admin.Close())
+	}
+	if proxy, err = certs.Listener(proxy, t.cfg.tlsCertFile, t.cfg.tlsKeyFile); err != nil {
 		return errors.Join(err, admin.Close())
 	}
 	router := service.NewRouter(t.health, t.metrics, t.log)

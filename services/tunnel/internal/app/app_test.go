@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/pkg/ledger/redistest"
+	"github.com/towline/towline/pkg/redislink"
 	"github.com/towline/towline/services/tunnel/internal/intake"
 )
 
@@ -173,7 +174,8 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 	caFile := file(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw})))
 	c := &settings{
 		gitlabURL: "https://gitlab.example.com", gitlabCAFile: caFile, tokenFile: file(t, "t", token), config: "not read",
-		agent: "acme/agents:main", configTokenFile: file(t, "ct", "glpat-x"), redisURL: "redis://:pw@127.0.0.1:1/0", redisPrefix: "pre",
+		agent: "acme/agents:main", configTokenFile: file(t, "ct", "glpat-x"), redis: redislink.Options{URL: "redis://:pw@127.0.0.1:1/0"}, redisPrefix: "pre",
+		tlsCertFile: "/cert", tlsKeyFile: "/key", caFile: caFile,
 		sealKeyFile: sealKey(t), policyURL: "http://policy.example.com:1/", serviceTokenFile: file(t, "st", "sa-token"), listen: "127.0.0.1:0",
 		egressListen: "127.0.0.1:0", egressHosts: []string{"h:1"}, name: "cluster one", logFormat: "json", logLevel: "info",
 		pollInterval: time.Second, longPoll: 2 * time.Second, configInterval: 3 * time.Second, queueWait: 4 * time.Second, jobRouter: true, cache: true,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/redislink"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
@@ -25,7 +26,9 @@ const maxTokenFile = 16 << 10
 type settings struct {
 	gitlabURL, gitlabCAFile, tokenFile, config string
 	agent, configTokenFile                     string
-	redisURL, redisPrefix, sealKeyFile         string
+	redis                                      redislink.Options
+	redisPrefix, sealKeyFile                   string
+	tlsCertFile, tlsKeyFile, caFile            string
 	policyURL, serviceTokenFile                string
 	listen, egressListen                       string
 	egressHosts                                []string
@@ -45,11 +48,14 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.String(&c.agent, "agent", "", "the agent, as group/project:name (required)")
 	s.String(&c.configTokenFile, "config-token-file", "", "file with a token that may read the configuration project; without it policy's own --config is used")
 	s.Duration(&c.configInterval, "config-interval", 3*time.Second, "how often the configuration project is looked at")
-	s.String(&c.redisURL, "redis-url", "redis://127.0.0.1:6379/0", "address of Redis")
+	c.redis.Bind(s)
 	s.String(&c.redisPrefix, "redis-prefix", "towline", "first part of every key in Redis")
 	s.String(&c.sealKeyFile, "seal-key-file", "", "file with the sealing keys, shared with the runner (required)")
 	s.String(&c.policyURL, "policy-url", "http://127.0.0.1:8081", "address of policy")
 	s.String(&c.serviceTokenFile, "service-token-file", "/var/run/secrets/towline/policy-token", "file with this service's Kubernetes token for policy (audience towline-policy)")
+	s.String(&c.tlsCertFile, "tls-cert-file", "", "PEM file of the certificate that --egress-listen serves with; read again when it changes. Empty: without TLS")
+	s.String(&c.tlsKeyFile, "tls-key-file", "", "PEM file of its key")
+	s.String(&c.caFile, "ca-file", "", "PEM file of the authorities that policy's certificate must come from; empty: the system's. Read again when it changes")
 	s.String(&c.listen, "listen", ":8080", "address for health and metrics")
 	s.String(&c.egressListen, "egress-listen", ":8082", "address of the runners' egress proxy")
 	s.List(&c.egressHosts, "egress-hosts", "hosts (host:port) that jobs may reach beside GitLab, comma-separated")
@@ -85,10 +91,8 @@ func (c *settings) validate() error {
 			errs = append(errs, err)
 		}
 	}
-	if rdb, err := ledger.Open(c.redisURL); err != nil {
+	if err := c.redis.Validate(); err != nil {
 		errs = append(errs, err)
-	} else {
-		_ = rdb.Close()
 	}
 	for _, h := range c.egressHosts {
 		if err := checkHost(h); err != nil {

@@ -177,7 +177,7 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, target string) {
 }
 
 func closeWrite(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
+	if t, ok := c.(interface{ CloseWrite() error }); ok { // TCP and TLS
 		_ = t.CloseWrite()
 		return
 	}
