@@ -9,13 +9,43 @@ type Evidence struct {
 	// EnvironmentName is the name of the environment whose slug is in
 	// AllowedAgents, verified against GitLab's environments API; "" unknown.
 	EnvironmentName string `json:"environment_name,omitempty"`
-	// RequestedContext is the job's KUBE_CONTEXT, which its author wrote. It
-	// can only narrow: naming another agent refuses the job.
-	RequestedContext string `json:"requested_context,omitempty"`
+	// IDTokens are the ID tokens of the job whose audience names Towline, as
+	// they stand in its variables. They are credentials, and nothing that they
+	// say counts before policy has verified it.
+	IDTokens []string `json:"id_tokens,omitempty"`
+	// RequestedAgent is the agent that the job is meant for ("group/project:name").
+	// It can only narrow: naming another agent refuses the job.
+	RequestedAgent Requested `json:"requested_agent,omitzero"`
+	// RequestedNamespace is the namespace that the job would like to begin in.
+	// It can only choose among those the job may use.
+	RequestedNamespace Requested `json:"requested_namespace,omitzero"`
 }
 
+// IDTokenAudience is what the audience of an ID token names for it to become
+// evidence.
+const IDTokenAudience = "towline"
+
+// Requested is a wish of the job's author, directly or by way of an environment
+// that an earlier job of the author's has set up.
+type Requested struct {
+	Value  string `json:"value,omitempty"`
+	Source Source `json:"source,omitempty"`
+}
+
+// Source says where a wish was found, in words for the job's log.
+type Source string
+
+// The sources of a Requested.
+const (
+	FromEnvironment   Source = "environments API"
+	FromPipelineFile  Source = ".gitlab-ci.yml"
+	FromKubeContext   Source = "KUBE_CONTEXT"
+	FromKubeNamespace Source = "KUBE_NAMESPACE"
+)
+
 // EvidenceJob is the job as the payload has it. GitLab wrote all of it except
-// Name, which is for people to read.
+// Name, Ref and Image, which the author did: they may be shown, and rules may
+// use them to narrow.
 type EvidenceJob struct {
 	ID          int64  `json:"id"`
 	Name        string `json:"name,omitempty"`
@@ -27,8 +57,15 @@ type EvidenceJob struct {
 	// account that acts for this person.
 	ScopedUserID   *int64 `json:"scoped_user_id,omitempty"`
 	TimeoutSeconds int64  `json:"timeout_seconds,omitempty"`
+	// Ref is git_info.ref: a ref that exists, under a name that is free text.
+	Ref string `json:"ref,omitempty"`
+	// RefType is git_info.ref_type: "branch" or "tag".
+	RefType string `json:"ref_type,omitempty"`
 	// RefProtected is git_info.protected; nil means not protected.
-	RefProtected  *bool  `json:"ref_protected,omitempty"`
+	RefProtected *bool `json:"ref_protected,omitempty"`
+	// Image is the name of the job's image as it was written, without variables
+	// filled in.
+	Image         string `json:"image,omitempty"`
 	PayloadDigest string `json:"payload_digest"`
 }
 

@@ -21,22 +21,24 @@ func evidence() Evidence {
 	return Evidence{
 		Job: EvidenceJob{
 			ID: 1001, Name: "deploy", PipelineID: 6, ProjectID: 150, ProjectPath: "group/app", UserID: 7, ScopedUserID: &scoped,
-			TimeoutSeconds: 3600, RefProtected: &yes, PayloadDigest: grant.Digest([]byte("x")),
+			TimeoutSeconds: 3600, Ref: "main", RefType: "branch", RefProtected: &yes, Image: "kubectl:1.34", PayloadDigest: grant.Digest([]byte("x")),
 		},
 		AllowedAgents: &AllowedAgents{
 			JobID: 1001, ProjectID: 150, GroupIDs: []int64{25, 23}, User: User{ID: 7, Username: "root", Roles: []string{"guest"}},
 			Environment: &Environment{Slug: "prod", Tier: "production"}, Agents: []AllowedAgent{{ID: 5, ConfigProjectID: 3}},
 		},
-		EnvironmentName: "prod", RequestedContext: "group/agents:prod",
+		EnvironmentName: "prod", IDTokens: []string{"a.b.c"}, RequestedAgent: Requested{"group/agents:prod", FromKubeContext},
+		RequestedNamespace: Requested{"app", FromEnvironment},
 	}
 }
 
 const golden = `{
   "job": {"id": 1001, "name": "deploy", "pipeline_id": 6, "project_id": 150, "project_path": "group/app", "user_id": 7, "scoped_user_id": 8,
-    "timeout_seconds": 3600, "ref_protected": true, "payload_digest": "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"},
+    "timeout_seconds": 3600, "ref": "main", "ref_type": "branch", "ref_protected": true, "image": "kubectl:1.34", "payload_digest": "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"},
   "allowed_agents": {"job_id": 1001, "project_id": 150, "group_ids": [25, 23], "user": {"id": 7, "username": "root", "roles": ["guest"]},
     "environment": {"slug": "prod", "tier": "production"}, "agents": [{"id": 5, "config_project_id": 3}]},
-  "environment_name": "prod", "requested_context": "group/agents:prod",
+  "environment_name": "prod", "id_tokens": ["a.b.c"], "requested_agent": {"value": "group/agents:prod", "source": "KUBE_CONTEXT"},
+  "requested_namespace": {"value": "app", "source": "environments API"},
   "configuration": {"source": "group/agents@abc:.gitlab/agents/prod/config.yaml", "revision": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "content": "YQ=="}
 }`
 
@@ -83,7 +85,7 @@ func TestReadRequestRefuses(t *testing.T) {
 		"bad revision":  {change("ca97811", "ca97812"), "is not what the revision says"},
 		"no revision":   {change(agentconfig.Revision([]byte("a")), "x"), "want a SHA-256"},
 		"no source":     {change("group/agents@abc:.gitlab/agents/prod/config.yaml", ""), "configuration.source"},
-		"too large":     {`{"requested_context":"` + strings.Repeat("x", MaxBody) + `"}`, "over the limit"},
+		"too large":     {`{"environment_name":"` + strings.Repeat("x", MaxBody) + `"}`, "over the limit"},
 		"large tail":    {golden + strings.Repeat(" ", MaxBody), "over the limit"},
 	} {
 		t.Run(name, func(t *testing.T) {

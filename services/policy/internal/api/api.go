@@ -130,7 +130,7 @@ func (h *handler) decide(c *gin.Context) {
 		h.fail(c, http.StatusServiceUnavailable, policyapi.CodeUnavailable, err.Error())
 		return
 	}
-	d := decide.Decide(h.Settings, conf, req.Evidence)
+	d := decide.Decide(h.Settings, conf, decide.Evidence{Evidence: req.Evidence})
 	if d.Allow {
 		if d.Grant, err = h.Signer.Sign(claims(d, conf, req.Evidence)); err != nil {
 			h.Log.Error("grant not signed", service.JobID(req.Job.ID), service.Err(err))

@@ -193,7 +193,7 @@ func TestRequestsAreReadStrictly(t *testing.T) {
 	}{
 		"unknown field":   {`{"job":{"id":1,"project_id":1,"project_path":"a/b","payload_digest":"x"},"allow":true}`, 400, policyapi.CodeBadRequest},
 		"rubbish":         {"hello", 400, policyapi.CodeBadRequest},
-		"too large":       {`{"requested_context":"` + strings.Repeat("x", policyapi.MaxBody), 413, policyapi.CodeTooLarge},
+		"too large":       {`{"environment_name":"` + strings.Repeat("x", policyapi.MaxBody), 413, policyapi.CodeTooLarge},
 		"content missing": {`{"job":{"id":1,"project_id":1,"project_path":"a/b","payload_digest":"x"},"configuration":{"source":"s","revision":"` + agentconfig.Revision([]byte("q")) + `"}}`, 409, policyapi.CodeConfigurationNeeded},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 )
 
 // Decide answers for one job. The decision carries no grant yet.
-func Decide(s Settings, c Config, e policyapi.Evidence) policyapi.Decision {
+func Decide(s Settings, c Config, evidence Evidence) policyapi.Decision {
+	e := evidence.Evidence
 	d := decision{Decision: policyapi.Decision{Agent: s.Agent}}
 	if !d.known(e) || !d.ours(s, e) || !d.configured(c) {
 		return d.Decision
@@ -73,13 +74,14 @@ func (d *decision) known(e policyapi.Evidence) bool {
 // ours refuses a job that asks for another agent.
 func (d *decision) ours(s Settings, e policyapi.Evidence) bool {
 	own := s.Agent.Context()
-	if e.RequestedContext == "" || strings.EqualFold(e.RequestedContext, own) {
+	r := e.RequestedAgent
+	if r.Value == "" || strings.EqualFold(r.Value, own) {
 		return true
 	}
-	d.Rule = "requested context"
+	d.Rule = "requested agent"
 	return d.deny(
-		fmt.Sprintf("set KUBE_CONTEXT to %s or remove it; for the other agent, give the job the tags of that agent's runner", own),
-		"the job asks for the agent %q in KUBE_CONTEXT, and this is the agent %q", bounded(e.RequestedContext), own)
+		fmt.Sprintf("set KUBE_CONTEXT to %s; for the other agent, give the job the tags of that agent's runner", own),
+		"the job asks for the agent %q (%s), and this is the agent %q", bounded(r.Value), bounded(string(r.Source)), own)
 }
 
 // configured refuses when there never was a configuration that can be used, and

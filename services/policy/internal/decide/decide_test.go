@@ -23,7 +23,7 @@ func config(t *testing.T, in string) Config {
 }
 
 // job is a job of group/sub/app in the environment prod.
-func job(change ...func(*policyapi.Evidence)) policyapi.Evidence {
+func job(change ...func(*policyapi.Evidence)) Evidence {
 	yes := true
 	e := policyapi.Evidence{
 		Job: policyapi.EvidenceJob{
@@ -40,7 +40,7 @@ func job(change ...func(*policyapi.Evidence)) policyapi.Evidence {
 	for _, c := range change {
 		c(&e)
 	}
-	return e
+	return Evidence{Evidence: e}
 }
 
 func entry(lines string) string {
@@ -140,8 +140,10 @@ func refusals() map[string]refusal {
 			"job of project 150, but its answer about the job's token speaks of project 151", "run the job again", "evidence",
 		},
 		"another agent": {
-			entry(ciJobAccess), func(e *policyapi.Evidence) { e.RequestedContext = "group/agents:staging" },
-			`asks for the agent "group/agents:staging" in KUBE_CONTEXT, and this is the agent "group/agents:prod"`, "set KUBE_CONTEXT to group/agents:prod", "requested context",
+			entry(ciJobAccess), func(e *policyapi.Evidence) {
+				e.RequestedAgent = policyapi.Requested{Value: "group/agents:staging", Source: policyapi.FromKubeContext}
+			},
+			`asks for the agent "group/agents:staging" (KUBE_CONTEXT), and this is the agent "group/agents:prod"`, "set KUBE_CONTEXT to group/agents:prod", "requested agent",
 		},
 		"no entry": {
 			"", nil,
@@ -207,7 +209,7 @@ func TestDeny(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := job()
 			if tt.change != nil {
-				tt.change(&e)
+				tt.change(&e.Evidence)
 			}
 			d := Decide(settings, config(t, tt.config), e)
 			if d.Allow || !cmp.Equal(d.Identity, grant.Identity{}) || d.Namespaces != nil || d.DefaultNamespace != "" || d.Grant != "" {
@@ -304,7 +306,7 @@ func TestAuthorsWordsDoNotMatter(t *testing.T) {
 	c := config(t, entry("environments: [prod]\n      "+ciJobAccess))
 	first := Decide(settings, c, job())
 	second := Decide(settings, c, job(func(e *policyapi.Evidence) {
-		e.Job.Name, e.RequestedContext = "gitlab:ci_job:1", "Group/Agents:prod"
+		e.Job.Name, e.RequestedAgent.Value = "gitlab:ci_job:1", "Group/Agents:prod"
 	}))
 	if diff := cmp.Diff(first, second); diff != "" {
 		t.Errorf("decisions differ:\n%s", diff)

@@ -178,7 +178,7 @@ func TestEvidenceIsWhatGitLabSays(t *testing.T) {
 			JobID: 1001, ProjectID: 20, GroupIDs: []int64{72, 70}, User: policyapi.User{ID: 3, Username: "alice", Roles: []string{"developer"}},
 			Environment: &policyapi.Environment{Slug: "prod", Tier: "production"}, Agents: []policyapi.AllowedAgent{{ID: 5, ConfigProjectID: 9}},
 		},
-		EnvironmentName: "production", RequestedContext: "acme/agents:main",
+		EnvironmentName: "production", RequestedAgent: policyapi.Requested{Value: "acme/agents:main", Source: policyapi.FromKubeContext},
 	}
 	if diff := cmp.Diff(want, j.evidence[0]); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -218,7 +218,7 @@ func TestEvidenceOfOddAnswers(t *testing.T) {
 		"environments may not be read":        {&witnessed{agents: truth(t), envErr: gitlab.ErrRefused}, []jobspec.Variable{name}, noName},
 		"no name given":                       {&witnessed{agents: truth(t), env: &gitlab.Environment{Name: "production", Slug: "prod"}}, nil, noName},
 		"an endless name is not looked up":    {&witnessed{agents: truth(t), envErr: errors.New("414")}, []jobspec.Variable{{Key: "CI_ENVIRONMENT_NAME", Value: strings.Repeat("x", 1<<20)}}, noName},
-		"an endless context names no agent":   {&witnessed{agents: truth(t)}, []jobspec.Variable{{Key: "KUBE_CONTEXT", Value: strings.Repeat("x", 2<<20)}}, func(e policyapi.Evidence) bool { return len(e.RequestedContext) == maxContext }},
+		"an endless context names no agent":   {&witnessed{agents: truth(t)}, []jobspec.Variable{{Key: "KUBE_CONTEXT", Value: strings.Repeat("x", 2<<20)}}, func(e policyapi.Evidence) bool { return len(e.RequestedAgent.Value) == maxContext }},
 		"a name made of references":           {&witnessed{agents: truth(t), env: &gitlab.Environment{Name: "review/x", Slug: "prod"}}, []jobspec.Variable{{Key: "CI_ENVIRONMENT_NAME", Value: "review/$B"}, {Key: "B", Value: "x"}}, func(e policyapi.Evidence) bool { return e.EnvironmentName == "review/x" }},
 		"the name is GitLab's, not the guess": {&witnessed{agents: truth(t), env: &gitlab.Environment{Name: "GitLab's", Slug: "prod"}}, []jobspec.Variable{name}, func(e policyapi.Evidence) bool { return e.EnvironmentName == "GitLab's" }},
 	}

@@ -48,14 +48,13 @@ func (a *Admission) gather(ctx context.Context, job *jobspec.Job, payload []byte
 			ID: job.ID, Name: job.JobInfo.Name, PipelineID: job.JobInfo.PipelineID,
 			ProjectID: job.JobInfo.ProjectID, ProjectPath: job.JobInfo.ProjectFullPath,
 			UserID: job.JobInfo.UserID, ScopedUserID: job.JobInfo.ScopedUserID,
-			TimeoutSeconds: int64(job.Timeout().Seconds()), RefProtected: job.GitInfo.Protected,
+			TimeoutSeconds: int64(job.Timeout().Seconds()), Ref: job.GitInfo.Ref, RefType: job.GitInfo.RefType, RefProtected: job.GitInfo.Protected,
 			PayloadDigest: grant.Digest(payload),
 		},
-		AllowedAgents:    witness(agents),
-		RequestedContext: vars.Get("KUBE_CONTEXT"),
+		AllowedAgents: witness(agents),
 	}
-	if len(e.RequestedContext) > maxContext {
-		e.RequestedContext = e.RequestedContext[:maxContext]
+	if name := vars.Get("KUBE_CONTEXT"); name != "" {
+		e.RequestedAgent = policyapi.Requested{Value: name[:min(len(name), maxContext)], Source: policyapi.FromKubeContext}
 	}
 	if l.env != nil && agents != nil && agents.Environment != nil && l.env.Slug == agents.Environment.Slug {
 		e.EnvironmentName = l.env.Name
