@@ -1,11 +1,6 @@
 package helm
 
-import (
-	"os"
-	"path/filepath"
-	"strings"
-	"testing"
-)
+import "testing"
 
 // TestChartsSeeTheLinkedKubernetes: what a chart is rendered for where no
 // cluster is asked, and what lint calls deprecated.
@@ -17,20 +12,4 @@ func TestChartsSeeTheLinkedKubernetes(t *testing.T) {
 		{args: "lint capabilities"},
 		{args: "lint capabilities --strict --kube-version 1.21.0"},
 	})
-}
-
-// TestFallbacksAreTheLinkedVersions: binaries know them from the build.
-func TestFallbacksAreTheLinkedVersions(t *testing.T) {
-	mod, err := os.ReadFile(filepath.Join(packageDir, "..", "..", "..", "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for module, version := range map[string]string{helmModule: fallbackVersion, kubernetesModule: fallbackKubernetes} {
-		if !strings.Contains(string(mod), "\t"+module+" "+version+"\n") {
-			t.Errorf("%s is not required as %s", module, version)
-		}
-	}
-	if got := kubeVersion("v0.37.2"); got.Version != "v1.37.0" || got.Major != "1" || got.Minor != "37" {
-		t.Errorf("%+v", got)
-	}
 }

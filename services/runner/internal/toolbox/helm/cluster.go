@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
-	"runtime"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/action"
@@ -17,8 +15,9 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
-	"k8s.io/kubectl/pkg/validation"
 	"sigs.k8s.io/yaml"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/helm/library"
 )
 
 // errSQL refuses the storage driver that needs a database.
@@ -36,8 +35,7 @@ func (g connection) ToRESTConfig() (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.UserAgent = fmt.Sprintf("Helm/%s (%s/%s) towline", strings.TrimPrefix(moduleVersion(helmModule, fallbackVersion), "v"), runtime.GOOS, runtime.GOARCH)
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &kube.RetryingRoundTripper{Wrapped: next} })
+	library.Client(cfg)
 	return cfg, nil
 }
 
@@ -69,14 +67,6 @@ func (c *command) namespace() string {
 	return "default"
 }
 
-// factory is kubectl's, except that nothing is validated by the client. Servers
-// since 1.27 validate fields themselves, and helm's own check then only fetches
-// and parses OpenAPI documents to find that out.
-type factory struct{ cmdutil.Factory }
-
-// Validator implements kube.Factory.
-func (factory) Validator(string) (validation.Schema, error) { return validation.NullSchema{}, nil }
-
 // configuration is what the library's actions work with. It connects to
 // nothing yet.
 func (c *command) configuration() (*action.Configuration, error) {
@@ -93,7 +83,7 @@ func (c *command) configurationFor(namespace string) (*action.Configuration, err
 	if err := cfg.Init(g, namespace, storage, c.debugf); err != nil {
 		return nil, err
 	}
-	cfg.KubeClient = &kube.Client{Factory: factory{cmdutil.NewFactory(g)}, Log: c.debugf}
+	cfg.KubeClient = &kube.Client{Factory: library.Factory{Factory: cmdutil.NewFactory(g)}, Log: c.debugf}
 	cfg.SetHookOutputFunc(func(_, _, _ string) io.Writer { return c.inv.Stderr })
 	if memory, ok := cfg.Releases.Driver.(*driver.Memory); ok {
 		cfg.KubeClient = &kubefake.PrintingKubeClient{Out: io.Discard}

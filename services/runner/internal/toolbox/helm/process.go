@@ -4,50 +4,17 @@ import (
 	"io"
 	"log"
 	"os"
-	"runtime/debug"
-	"strings"
 	"sync"
 
-	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/kube"
-)
-
-// The linked modules, and their versions where the binary has no build
-// information (test binaries).
-const (
-	helmModule         = "helm.sh/helm/v3"
-	fallbackVersion    = "v3.22.0"
-	kubernetesModule   = "k8s.io/client-go"
-	fallbackKubernetes = "v0.37.2"
+	"github.com/towline/towline/services/runner/internal/toolbox/helm/library"
 )
 
 var setUpProcess = sync.OnceFunc(func() {
-	kube.ManagedFieldsManager = "helm"
-	// Upstream learns these versions from -ldflags; charts ask for them.
-	chartutil.DefaultCapabilities.HelmVersion.Version = moduleVersion(helmModule, fallbackVersion)
-	chartutil.DefaultCapabilities.KubeVersion = kubeVersion(moduleVersion(kubernetesModule, fallbackKubernetes))
+	library.SetUp()
 	// The library warns of charts and values through the standard log.
 	log.SetFlags(log.Lshortfile)
 	log.SetOutput(libraryLog)
 })
-
-// kubeVersion is the Kubernetes that charts are rendered for where no cluster is
-// asked: that of the linked client, whose v0.37.2 means v1.37.0, as in helm.
-func kubeVersion(client string) chartutil.KubeVersion {
-	minor, _, _ := strings.Cut(strings.TrimPrefix(client, "v0."), ".")
-	return chartutil.KubeVersion{Version: "v1." + minor + ".0", Major: "1", Minor: minor}
-}
-
-func moduleVersion(path, fallback string) string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range info.Deps {
-			if m.Path == path && strings.HasPrefix(m.Version, "v") {
-				return m.Version
-			}
-		}
-	}
-	return fallback
-}
 
 // libraryLog is where the lines of the standard log go.
 var libraryLog = &logRouter{streams: map[*io.Writer]bool{}}

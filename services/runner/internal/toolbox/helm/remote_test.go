@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/helm/helmtest"
 )
 
 // chartRepository returns the address of a repository with app 1.2.3, 1.3.0 and
@@ -15,7 +17,7 @@ func chartRepository(t *testing.T) string {
 	maker := newShell(t)
 	dir := filepath.Join(maker.dir, "served")
 	t.Chdir(maker.dir)
-	server := chartServer(t, dir)
+	server := helmtest.ChartServer(t, dir)
 	for _, args := range []string{
 		"package app -d served",
 		"package app -d served --version 1.3.0",
@@ -30,7 +32,7 @@ func chartRepository(t *testing.T) string {
 	return server.URL
 }
 
-const asRobot = "--username " + testUser + " --password " + testPassword
+const asRobot = "--username " + helmtest.User + " --password " + helmtest.Password
 
 // TestRepositoriesAreThoseOfHelm compares what works with an HTTP repository
 // that asks for a password.
@@ -49,7 +51,7 @@ func TestRepositoriesAreThoseOfHelm(t *testing.T) {
 		{args: "repo add te/st " + address + " " + asRobot},
 		{args: "repo add stable https://kubernetes-charts.storage.googleapis.com"},
 		{args: "repo add odd gopher://nowhere"},
-		{args: "repo add test " + address + " --username robot --password-stdin --pass-credentials", stdin: testPassword + "\n"},
+		{args: "repo add test " + address + " --username robot --password-stdin --pass-credentials", stdin: helmtest.Password + "\n"},
 		{args: "repo add test " + address + " --pass-credentials " + asRobot},
 		{args: "repo add test " + address + "/other " + asRobot},
 		{args: "repo add test " + address + " --force-update " + asRobot},
@@ -92,7 +94,7 @@ func TestRepositoriesAreThoseOfHelm(t *testing.T) {
 // TestRegistriesAreThoseOfHelm compares what works with an OCI registry that
 // asks for a password.
 func TestRegistriesAreThoseOfHelm(t *testing.T) {
-	host := registryServer(t)
+	host := helmtest.RegistryServer(t)
 	theirs, ours := newShell(t), newShell(t)
 	t.Chdir(ours.dir)
 	if r := ours.run(t.Context(), line{args: "package app"}); r.Code != 0 {
@@ -110,7 +112,7 @@ func TestRegistriesAreThoseOfHelm(t *testing.T) {
 		{args: "registry login " + host + " -u robot -p wrong --plain-http"},
 		{args: "registry login " + host + " -u robot -p s3cret --plain-http"},
 		{args: "registry logout " + host},
-		{args: "registry login " + host + " -u robot --password-stdin", stdin: testPassword + "\n"},
+		{args: "registry login " + host + " -u robot --password-stdin", stdin: helmtest.Password + "\n"},
 		{args: "push app-1.2.3.tgz oci://" + host + "/charts --plain-http"},
 		{args: "push app-1.2.3.tgz oci://" + host + "/charts"},
 		{args: "push app-1.2.3.tgz https://" + host + "/charts"},
@@ -131,9 +133,9 @@ func TestRegistriesAreThoseOfHelm(t *testing.T) {
 // TestDockerLogin proves that helm's fallback to Docker's file looks where the
 // script's environment says.
 func TestDockerLogin(t *testing.T) {
-	host := registryServer(t)
+	host := helmtest.RegistryServer(t)
 	theirs, ours := newShell(t), newShell(t)
-	config := `{"auths": {"` + host + `": {"auth": "` + base64.StdEncoding.EncodeToString([]byte(testUser+":"+testPassword)) + `"}}}`
+	config := `{"auths": {"` + host + `": {"auth": "` + base64.StdEncoding.EncodeToString([]byte(helmtest.User+":"+helmtest.Password)) + `"}}}`
 	for _, s := range []*shell{theirs, ours} {
 		if err := os.MkdirAll(filepath.Join(s.dir, "home", ".docker"), 0o700); err != nil {
 			t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/towline/towline/services/runner/internal/toolbox/helm/helmtest"
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
@@ -82,7 +83,7 @@ func (s *shell) run(ctx context.Context, l line) result {
 func (s *shell) runReal(t testing.TB, l line) result {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), realHelm(t), split(l.args)...)
+	cmd := exec.CommandContext(t.Context(), helmtest.Binary(t), split(l.args)...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.dir, strings.NewReader(l.stdin), &out, &errs
 	cmd.Env = append(s.environ(), "PATH="+s.dir+"/bin:"+os.Getenv("PATH"))
 	err := cmd.Run()
@@ -117,7 +118,7 @@ var (
 )
 
 func (s *shell) normal(r result) result {
-	binary, _ := buildHelm()
+	binary, _ := helmtest.Build()
 	for _, text := range []*string{&r.Out, &r.Errors} {
 		if binary != "" {
 			*text = strings.ReplaceAll(*text, binary, "helm")
@@ -179,33 +180,6 @@ func (s *shell) files(t *testing.T) map[string]string {
 	}
 	return out
 }
-
-// realHelm is the binary of the linked version, built by the go command as
-// helm's Makefile does it; the go command only links it when it has changed.
-func realHelm(t testing.TB) string {
-	t.Helper()
-	path, err := buildHelm()
-	if err != nil {
-		t.Fatalf("the helm binary to compare with cannot be built: %v", err)
-	}
-	return path
-}
-
-var buildHelm = sync.OnceValues(func() (string, error) {
-	kube := kubeVersion(fallbackKubernetes)
-	versions := []string{"-X helm.sh/helm/v3/internal/version.version=" + fallbackVersion}
-	for _, name := range []string{"helm.sh/helm/v3/pkg/chartutil.k8sVersion", "helm.sh/helm/v3/pkg/lint/rules.k8sVersion"} {
-		versions = append(versions, "-X "+name+"Major="+kube.Major, "-X "+name+"Minor="+kube.Minor)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(cache, "towline", "helm-"+fallbackVersion+"-kubernetes-"+kube.Version)
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-ldflags", strings.Join(versions, " "), "-o", path, "helm.sh/helm/v3/cmd/helm")
-	cmd.Dir, cmd.Stderr = packageDir, os.Stderr
-	return path, cmd.Run()
-})
 
 // packageDir is where the tests begin; some change the directory.
 var packageDir, _ = os.Getwd()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net/url"
 	"os"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"helm.sh/helm/v3/pkg/getter"
 	"helm.sh/helm/v3/pkg/strvals"
 	"sigs.k8s.io/yaml"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/helm/library"
 )
 
 // valueFlags are the flags that set values of a chart. They stand in for those
@@ -43,7 +44,7 @@ func (c *command) merge(v *valueFlags) (map[string]any, error) {
 		if err := yaml.Unmarshal(text, &values); err != nil {
 			return nil, fmt.Errorf("failed to parse %s: %w", name, err)
 		}
-		merged = overlay(merged, values)
+		merged = library.Overlay(merged, values)
 	}
 	for _, text := range v.json {
 		if err := strvals.ParseJSON(text, merged); err != nil {
@@ -96,18 +97,4 @@ func (c *command) readValues(name string) ([]byte, error) {
 		pathErr.Path = name // as the script wrote it
 	}
 	return text, err
-}
-
-// overlay is below with the values of above in their place, map by map.
-func overlay(below, above map[string]any) map[string]any {
-	out := maps.Clone(below)
-	for key, value := range above {
-		inner, isMap := value.(map[string]any)
-		under, wasMap := out[key].(map[string]any)
-		if isMap && wasMap {
-			value = overlay(under, inner)
-		}
-		out[key] = value
-	}
-	return out
 }

@@ -1,4 +1,4 @@
-package helm
+package helmtest
 
 import (
 	"crypto/sha256"
@@ -16,12 +16,12 @@ import (
 
 // Whom the test servers let in.
 const (
-	testUser     = "robot"
-	testPassword = "s3cret"
+	User     = "robot"
+	Password = "s3cret"
 )
 
 func authorized(w http.ResponseWriter, r *http.Request) bool {
-	if user, password, ok := r.BasicAuth(); ok && user == testUser && password == testPassword {
+	if user, password, ok := r.BasicAuth(); ok && user == User && password == Password {
 		return true
 	}
 	w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
@@ -29,8 +29,8 @@ func authorized(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// chartServer is an HTTP repository of the files in dir, for testUser alone.
-func chartServer(t *testing.T, dir string) *httptest.Server {
+// ChartServer is an HTTP repository of the files in dir, for User alone.
+func ChartServer(t *testing.T, dir string) *httptest.Server {
 	t.Helper()
 	files := http.FileServer(http.Dir(dir))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +43,7 @@ func chartServer(t *testing.T, dir string) *httptest.Server {
 }
 
 // ociRegistry is the part of an OCI registry that clients need to push and
-// pull, strict about digests, for testUser alone.
+// pull, strict about digests, for User alone.
 type ociRegistry struct {
 	mu        sync.Mutex
 	blobs     map[string][]byte
@@ -51,8 +51,8 @@ type ociRegistry struct {
 	types     map[string]string
 }
 
-// registryServer returns the host:port of a plain HTTP registry.
-func registryServer(t *testing.T) string {
+// RegistryServer returns the host:port of a plain HTTP registry.
+func RegistryServer(t *testing.T) string {
 	t.Helper()
 	o := &ociRegistry{blobs: map[string][]byte{}, manifests: map[string][]byte{}, types: map[string]string{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
