@@ -88,6 +88,7 @@ type Claims struct {
 	DefaultNamespace string   `json:"default_namespace,omitempty"`
 	// PayloadDigest is Digest of the job's payload.
 	PayloadDigest string `json:"payload_digest"`
+	Facts         Facts  `json:"facts,omitzero"`
 	// ConfigRevision is the configuration the decision was made with.
 	ConfigRevision string `json:"config_revision"`
 }

@@ -1,0 +1,227 @@
+package inventory
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/towline/towline/services/runner/internal/apply/objref"
+)
+
+// Labels and annotations of cli-utils and of kubectl's ApplySets.
+const (
+	// LabelID marks an inventory; its value is the inventory's id.
+	LabelID = "cli-utils.sigs.k8s.io/inventory-id"
+	// AnnotationOwner on an object names the inventory it belongs to.
+	AnnotationOwner = "config.k8s.io/owning-inventory"
+	// LabelPartOf on an object names the ApplySet it belongs to.
+	LabelPartOf = "applyset.kubernetes.io/part-of"
+
+	labelApplySet        = "applyset.kubernetes.io/id"
+	annotationTooling    = "applyset.kubernetes.io/tooling"
+	annotationKinds      = "applyset.kubernetes.io/contains-group-kinds"
+	annotationNamespaces = "applyset.kubernetes.io/additional-namespaces"
+	tooling              = "towline/v1"
+)
+
+// maxBytes is what fits into a ConfigMap, with room for its metadata.
+const maxBytes = 1<<20 - 16<<10
+
+// Errors of loading and saving.
+var (
+	// ErrTooLarge: the set has more objects than an inventory can name.
+	ErrTooLarge = errors.New("the inventory does not fit into a ConfigMap; make several entries of the set")
+	// ErrChanged: somebody else has written the inventory since it was loaded.
+	ErrChanged = errors.New("the inventory was changed by somebody else meanwhile; is the same entry applied twice at once?")
+)
+
+// Record is what is known of one object. The zero value belongs to an object
+// that may exist and that has to be looked at.
+type Record struct {
+	// Desired and Owned are digests: of what was applied, and of the fields that
+	// we owned afterwards.
+	Desired, Owned string
+	// Deleting means that the object has left the set and is still there.
+	Deleting bool
+}
+
+// value is a record as cli-utils has it, and two fields of ours.
+type value struct {
+	Actuation string `json:"actuation,omitempty"`
+	Strategy  string `json:"strategy,omitempty"`
+	Desired   string `json:"desired,omitempty"`
+	Owned     string `json:"owned,omitempty"`
+}
+
+// Inventory is a loaded inventory. It is not safe for concurrent use.
+type Inventory struct {
+	ID      string
+	Records map[objref.Ref]Record
+
+	client typedcore.ConfigMapInterface
+	object *corev1.ConfigMap // as last read or written
+	exists bool
+}
+
+// Place says where an inventory is kept.
+type Place struct {
+	ID        string // the value of LabelID
+	Name      string // of the ConfigMap; empty means inventory-<ID>
+	Namespace string
+}
+
+// Load reads an inventory. One that is missing is empty.
+func Load(ctx context.Context, core typedcore.CoreV1Interface, p Place) (*Inventory, error) {
+	if p.Name == "" {
+		p.Name = "inventory-" + p.ID
+	}
+	client := core.ConfigMaps(p.Namespace)
+	cm, err := find(ctx, client, p)
+	if err != nil {
+		return nil, fmt.Errorf("inventory %s/%s: %w", p.Namespace, p.Name, err)
+	}
+	i := &Inventory{ID: p.ID, Records: map[objref.Ref]Record{}, client: client, object: cm, exists: cm != nil}
+	if cm == nil {
+		i.object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace, Labels: map[string]string{LabelID: p.ID}}}
+		return i, nil
+	}
+	for key, text := range cm.Data {
+		ref, err := objref.ParseKey(key)
+		if err != nil {
+			return nil, fmt.Errorf("inventory %s/%s: %w; repair or remove this key", cm.Namespace, cm.Name, err)
+		}
+		var v value
+		_ = json.Unmarshal([]byte(text), &v) // older inventories have no values
+		i.Records[ref] = Record{Desired: v.Desired, Owned: v.Owned, Deleting: v.Strategy == "Delete"}
+	}
+	return i, nil
+}
+
+// find returns the ConfigMap by its name, or by its label as cli-utils does.
+func find(ctx context.Context, client typedcore.ConfigMapInterface, p Place) (*corev1.ConfigMap, error) {
+	cm, err := client.Get(ctx, p.Name, metav1.GetOptions{})
+	switch {
+	case err == nil:
+		if id := cm.Labels[LabelID]; id != p.ID {
+			return nil, fmt.Errorf("its label %s is %q, not %q; another ConfigMap has this name", LabelID, id, p.ID)
+		}
+		return cm, nil
+	case !apierrors.IsNotFound(err):
+		return nil, err
+	}
+	list, err := client.List(ctx, metav1.ListOptions{LabelSelector: LabelID + "=" + p.ID})
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil, nil // may read its own and no other: then there is none
+	case err != nil:
+		return nil, err
+	case len(list.Items) == 0:
+		return nil, nil
+	case len(list.Items) > 1:
+		var names []string
+		for i := range list.Items {
+			names = append(names, list.Items[i].Name)
+		}
+		return nil, fmt.Errorf("several ConfigMaps have the label %s=%s (%s); keep the one in use", LabelID, p.ID, strings.Join(names, ", "))
+	}
+	return &list.Items[0], nil
+}
+
+// Exists says whether the inventory is in the cluster.
+func (i *Inventory) Exists() bool { return i.exists }
+
+// Name is namespace/name of the ConfigMap.
+func (i *Inventory) Name() string { return i.object.Namespace + "/" + i.object.Name }
+
+// ConfigMap is the object that holds the inventory.
+func (i *Inventory) ConfigMap() objref.Ref {
+	return objref.Ref{Kind: "ConfigMap", Namespace: i.object.Namespace, Name: i.object.Name}
+}
+
+// ApplySet is the id that kubectl would give this inventory's ApplySet.
+func (i *Inventory) ApplySet() string {
+	sum := sha256.Sum256([]byte(i.object.Name + "." + i.object.Namespace + ".ConfigMap."))
+	return "applyset-" + base64.RawURLEncoding.EncodeToString(sum[:]) + "-v1"
+}
+
+// Save writes the records, if that changes anything. It fails with ErrChanged
+// when somebody else was faster, and with ErrTooLarge before it writes.
+func (i *Inventory) Save(ctx context.Context, manager string) error {
+	wanted, err := i.render()
+	if err != nil {
+		return fmt.Errorf("inventory %s: %w", i.Name(), err)
+	}
+	if i.exists && maps.Equal(wanted.Data, i.object.Data) && maps.Equal(wanted.Labels, i.object.Labels) && maps.Equal(wanted.Annotations, i.object.Annotations) {
+		return nil
+	}
+	var written *corev1.ConfigMap
+	if i.exists {
+		written, err = i.client.Update(ctx, wanted, metav1.UpdateOptions{FieldManager: manager})
+	} else {
+		written, err = i.client.Create(ctx, wanted, metav1.CreateOptions{FieldManager: manager})
+	}
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err) && i.exists:
+		return fmt.Errorf("inventory %s: %w", i.Name(), ErrChanged)
+	case err != nil:
+		return fmt.Errorf("inventory %s: %w", i.Name(), err)
+	}
+	i.object, i.exists = written, true
+	return nil
+}
+
+func (i *Inventory) render() (*corev1.ConfigMap, error) {
+	cm := i.object.DeepCopy()
+	cm.Data = make(map[string]string, len(i.Records))
+	kinds, namespaces, size := map[string]bool{}, map[string]bool{}, 0
+	for ref, r := range i.Records {
+		v := value{Actuation: "Pending", Strategy: "Apply", Desired: r.Desired, Owned: r.Owned}
+		if r.Deleting {
+			v.Strategy = "Delete"
+		} else if r.Desired != "" {
+			v.Actuation = "Succeeded"
+		}
+		text, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		key := ref.Key()
+		cm.Data[key] = string(text)
+		size += len(key) + len(text)
+		kinds[ref.GroupKind().String()] = true
+		if ref.Namespace != "" && ref.Namespace != cm.Namespace {
+			namespaces[ref.Namespace] = true
+		}
+	}
+	if size > maxBytes {
+		return nil, fmt.Errorf("%d objects: %w", len(i.Records), ErrTooLarge)
+	}
+	cm.Labels = with(cm.Labels, map[string]string{LabelID: i.ID, labelApplySet: i.ApplySet()})
+	cm.Annotations = with(cm.Annotations, map[string]string{
+		annotationTooling: tooling, annotationKinds: joined(kinds), annotationNamespaces: joined(namespaces),
+	})
+	return cm, nil
+}
+
+func with(have, more map[string]string) map[string]string {
+	if have == nil {
+		return more
+	}
+	maps.Copy(have, more)
+	return have
+}
+
+func joined(set map[string]bool) string {
+	return strings.Join(slices.Sorted(maps.Keys(set)), ",")
+}

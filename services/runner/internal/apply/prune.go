@@ -1,0 +1,224 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/towline/towline/pkg/retry"
+	"github.com/towline/towline/services/runner/internal/apply/inventory"
+	"github.com/towline/towline/services/runner/internal/apply/objref"
+	"github.com/towline/towline/services/runner/internal/apply/order"
+)
+
+// deletions are looked after at these pauses.
+var deletions = retry.Policy{Min: 50 * time.Millisecond, Max: 2 * time.Second}
+
+// prune deletes what has left the set, in the opposite order, each phase once
+// the one before is gone. What may not be deleted now is tracked on.
+func (r *run) prune(ctx context.Context) {
+	if reason, why := r.mayPrune(); why != "" {
+		for _, it := range r.gone {
+			if it.result.Action == "" {
+				it.result.Action, it.result.Reason, it.result.Message = Skipped, reason, why
+			}
+		}
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Prune.Timeout)
+	defer cancel()
+	for _, its := range r.deletionOrder() {
+		var left []*item
+		for _, it := range its {
+			if it.result.Action == "" {
+				r.judge(it)
+			}
+			if it.result.Action == "" {
+				left = append(left, it)
+			}
+		}
+		each(ctx, r.opts.Workers, left, func(it *item) { r.deleteOne(ctx, it) })
+	}
+	for _, it := range r.gone {
+		if it.result.Action == Kept && it.result.Reason == ReasonAnnotation && r.opts.DryRun == DryRunNone {
+			r.release(ctx, it)
+		}
+	}
+}
+
+// mayPrune says why nothing is deleted in this run.
+func (r *run) mayPrune() (Reason, string) {
+	switch {
+	case r.opts.Prune.Off:
+		return ReasonStopped, "pruning is off; the object is still in the inventory"
+	case r.blind:
+		return ReasonStopped, "not deleted while a manifest cannot be read: it may be the one"
+	case r.stopped.Load():
+		return ReasonStopped, "not deleted while an object of the set is invalid"
+	}
+	if !r.opts.Prune.AfterHealthy || r.opts.DryRun != DryRunNone {
+		return "", ""
+	}
+	for _, it := range r.items {
+		if it.result.Action == Failed || it.result.Action == Skipped || it.result.Reason == ReasonUnhealthy {
+			return ReasonStopped, "not deleted before the new version is healthy (" + it.ref.String() + " is not)"
+		}
+	}
+	return "", ""
+}
+
+// deletionOrder is the phases of what has left the set, last one first.
+func (r *run) deletionOrder() [][]*item {
+	graph, byRef := order.Graph{}, map[objref.Ref]*item{}
+	for _, it := range r.gone {
+		byRef[it.ref] = it
+		graph[it.ref] = nil
+		if it.live != nil {
+			needs, err := order.Dependencies(it.live.dependsOn)
+			if err == nil {
+				graph[it.ref] = needs
+			}
+		}
+	}
+	phases, _ := graph.Phases()
+	var out [][]*item
+	for _, it := range r.gone {
+		n := phases[it.ref] // of a circle: 0, with the namespaces
+		for len(out) <= n {
+			out = append(out, nil)
+		}
+		out[n] = append(out[n], it)
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// judge decides about one object that has left the set: a result if it is not to
+// be deleted, none if it is.
+func (r *run) judge(it *item) {
+	keep := func(reason Reason, message string) {
+		it.result = Result{Action: Kept, Reason: reason, Message: message}
+	}
+	switch {
+	case it.live == nil && !it.unsure:
+		it.result = Result{Action: Pruned, Message: "it was gone already"}
+		r.forget(it.ref)
+	case it.unsure:
+		it.result = Result{Action: Failed, Reason: ReasonForbidden, Message: "the identity may not read it, so nobody knows whose it is; allow get and delete"}
+	case it.resource.Namespaced && !r.opts.allows(it.ref.Namespace), !it.resource.Namespaced && !r.permitted(it):
+		keep(ReasonForbidden, "this entry may not write there any more; delete it by hand")
+	case it.live.owner != r.inv.ID && it.live.owner != "" || it.live.owner == "" && r.opts.Policy == MustMatch:
+		keep(ReasonNotOwned, "it does not belong to this inventory any more")
+		r.forget(it.ref)
+	case it.live.keep:
+		keep(ReasonAnnotation, "an annotation asks to leave it")
+	case it.ref.GroupKind() == namespaces && r.needed(it.ref.Name) != "":
+		keep(ReasonInUse, "the namespace still holds "+r.needed(it.ref.Name))
+	}
+}
+
+// needed names what a namespace is still needed for.
+func (r *run) needed(namespace string) string {
+	if r.inv.ConfigMap().Namespace == namespace {
+		return "the inventory"
+	}
+	for ref := range r.byRef {
+		if ref.Namespace == namespace {
+			return ref.String()
+		}
+	}
+	for ref := range r.held {
+		if ref.Namespace == namespace {
+			return ref.String()
+		}
+	}
+	return ""
+}
+
+// deleteOne deletes an object and waits until it is gone.
+func (r *run) deleteOne(ctx context.Context, it *item) {
+	opts := metav1.DeleteOptions{PropagationPolicy: &r.opts.Prune.Propagation, Preconditions: &metav1.Preconditions{UID: &it.live.uid}}
+	if r.opts.DryRun == DryRunServer {
+		opts.DryRun = []string{metav1.DryRunAll}
+	}
+	client := r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace)
+	err := r.patiently(ctx, func() error { return client.Delete(ctx, it.ref.Name, opts) })
+	switch {
+	case apierrors.IsNotFound(err):
+	case apierrors.IsConflict(err):
+		it.result = Result{Action: Failed, Reason: ReasonAPI, Message: "somebody has made it anew meanwhile; it is looked at again by the next run"}
+		return
+	case err != nil:
+		it.result.Action = Failed
+		it.result.Reason, it.result.Path, it.result.Message = explain(err, it)
+		return
+	case r.opts.DryRun == DryRunServer:
+		it.result.Action = Pruned
+		return
+	default:
+		if err := r.awaitDeletion(ctx, it); err != nil {
+			it.result = Result{Action: Failed, Reason: ReasonTerminating, Message: err.Error()}
+			return
+		}
+	}
+	it.result.Action = Pruned
+	r.forget(it.ref)
+}
+
+// awaitDeletion returns when the object is gone.
+func (r *run) awaitDeletion(ctx context.Context, it *item) error {
+	client := r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace)
+	stays := it.live.stays
+	var last error
+	gone := deletions.Loop(ctx, func(ctx context.Context) retry.Result {
+		o, err := client.Get(ctx, it.ref.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err), err == nil && o.UID != it.live.uid:
+			return retry.Result{Outcome: retry.Done}
+		case apierrors.IsForbidden(err):
+			last = err
+			return retry.Result{Outcome: retry.Failed}
+		case err == nil:
+			stays = o.Finalizers
+		}
+		return retry.Result{Outcome: retry.Failed}
+	})
+	switch {
+	case gone:
+		return nil
+	case last != nil:
+		return fmt.Errorf("it was deleted, but the identity may not see whether it is gone: %w", last)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("its deletion was not done within %v%s; it stays in the inventory", r.opts.Prune.Timeout, waitsFor(stays))
+	}
+	return fmt.Errorf("the run was stopped while it was being deleted%s; it stays in the inventory", waitsFor(stays))
+}
+
+// release takes our marks off an object that stays, and forgets it.
+func (r *run) release(ctx context.Context, it *item) {
+	text, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid":         it.live.uid,
+		"annotations": map[string]any{inventory.AnnotationOwner: nil},
+		"labels":      map[string]any{inventory.LabelPartOf: nil},
+	}})
+	if err != nil {
+		return
+	}
+	client := r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace)
+	err = r.patiently(ctx, func() error {
+		_, err := client.Patch(ctx, it.ref.Name, types.MergePatchType, text, metav1.PatchOptions{FieldManager: Manager})
+		return err
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		it.result.Message += "; its marks could not be removed: " + shorten(err.Error())
+		return
+	}
+	r.forget(it.ref)
+}

@@ -1,0 +1,235 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/towline/towline/services/runner/internal/apply/fields"
+	"github.com/towline/towline/services/runner/internal/apply/inventory"
+	"github.com/towline/towline/services/runner/internal/apply/kinds"
+	"github.com/towline/towline/services/runner/internal/apply/manifests"
+	"github.com/towline/towline/services/runner/internal/apply/objref"
+)
+
+// saveTimeout bounds the last save of a run whose context has ended.
+const saveTimeout = 15 * time.Second
+
+// run is one call of Apply.
+type run struct {
+	engine *Engine
+	opts   Options
+	rules  []fields.CompiledRule
+	kinds  *kinds.Table
+	inv    *inventory.Inventory
+
+	items   []*item // the set, in its order
+	gone    []*item // what has left it
+	byRef   map[objref.Ref]*item
+	held    map[objref.Ref]bool // faulty objects: they have not left the set
+	faults  []manifests.Fault
+	blind   bool // some fault hides which object was meant
+	stopped atomic.Bool
+	because string // why the run is incomplete
+
+	mu sync.Mutex // of inv.Records while workers run
+}
+
+// item is one object of the set, or one that has left it.
+type item struct {
+	object   manifests.Object
+	ref      objref.Ref
+	resource kinds.Resource
+	needs    []objref.Ref
+	ignored  []fields.Path
+	digest   string
+	phase    int
+
+	live   *live // nil when it does not exist
+	unsure bool  // may not be read
+	apply  bool
+	result Result
+}
+
+// live is what matters of an object in the cluster.
+type live struct {
+	uid       types.UID
+	version   string // resource version
+	owner     string // the inventory its annotation names
+	part      string // the ApplySet its label names
+	deleting  bool
+	keep      bool // an annotation forbids deleting it
+	stays     []string
+	owned     string // digest of what we own
+	dependsOn string
+	managed   []metav1.ManagedFieldsEntry
+}
+
+func newRun(e *Engine, opts Options) (*run, error) {
+	rules, err := fields.Compile(opts.Ignore)
+	if err != nil {
+		return nil, err
+	}
+	return &run{engine: e, opts: opts, rules: rules, byRef: map[objref.Ref]*item{}, held: map[objref.Ref]bool{}}, nil
+}
+
+// errFaults ends a run that faults have stopped; it is no error of the run.
+var errFaults = errors.New("the set has faults")
+
+func (r *run) do(ctx context.Context, set Set) error {
+	err := r.prepare(ctx, set)
+	if errors.Is(err, errFaults) {
+		r.because = "nothing was changed: the set has faults"
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.decide()
+	if r.opts.DryRun == DryRunClient {
+		r.foretell()
+		return nil
+	}
+	if r.opts.DryRun == DryRunNone && r.opts.Invalid == InvalidStopsAll && !r.tryAll(ctx) {
+		r.because = "nothing was changed: the API server refuses an object"
+		return nil
+	}
+	return r.change(ctx)
+}
+
+// prepare learns everything that a run needs to know before it changes
+// anything.
+func (r *run) prepare(ctx context.Context, set Set) error {
+	var err error
+	if r.kinds, err = r.engine.kinds(); err != nil {
+		return err
+	}
+	if err := r.plan(set); err != nil {
+		return err
+	}
+	if len(r.faults) > 0 && r.opts.Invalid != InvalidSkips {
+		return errFaults
+	}
+	if r.inv, err = inventory.Load(ctx, r.engine.core, r.opts.Inventory); err != nil {
+		return err
+	}
+	r.digestAll()
+	r.departed()
+	return r.survey(ctx)
+}
+
+// change carries the decisions out.
+func (r *run) change(ctx context.Context) (err error) {
+	dry := r.opts.DryRun == DryRunServer
+	if !dry && r.pending() {
+		if err := r.ground(ctx); err != nil {
+			return err
+		}
+		if err := r.saveBefore(ctx); err != nil {
+			return err
+		}
+	}
+	if !dry {
+		defer func() { err = errors.Join(err, r.saveAfter(ctx)) }()
+	}
+	r.applyAll(ctx)
+	if err := r.await(ctx); err != nil {
+		return err
+	}
+	r.prune(ctx)
+	if ctx.Err() != nil {
+		return fmt.Errorf("the run was stopped: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+// pending says whether there is anything to do, or to write down.
+func (r *run) pending() bool {
+	for _, it := range r.items {
+		if it.apply {
+			return true
+		}
+	}
+	return len(r.gone) > 0
+}
+
+// saveBefore writes down everything that is about to exist and to go. What is
+// about to be applied loses its record: until the run has ended nobody knows
+// what it looks like.
+func (r *run) saveBefore(ctx context.Context) error {
+	for _, it := range r.items {
+		if it.apply {
+			r.inv.Records[it.ref] = inventory.Record{}
+		}
+	}
+	if !r.opts.Prune.Off && !r.blind {
+		for _, it := range r.gone {
+			r.inv.Records[it.ref] = inventory.Record{Deleting: true}
+		}
+	}
+	return r.inv.Save(ctx, Manager)
+}
+
+// saveAfter writes down what is there, also when ctx has ended.
+func (r *run) saveAfter(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	return r.inv.Save(ctx, Manager)
+}
+
+func (r *run) record(ref objref.Ref, rec inventory.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inv.Records[ref] = rec
+}
+
+func (r *run) forget(ref objref.Ref) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.inv.Records, ref)
+}
+
+func (r *run) finish() Report {
+	rep := Report{Faults: r.faults, Incomplete: r.because}
+	if r.inv != nil {
+		rep.Inventory = r.inv.Name()
+	}
+	for _, it := range append(r.items[:len(r.items):len(r.items)], r.gone...) {
+		res := it.result
+		res.Object, res.Origin = it.ref, it.object.Origin
+		if res.Action == "" {
+			res.Action, res.Reason, res.Message = Skipped, ReasonStopped, "the run ended before its turn"
+		}
+		rep.Results = append(rep.Results, res)
+	}
+	return rep
+}
+
+// each calls f for all items, with a bound on how many at once, until ctx ends.
+func each[T any](ctx context.Context, workers int, items []T, f func(T)) {
+	next := make(chan T)
+	var wg sync.WaitGroup
+	for range min(workers, len(items)) {
+		wg.Go(func() {
+			for it := range next {
+				f(it)
+			}
+		})
+	}
+	for _, it := range items {
+		select {
+		case next <- it:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	close(next)
+	wg.Wait()
+}
