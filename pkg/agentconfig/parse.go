@@ -2,8 +2,6 @@ package agentconfig
 
 import (
 	"maps"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/towline/towline/pkg/strictyaml"
@@ -34,8 +32,7 @@ func Parse(name string, content []byte, opts Options) (*Config, []strictyaml.Not
 	}
 	cfg := &Config{File: name}
 	cfg.read(root)
-	notices = append(notices, hopeless(cfg)...)
-	return cfg, append(notices, unanchored(cfg)...), nil
+	return cfg, append(notices, hopeless(cfg)...), nil
 }
 
 func rules(opts Options) *schema {
@@ -62,23 +59,4 @@ func hopeless(cfg *Config) []strictyaml.Notice {
 		}
 	}
 	return out[:min(len(out), strictyaml.MaxNotices)]
-}
-
-// unanchored says once for each file that GitLab reads patterns otherwise.
-func unanchored(cfg *Config) []strictyaml.Notice {
-	entries := slices.Concat(cfg.CIAccess.Projects, cfg.CIAccess.Groups)
-	if i := cfg.CIAccess.Instance; i != nil {
-		entries = append(entries, *i)
-	}
-	for _, e := range entries {
-		for _, p := range e.Environments {
-			if strings.Contains(p, "*") {
-				return []strictyaml.Notice{{
-					File: e.File, Line: e.Line, Column: e.Column, Key: e.Key + ".environments",
-					Text: "Towline compares patterns with the whole name; GitLab does not, there " + strconv.Quote(p) + " also matches inside longer names",
-				}}
-			}
-		}
-	}
-	return nil
 }

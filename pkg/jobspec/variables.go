@@ -44,21 +44,7 @@ func (v Variables) Bool(key string) bool {
 // holds for the whole list.
 // Duplicates stay, so that shadowed masked values can still be masked.
 func (v Variables) Expanded(filePath func(key string) string) Variables {
-	last := make(map[string]int, len(v))
-	for i := range v {
-		last[v[i].Key] = i
-	}
-	lookup := func(name string) string {
-		i, ok := last[name]
-		switch {
-		case !ok || special[name]:
-			return ""
-		case v[i].File:
-			return filePath(name)
-		default:
-			return v[i].Value
-		}
-	}
+	lookup := v.lookup(filePath)
 	out := make(Variables, len(v))
 	budget := MaxExpansion
 	for i, e := range v {
@@ -70,6 +56,32 @@ func (v Variables) Expanded(filePath func(key string) string) Variables {
 		out[i] = e
 	}
 	return out
+}
+
+// Expand resolves the references of one text as Expanded does those of a
+// value; false when it would exceed MaxExpansion.
+func (v Variables) Expand(text string, filePath func(key string) string) (string, bool) {
+	budget := MaxExpansion
+	return expand(text, v.lookup(filePath), &budget)
+}
+
+// lookup is what a reference stands for.
+func (v Variables) lookup(filePath func(key string) string) func(name string) string {
+	last := make(map[string]int, len(v))
+	for i := range v {
+		last[v[i].Key] = i
+	}
+	return func(name string) string {
+		i, ok := last[name]
+		switch {
+		case !ok || special[name]:
+			return ""
+		case v[i].File:
+			return filePath(name)
+		default:
+			return v[i].Value
+		}
+	}
 }
 
 // Effective returns the winning occurrence of each key, in the order in which

@@ -1,6 +1,6 @@
 package policyapi
 
-import "github.com/towline/towline/pkg/agentconfig"
+import "encoding/json"
 
 // Evidence is what is known of a job.
 type Evidence struct {
@@ -15,6 +15,9 @@ type Evidence struct {
 	// they stand in its variables. They are credentials, and nothing that they
 	// say counts before policy has verified it.
 	IDTokens []string `json:"id_tokens,omitempty"`
+	// IDTokenKeys are what GitLab's ID tokens are verified with; nil when there
+	// are no IDTokens or GitLab has no keys to give.
+	IDTokenKeys *IDTokenKeys `json:"id_token_keys,omitempty"`
 	// RequestedAgent is the agent that the job is meant for ("group/project:name").
 	// It can only narrow: naming another agent refuses the job.
 	RequestedAgent Requested `json:"requested_agent,omitzero"`
@@ -22,6 +25,20 @@ type Evidence struct {
 	// It can only choose among those the job may use.
 	RequestedNamespace Requested `json:"requested_namespace,omitzero"`
 }
+
+// IDTokenKeys are the issuer and the keys (JWKS) of ID tokens as GitLab gave
+// them to the tunnel.
+type IDTokenKeys struct {
+	Issuer string          `json:"issuer"`
+	JWKS   json.RawMessage `json:"jwks"`
+}
+
+// Limits on ID tokens.
+const (
+	MaxIDTokens = 4
+	MaxIDToken  = 32 << 10 // bytes of one
+	MaxJWKS     = 64 << 10 // bytes of IDTokenKeys.JWKS
+)
 
 // IDTokenAudience is what the audience of an ID token names for it to become
 // evidence.
@@ -109,20 +126,10 @@ type AllowedAgent struct {
 type Configuration struct {
 	// Source says where: "group/project@<commit>:path".
 	Source string `json:"source"`
-	// Revision is agentconfig.Files.Revision of Content and Towline.
+	// Revision is the SHA-256 of Content in hexadecimal.
 	Revision string `json:"revision"`
-	// Content and Towline are config.yaml and the towline.yaml of the same
-	// commit. Both are left out when policy already has the revision.
+	// Content is left out when policy already has the revision.
 	Content []byte `json:"content,omitempty"`
-	Towline []byte `json:"towline,omitempty"`
-	// Faults are why the newest commit is not in force, one line each: what is
-	// sent is then the last good one.
-	Faults []string `json:"faults,omitempty"`
-}
-
-// Files are the configuration's files.
-func (c *Configuration) Files() agentconfig.Files {
-	return agentconfig.Files{Name: c.Source, Content: c.Content, Towline: c.Towline}
 }
 
 // DecideRequest is the body of POST /v1/decide.

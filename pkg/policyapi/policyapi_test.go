@@ -27,7 +27,8 @@ func evidence() Evidence {
 			JobID: 1001, ProjectID: 150, GroupIDs: []int64{25, 23}, User: User{ID: 7, Username: "root", Roles: []string{"guest"}},
 			Environment: &Environment{Slug: "prod", Tier: "production"}, Agents: []AllowedAgent{{ID: 5, ConfigProjectID: 3}},
 		},
-		EnvironmentName: "prod", IDTokens: []string{"a.b.c"}, RequestedAgent: Requested{"group/agents:prod", FromKubeContext},
+		EnvironmentName: "prod", IDTokens: []string{"a.b.c"},
+		IDTokenKeys: &IDTokenKeys{Issuer: "https://gitlab.example.com", JWKS: json.RawMessage(`{"keys":[]}`)}, RequestedAgent: Requested{"group/agents:prod", FromKubeContext},
 		RequestedNamespace: Requested{"app", FromEnvironment},
 	}
 }
@@ -37,7 +38,8 @@ const golden = `{
     "timeout_seconds": 3600, "ref": "main", "ref_type": "branch", "ref_protected": true, "image": "kubectl:1.34", "payload_digest": "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"},
   "allowed_agents": {"job_id": 1001, "project_id": 150, "group_ids": [25, 23], "user": {"id": 7, "username": "root", "roles": ["guest"]},
     "environment": {"slug": "prod", "tier": "production"}, "agents": [{"id": 5, "config_project_id": 3}]},
-  "environment_name": "prod", "id_tokens": ["a.b.c"], "requested_agent": {"value": "group/agents:prod", "source": "KUBE_CONTEXT"},
+  "environment_name": "prod", "id_tokens": ["a.b.c"],
+  "id_token_keys": {"issuer": "https://gitlab.example.com", "jwks": {"keys":[]}}, "requested_agent": {"value": "group/agents:prod", "source": "KUBE_CONTEXT"},
   "requested_namespace": {"value": "app", "source": "environments API"},
   "configuration": {"source": "group/agents@abc:.gitlab/agents/prod/config.yaml", "revision": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "content": "YQ=="}
 }`
@@ -82,12 +84,12 @@ func TestReadRequestRefuses(t *testing.T) {
 		"two values":    {golden + "{}", "not valid JSON"},
 		"rubbish":       {"hello", "not valid JSON at byte 1"},
 		"empty":         {"", "not valid JSON"},
-		"bad revision":  {change("ca97811", "ca97812"), "are not what the revision says"},
+		"bad revision":  {change("ca97811", "ca97812"), "is not what the revision says"},
 		"no revision":   {change(agentconfig.Revision([]byte("a")), "x"), "want a SHA-256"},
 		"no source":     {change("group/agents@abc:.gitlab/agents/prod/config.yaml", ""), "configuration.source"},
-		"bad towline":   {change(`"content": "YQ=="`, `"content": "YQ==", "towline": "YQ=="`), "configuration.towline: are not what the revision says"},
-		"many faults":   {change(`"content": "YQ=="`, `"faults": [`+strings.Repeat(`"x",`, MaxFaults)+`"x"]`), "configuration.faults: has over 20 items"},
-		"long fault":    {change(`"content": "YQ=="`, `"faults": ["`+strings.Repeat("x", MaxFault+1)+`"]`), "configuration.faults: an item is over 1000 bytes"},
+		"many tokens":   {change(`["a.b.c"]`, `["1","2","3","4","5"]`), "id_tokens: has over 4 items"},
+		"a long token":  {change("a.b.c", strings.Repeat("x", MaxIDToken+1)), "id_tokens: an item is over 32768 bytes"},
+		"many keys":     {change(`{"keys":[]}`, `"`+strings.Repeat("x", MaxJWKS)+`"`), "id_token_keys.jwks: is over 65536 bytes"},
 		"too large":     {`{"environment_name":"` + strings.Repeat("x", MaxBody) + `"}`, "over the limit"},
 		"large tail":    {golden + strings.Repeat(" ", MaxBody), "over the limit"},
 	} {
@@ -133,27 +135,6 @@ func TestDecideSendsTheContentOnlyWhenAsked(t *testing.T) {
 	}
 	if len(got[0].Configuration.Content) != 0 || string(got[1].Configuration.Content) != "a" || len(got[2].Configuration.Content) != 0 {
 		t.Errorf("contents: %v", got)
-	}
-}
-
-func TestBothFilesTravelAsOneRevision(t *testing.T) {
-	f := agentconfig.Files{Name: "g/a@1:config.yaml", Content: []byte("a"), Towline: []byte("b")}
-	in := DecideRequest{Evidence: evidence(), Configuration: &Configuration{
-		Source: f.Name, Revision: f.Revision(), Content: f.Content, Towline: f.Towline, Faults: []string{"g/a@2:config.yaml:1:1: bogus"},
-	}}
-	b, err := json.Marshal(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := ReadRequest(strings.NewReader(string(b)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(&in, got); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff(f, got.Configuration.Files()); diff != "" {
-		t.Error(diff)
 	}
 }
 

@@ -60,33 +60,35 @@ func (r *DecideRequest) validate() error {
 	case r.Job.PayloadDigest == "":
 		return errors.New("field job.payload_digest: is missing")
 	}
-	c := r.Configuration
-	if c == nil {
-		return nil
+	if err := r.tokens(); err != nil || r.Configuration == nil {
+		return err
 	}
-	switch {
+	switch c := r.Configuration; {
 	case c.Source == "" || len(c.Source) > maxSource:
 		return fmt.Errorf("field configuration.source: is missing or over %d bytes", maxSource)
 	case len(c.Revision) != len(agentconfig.Revision(nil)):
 		return errors.New("field configuration.revision: want a SHA-256 in hexadecimal")
-	case len(c.Content)+len(c.Towline) > 0 && c.Files().Revision() != c.Revision:
-		return errors.New("fields configuration.content and configuration.towline: are not what the revision says")
-	case len(c.Faults) > MaxFaults:
-		return fmt.Errorf("field configuration.faults: has over %d items", MaxFaults)
-	}
-	for _, f := range c.Faults {
-		if len(f) > MaxFault {
-			return fmt.Errorf("field configuration.faults: an item is over %d bytes", MaxFault)
-		}
+	case len(c.Content) > 0 && agentconfig.Revision(c.Content) != c.Revision:
+		return errors.New("field configuration.content: is not what the revision says")
 	}
 	return nil
 }
 
-// Limits on Configuration.Faults.
-const (
-	MaxFaults = 20   // items
-	MaxFault  = 1000 // bytes of one
-)
+// tokens checks the limits on ID tokens; what they say is for policy to verify.
+func (r *DecideRequest) tokens() error {
+	if len(r.IDTokens) > MaxIDTokens {
+		return fmt.Errorf("field id_tokens: has over %d items", MaxIDTokens)
+	}
+	for _, t := range r.IDTokens {
+		if len(t) > MaxIDToken {
+			return fmt.Errorf("field id_tokens: an item is over %d bytes", MaxIDToken)
+		}
+	}
+	if r.IDTokenKeys != nil && len(r.IDTokenKeys.JWKS) > MaxJWKS {
+		return fmt.Errorf("field id_token_keys.jwks: is over %d bytes", MaxJWKS)
+	}
+	return nil
+}
 
 // maxSource bounds the name of a configuration's source; GitLab's full paths
 // and file paths are far shorter.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ import (
 	"github.com/towline/towline/services/policy/internal/callers"
 	"github.com/towline/towline/services/policy/internal/configuration"
 	"github.com/towline/towline/services/policy/internal/decide"
+	"github.com/towline/towline/services/policy/internal/idtoken"
 )
 
 // maxDeciding is how many requests are worked on at the same time; each may
@@ -130,7 +132,9 @@ func (h *handler) decide(c *gin.Context) {
 		h.fail(c, http.StatusServiceUnavailable, policyapi.CodeUnavailable, err.Error())
 		return
 	}
-	d := decide.Decide(h.Settings, conf, decide.Evidence{Evidence: req.Evidence})
+	e := decide.Evidence{Evidence: req.Evidence}
+	e.IDToken, e.IDTokenFault = idtoken.Verify(req.Evidence, time.Now())
+	d := decide.Decide(h.Settings, conf, e)
 	if d.Allow {
 		if d.Grant, err = h.Signer.Sign(claims(d, conf, req.Evidence)); err != nil {
 			h.Log.Error("grant not signed", service.JobID(req.Job.ID), service.Err(err))

@@ -14,6 +14,9 @@ import (
 func Decide(s Settings, c Config, evidence Evidence) policyapi.Decision {
 	e := evidence.Evidence
 	d := decision{Decision: policyapi.Decision{Agent: s.Agent}}
+	if evidence.IDTokenFault != "" {
+		d.notice("the job's ID token does not count: %s", evidence.IDTokenFault)
+	}
 	if !d.known(e) || !d.ours(s, e) || !d.configured(c) {
 		return d.Decision
 	}
@@ -26,9 +29,6 @@ func Decide(s Settings, c Config, evidence Evidence) policyapi.Decision {
 		return d.Decision
 	}
 	d.namespaces(s, entry)
-	if !d.refine(c, e) {
-		return d.Decision
-	}
 	d.listed(s, e)
 	d.Allow = true
 	d.reason("%s lets jobs of %s in", entry, e.Job.ProjectPath)

@@ -122,7 +122,7 @@ func (t *tunnel) buildSources() {
 func (t *tunnel) buildJobs(box *seal.Box) {
 	name := service.ReplicaName()
 	admission := &intake.Admission{
-		GitLab: t.client, Ledger: t.ledger, Seal: box, Log: t.log,
+		GitLab: t.client, Keys: sources.NewKeys(t.client, t.log), Ledger: t.ledger, Seal: box, Log: t.log,
 		Policy: policyapi.NewClient(t.cfg.policyURL, func() (string, error) { return readToken(t.cfg.serviceTokenFile) }, t.policy),
 		Configuration: func() (*policyapi.Configuration, error) {
 			if t.sources == nil {

@@ -108,7 +108,8 @@ func systemID(token string) string {
 
 // call is one request to GitLab.
 type call struct {
-	method, path string
+	method, path string // path is below /api/v4, unless outside says otherwise
+	outside      bool
 	header       map[string]string
 	body         []byte
 	timeout      time.Duration
@@ -199,7 +200,11 @@ func (c *Client) send(ctx context.Context, q call) (*answer, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, q.method, c.base+"/api/v4"+q.path, bytes.NewReader(q.body))
+	address := c.base + "/api/v4" + q.path
+	if q.outside {
+		address = c.base + q.path
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, address, bytes.NewReader(q.body))
 	if err != nil {
 		return nil, err
 	}

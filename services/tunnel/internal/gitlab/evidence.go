@@ -56,7 +56,23 @@ type Environment struct {
 	Name string `json:"name"`
 	Slug string `json:"slug"`
 	Tier string `json:"tier"`
+	// ClusterAgent and KubernetesNamespace are what the environment's last
+	// deployment asked for; GitLab leaves them out for callers who may not see
+	// them.
+	ClusterAgent        *ClusterAgent `json:"cluster_agent"`
+	KubernetesNamespace string        `json:"kubernetes_namespace"`
 }
+
+// ClusterAgent is the agent that an environment is deployed with.
+type ClusterAgent struct {
+	Name          string `json:"name"`
+	ConfigProject struct {
+		Path string `json:"path_with_namespace"`
+	} `json:"config_project"`
+}
+
+// Context is what kubeconfigs call the agent.
+func (a *ClusterAgent) Context() string { return a.ConfigProject.Path + ":" + a.Name }
 
 // EnvironmentNamed returns the project's environment of exactly that name, or
 // nil when there is none.
@@ -74,37 +90,16 @@ func (c *Client) EnvironmentNamed(ctx context.Context, token JobToken, project i
 	return nil, nil
 }
 
-// File is one version of a file in a repository.
-type File struct {
-	Content []byte
-	Commit  string
-	ETag    string
-}
-
-// FileAt reads a file of a project at a ref (HEAD is the default branch). It
-// returns nil when the version named by etag is still current. A missing file
-// is an error that wraps ErrNoFile.
-func (c *Client) FileAt(ctx context.Context, accessToken, project, path, ref, etag string, limit int64) (*File, error) {
-	h := map[string]string{"PRIVATE-TOKEN": accessToken}
-	if etag != "" {
-		h["If-None-Match"] = etag
+func (c *Client) getJSON(ctx context.Context, path string, header map[string]string, v any) error {
+	header["Accept"] = "application/json"
+	a, err := c.do(ctx, call{method: http.MethodGet, path: path, header: header})
+	switch {
+	case err != nil:
+		return err
+	case a.code == http.StatusOK:
+		return a.asJSON(v)
+	case a.code == http.StatusUnauthorized, a.code == http.StatusForbidden, a.code == http.StatusNotFound:
+		return fmt.Errorf("%w (%s)", ErrRefused, a.message())
 	}
-	a, err := c.do(ctx, call{
-		method: http.MethodGet, header: h, limit: limit, once: true,
-		path: "/projects/" + url.PathEscape(project) + "/repository/files/" + url.PathEscape(path) + "/raw?ref=" + url.QueryEscape(ref),
-	})
-	if err != nil {
-		return nil, err
-	}
-	switch a.code {
-	case http.StatusOK:
-		return &File{Content: a.body, Commit: a.header.Get("X-Gitlab-Commit-Id"), ETag: a.header.Get("ETag")}, nil
-	case http.StatusNotModified:
-		return nil, nil
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("%w (%s)", ErrRefused, a.message())
-	case http.StatusNotFound:
-		return nil, fmt.Errorf("%w (%s)", ErrNoFile, a.message())
-	}
-	return nil, a.unexpected()
+	return a.unexpected()
 }

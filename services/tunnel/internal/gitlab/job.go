@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -185,25 +184,4 @@ func (c *Client) UpdateJob(ctx context.Context, id int64, token JobToken, u Upda
 		r.Outcome, r.Why, r.Interval = UpdateRetry, fmt.Errorf("report state: GitLab answers %s", a.message()), retryAfter(a.header)
 	}
 	return r
-}
-
-// ErrRefused means that GitLab does not accept the token for this call.
-var ErrRefused = errors.New("GitLab refuses the token")
-
-// ErrNoFile means that a project or file does not exist, or that the token may
-// not see it.
-var ErrNoFile = errors.New("GitLab has no such project or file, or the token may not read it")
-
-func (c *Client) getJSON(ctx context.Context, path string, header map[string]string, v any) error {
-	header["Accept"] = "application/json"
-	a, err := c.do(ctx, call{method: http.MethodGet, path: path, header: header})
-	switch {
-	case err != nil:
-		return err
-	case a.code == http.StatusOK:
-		return a.asJSON(v)
-	case a.code == http.StatusUnauthorized, a.code == http.StatusForbidden, a.code == http.StatusNotFound:
-		return fmt.Errorf("%w (%s)", ErrRefused, a.message())
-	}
-	return a.unexpected()
 }

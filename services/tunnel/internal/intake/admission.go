@@ -26,12 +26,14 @@ type Decider interface {
 type Witness interface {
 	AllowedAgents(ctx context.Context, token gitlab.JobToken) (*gitlab.AllowedAgents, error)
 	EnvironmentNamed(ctx context.Context, token gitlab.JobToken, project int64, name string) (*gitlab.Environment, error)
+	JobFile(ctx context.Context, token gitlab.JobToken, project int64, path, commit string, limit int64) ([]byte, error)
 	UpdateJob(ctx context.Context, id int64, token gitlab.JobToken, u gitlab.Update) gitlab.UpdateResult
 }
 
 // Admission decides accepted jobs. It is safe for concurrent use.
 type Admission struct {
 	GitLab Witness
+	Keys   Keyring
 	Policy Decider
 	Ledger *ledger.Ledger
 	Seal   ledger.Sealer
@@ -116,6 +118,9 @@ func denial(d *policyapi.Decision) []string {
 	}
 	if d.Remedy != "" {
 		lines = append(lines, joblines.Info("What to do: "+printable(d.Remedy)))
+	}
+	for _, n := range d.Notices {
+		lines = append(lines, "Note: "+printable(n)+"\n")
 	}
 	return append(lines, joblines.Failed(joblines.Job, "denied by policy"))
 }

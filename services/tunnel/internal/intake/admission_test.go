@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode"
@@ -26,8 +27,12 @@ type witnessed struct {
 	agentsErr error
 	env       *gitlab.Environment
 	envErr    error
+	file      string // .gitlab-ci.yml; "" is none
+	keys      *policyapi.IDTokenKeys
+	keysErr   error
 	looked    []string // names of environments that were looked up
 	asked     []gitlab.JobToken
+	forTokens []string // tokens that keys were asked for
 }
 
 func (w *witnessed) AllowedAgents(_ context.Context, token gitlab.JobToken) (*gitlab.AllowedAgents, error) {
@@ -42,6 +47,24 @@ func (w *witnessed) EnvironmentNamed(_ context.Context, token gitlab.JobToken, _
 	defer w.mu.Unlock()
 	w.looked, w.asked = append(w.looked, name), append(w.asked, token)
 	return w.env, w.envErr
+}
+
+func (w *witnessed) JobFile(_ context.Context, token gitlab.JobToken, project int64, path, commit string, limit int64) ([]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, token)
+	if w.file == "" || project != 20 || path != ".gitlab-ci.yml" || commit != commitSHA || limit != 256<<10 {
+		return nil, fmt.Errorf("%w: %s of %d at %s up to %d bytes", gitlab.ErrNoFile, path, project, commit, limit)
+	}
+	return []byte(w.file), nil
+}
+
+// For implements Keyring.
+func (w *witnessed) For(_ context.Context, tokens []string) (*policyapi.IDTokenKeys, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forTokens = append(w.forTokens, tokens...)
+	return w.keys, w.keysErr
 }
 
 // judge is a policy with one answer.
@@ -92,7 +115,7 @@ func admit(t *testing.T, w *witnessed, j *judge, vars ...jobspec.Variable) *admi
 	b.must(err)
 	conf := &policyapi.Configuration{Source: "acme/agents@1:config.yaml", Revision: "r"}
 	a := &admitted{bench: b, Admission: &Admission{
-		GitLab: w, Policy: j, Ledger: b.Ledger, Seal: b.box, Name: "cluster one", SystemID: "r_1", GitLabURL: "https://gitlab.example.com", Log: b.Log,
+		GitLab: w, Keys: w, Policy: j, Ledger: b.Ledger, Seal: b.box, Name: "cluster one", SystemID: "r_1", GitLabURL: "https://gitlab.example.com", Log: b.Log,
 		Configuration: func() (*policyapi.Configuration, error) { return conf, nil },
 	}}
 	a.err = a.Admit(t.Context(), job, payload)
@@ -172,7 +195,7 @@ func TestEvidenceIsWhatGitLabSays(t *testing.T) {
 	want := policyapi.Evidence{
 		Job: policyapi.EvidenceJob{
 			ID: 1001, Name: "deploy", PipelineID: 574, ProjectID: 20, ProjectPath: "acme/app", UserID: 3, TimeoutSeconds: 600,
-			RefProtected: &protected, PayloadDigest: j.evidence[0].Job.PayloadDigest,
+			Ref: "main", RefType: "branch", Image: "kubectl:$VERSION", RefProtected: &protected, PayloadDigest: j.evidence[0].Job.PayloadDigest,
 		},
 		AllowedAgents: &policyapi.AllowedAgents{
 			JobID: 1001, ProjectID: 20, GroupIDs: []int64{72, 70}, User: policyapi.User{ID: 3, Username: "alice", Roles: []string{"developer"}},
@@ -218,7 +241,7 @@ func TestEvidenceOfOddAnswers(t *testing.T) {
 		"environments may not be read":        {&witnessed{agents: truth(t), envErr: gitlab.ErrRefused}, []jobspec.Variable{name}, noName},
 		"no name given":                       {&witnessed{agents: truth(t), env: &gitlab.Environment{Name: "production", Slug: "prod"}}, nil, noName},
 		"an endless name is not looked up":    {&witnessed{agents: truth(t), envErr: errors.New("414")}, []jobspec.Variable{{Key: "CI_ENVIRONMENT_NAME", Value: strings.Repeat("x", 1<<20)}}, noName},
-		"an endless context names no agent":   {&witnessed{agents: truth(t)}, []jobspec.Variable{{Key: "KUBE_CONTEXT", Value: strings.Repeat("x", 2<<20)}}, func(e policyapi.Evidence) bool { return len(e.RequestedAgent.Value) == maxContext }},
+		"an endless context names no agent":   {&witnessed{agents: truth(t)}, []jobspec.Variable{{Key: "KUBE_CONTEXT", Value: strings.Repeat("x", 2<<20)}}, func(e policyapi.Evidence) bool { return len(e.RequestedAgent.Value) == maxText }},
 		"a name made of references":           {&witnessed{agents: truth(t), env: &gitlab.Environment{Name: "review/x", Slug: "prod"}}, []jobspec.Variable{{Key: "CI_ENVIRONMENT_NAME", Value: "review/$B"}, {Key: "B", Value: "x"}}, func(e policyapi.Evidence) bool { return e.EnvironmentName == "review/x" }},
 		"the name is GitLab's, not the guess": {&witnessed{agents: truth(t), env: &gitlab.Environment{Name: "GitLab's", Slug: "prod"}}, []jobspec.Variable{name}, func(e policyapi.Evidence) bool { return e.EnvironmentName == "GitLab's" }},
 	}

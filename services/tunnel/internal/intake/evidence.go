@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/jobspec"
@@ -11,56 +12,58 @@ import (
 )
 
 // Longest texts of the author's that are looked at, in bytes. GitLab's own
-// environment names have at most 255 characters; a context longer than this
-// names no agent.
+// environment names have at most 255 characters and so have refs, and a
+// namespace has at most 63.
 const (
 	maxEnvironment = 1024
-	maxContext     = 2048
+	maxNamespace   = 63
+	maxText        = 2048 // longer than policy takes a name
 )
 
 // gather asks GitLab who the job is. An error means that GitLab could not be
 // asked; that GitLab refuses the token is evidence too.
 func (a *Admission) gather(ctx context.Context, job *jobspec.Job, payload []byte) (policyapi.Evidence, error) {
-	token := gitlab.JobToken(job.Token)
-	vars := job.Variables.Expanded(func(string) string { return "" })
-	type lookup struct {
-		env *gitlab.Environment
-		err error
-	}
-	found := make(chan lookup, 1)
-	go func() {
-		// The name in the variable is only a guess by the pipeline's author; it
-		// counts if GitLab has an environment of that name whose slug is the one
-		// that GitLab itself says the job has.
-		var l lookup
-		if name := vars.Get("CI_ENVIRONMENT_NAME"); name != "" && len(name) <= maxEnvironment {
-			l.env, l.err = a.GitLab.EnvironmentNamed(ctx, token, job.JobInfo.ProjectID, name)
-		}
-		found <- l
-	}()
-	agents, err := a.GitLab.AllowedAgents(ctx, token)
-	l := <-found
-	if err = errors.Join(transient(err), transient(l.err)); err != nil {
+	vars := job.Variables.Expanded(noPath)
+	found := make(chan deployment, 1)
+	go func() { found <- a.deployment(ctx, job, vars) }()
+	agents, err := a.GitLab.AllowedAgents(ctx, gitlab.JobToken(job.Token))
+	tokens := idTokens(job.Variables)
+	keys, keysErr := a.keys(ctx, tokens)
+	d := <-found
+	if err = errors.Join(transient(err), transient(d.err), keysErr); err != nil {
 		return policyapi.Evidence{}, err
 	}
 	e := policyapi.Evidence{
-		Job: policyapi.EvidenceJob{
-			ID: job.ID, Name: job.JobInfo.Name, PipelineID: job.JobInfo.PipelineID,
-			ProjectID: job.JobInfo.ProjectID, ProjectPath: job.JobInfo.ProjectFullPath,
-			UserID: job.JobInfo.UserID, ScopedUserID: job.JobInfo.ScopedUserID,
-			TimeoutSeconds: int64(job.Timeout().Seconds()), Ref: job.GitInfo.Ref, RefType: job.GitInfo.RefType, RefProtected: job.GitInfo.Protected,
-			PayloadDigest: grant.Digest(payload),
-		},
-		AllowedAgents: witness(agents),
+		Job: evidenceJob(job, payload), AllowedAgents: witness(agents),
+		IDTokens: tokens, IDTokenKeys: keys,
 	}
-	if name := vars.Get("KUBE_CONTEXT"); name != "" {
-		e.RequestedAgent = policyapi.Requested{Value: name[:min(len(name), maxContext)], Source: policyapi.FromKubeContext}
+	d.verify(e.AllowedAgents)
+	if d.env != nil {
+		e.EnvironmentName = d.env.Name
 	}
-	if l.env != nil && agents != nil && agents.Environment != nil && l.env.Slug == agents.Environment.Slug {
-		e.EnvironmentName = l.env.Name
-	}
+	e.RequestedAgent, e.RequestedNamespace = d.agent(vars), d.namespace(vars)
 	return e, nil
 }
+
+func evidenceJob(job *jobspec.Job, payload []byte) policyapi.EvidenceJob {
+	e := policyapi.EvidenceJob{
+		ID: job.ID, Name: job.JobInfo.Name, PipelineID: job.JobInfo.PipelineID,
+		ProjectID: job.JobInfo.ProjectID, ProjectPath: job.JobInfo.ProjectFullPath,
+		UserID: job.JobInfo.UserID, ScopedUserID: job.JobInfo.ScopedUserID,
+		TimeoutSeconds: int64(job.Timeout().Seconds()),
+		Ref:            cut(job.GitInfo.Ref), RefType: cut(job.GitInfo.RefType), RefProtected: job.GitInfo.Protected,
+		PayloadDigest: grant.Digest(payload),
+	}
+	if job.Image != nil {
+		e.Image = cut(job.Image.Name)
+	}
+	return e
+}
+
+func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxText)], "") }
+
+// noPath stands for the file of a file variable, which does not exist here.
+func noPath(string) string { return "" }
 
 // transient keeps the errors after which asking again may help.
 func transient(err error) error {

@@ -23,7 +23,10 @@ import (
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
 
-const jobToken = "glcbt-64_jobsecret"
+const (
+	jobToken  = "glcbt-64_jobsecret"
+	commitSHA = "714a629c0b401fdce83e847fc9589983fc6f46bc"
+)
 
 // payloadOf is a job as GitLab sends it, with variables of its author.
 func payloadOf(id int64, vars ...jobspec.Variable) []byte {
@@ -31,7 +34,7 @@ func payloadOf(id int64, vars ...jobspec.Variable) []byte {
 	b, err := json.Marshal(jobspec.Job{
 		ID: id, Token: jobToken, Variables: vars,
 		JobInfo: jobspec.JobInfo{Name: "deploy", ProjectID: 20, PipelineID: 574, ProjectFullPath: "acme/app", UserID: 3},
-		GitInfo: jobspec.GitInfo{Protected: &protected}, RunnerInfo: jobspec.RunnerInfo{Timeout: 600},
+		GitInfo: jobspec.GitInfo{Ref: "main", RefType: "branch", SHA: commitSHA, Protected: &protected}, Image: &jobspec.Image{Name: "kubectl:$VERSION"}, RunnerInfo: jobspec.RunnerInfo{Timeout: 600},
 	})
 	if err != nil {
 		panic(err)
