@@ -45,6 +45,7 @@ var measurements = []measurement{
 	{"apply", measureApply},
 	{"helm", measureHelm},
 	{"directory", measureDirectory},
+	{"gate", measureGate},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {

@@ -28,6 +28,8 @@ type Config struct {
 	CIAccess CIAccess
 	// UserAccess says which people may use the agent; nil when absent.
 	UserAccess *UserAccess
+	// Towline is the towline.yaml beside the file; empty when there is none.
+	Towline Towline
 	// AgentToken is agent.token, which only local files may hold.
 	AgentToken Secret
 }
@@ -81,20 +83,26 @@ func (e Entry) String() string {
 	case ImplicitEntry:
 		return "the implicit entry of the agent's own project"
 	case InstanceEntry:
-		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Key)
+		return place(e.File, e.Line, e.Key)
 	default:
-		return fmt.Sprintf("%s:%d: %s (id %q)", e.File, e.Line, e.Key, e.ID)
+		return fmt.Sprintf("%s (id %q)", place(e.File, e.Line, e.Key), e.ID)
 	}
+}
+
+func place(file string, line int, key string) string {
+	return fmt.Sprintf("%s:%d: %s", file, line, key)
 }
 
 // Mode is the key of access_as: which identity a job has in the cluster.
 type Mode string
 
-// The modes that GitLab implements (agent-config sheet, section 1.2).
+// The modes that GitLab implements (agent-config sheet, section 1.2), and
+// AsCIUser, which it only designed.
 const (
 	AsAgent       Mode = "agent"
 	AsImpersonate Mode = "impersonate"
 	AsCIJob       Mode = "ci_job"
+	AsCIUser      Mode = "ci_user"
 )
 
 // AccessAs is access_as of an entry. Without one the mode is AsAgent.

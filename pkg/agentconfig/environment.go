@@ -40,7 +40,7 @@ func (e Entry) MatchEnvironment(name string) EnvironmentMatch {
 		return m
 	}
 	for _, p := range e.Environments {
-		if !m.Allowed && matchPattern(p, name) {
+		if !m.Allowed && MatchPattern(p, name) {
 			m.Allowed, m.Pattern = true, p
 		}
 		if !m.GitLabAllowed && gitLabMatches(p, name) {
@@ -50,9 +50,9 @@ func (e Entry) MatchEnvironment(name string) EnvironmentMatch {
 	return m
 }
 
-// matchPattern compares the whole name with the whole pattern. It looks at each
-// star once, so no pattern can make it slow.
-func matchPattern(pattern, name string) bool {
+// MatchPattern compares the whole name with the whole pattern, in which only "*"
+// is special. It looks at each star once, so no pattern can make it slow.
+func MatchPattern(pattern, name string) bool {
 	head, rest, star := strings.Cut(pattern, "*")
 	if !star {
 		return pattern == name

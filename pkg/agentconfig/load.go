@@ -18,52 +18,66 @@ var ErrMissing = errors.New("no configuration file")
 type Loaded struct {
 	Config   *Config
 	Notices  []strictyaml.Notice
-	Revision string // of the file's bytes
+	Revision string // of the bytes of both files
 }
 
-// Load reads path, which is a file or a directory with a config.yaml in it. The
-// file is named in faults as path names it.
+// Load reads path, which is a config.yaml or a directory with one in it, and
+// the towline.yaml beside it, if there is one. The files are named in faults as
+// path names them.
 func Load(path string, opts Options) (*Loaded, error) {
-	name, content, err := read(path)
+	f, err := ReadFiles(path)
 	if err != nil {
 		return nil, err
 	}
-	return load(name, content, opts)
+	return load(f, opts)
 }
 
-func load(name string, content []byte, opts Options) (*Loaded, error) {
-	cfg, notices, err := Parse(name, content, opts)
+func load(f Files, opts Options) (*Loaded, error) {
+	cfg, notices, err := f.Parse(opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Loaded{Config: cfg, Notices: notices, Revision: Revision(content)}, nil
+	return &Loaded{Config: cfg, Notices: notices, Revision: f.Revision()}, nil
 }
 
-// read returns the file's name and its bytes, at most one byte more than
-// MaxFile, which Parse then refuses.
-func read(path string) (name string, content []byte, err error) {
-	name = path
-	info, err := os.Stat(name)
-	if err == nil && info.IsDir() {
+// ReadFiles reads the files that Load parses.
+func ReadFiles(path string) (Files, error) {
+	name := path
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
 		name = filepath.Join(path, FileName)
-		info, err = os.Stat(name)
 	}
+	content, err := read(name)
+	if err != nil {
+		return Files{}, err
+	}
+	f := Files{Name: name, Content: content}
+	f.Towline, err = read(BesideName(name))
+	if err != nil && !errors.Is(err, ErrMissing) {
+		return Files{}, err
+	}
+	return f, nil
+}
+
+// read returns a file's bytes, at most one byte more than MaxFile, which the
+// parser then refuses.
+func read(name string) ([]byte, error) {
+	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil, fmt.Errorf("%s: %w; create the file (it may be empty) or correct the path", name, ErrMissing)
+		return nil, fmt.Errorf("%s: %w; create the file (it may be empty) or correct the path", name, ErrMissing)
 	case err != nil:
-		return "", nil, err
+		return nil, err
 	case !info.Mode().IsRegular():
-		return "", nil, fmt.Errorf("%s: not a regular file; give a file or a directory that holds %s", name, FileName)
+		return nil, fmt.Errorf("%s: not a regular file; give a file or a directory that holds %s", name, FileName)
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	defer f.Close()
-	content, err = io.ReadAll(io.LimitReader(f, MaxFile+1))
+	content, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
 	if err != nil {
-		return "", nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	return name, content, nil
+	return content, nil
 }

@@ -2,6 +2,8 @@ package agentconfig
 
 import (
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/towline/towline/pkg/strictyaml"
@@ -32,7 +34,8 @@ func Parse(name string, content []byte, opts Options) (*Config, []strictyaml.Not
 	}
 	cfg := &Config{File: name}
 	cfg.read(root)
-	return cfg, append(notices, hopeless(cfg)...), nil
+	notices = append(notices, hopeless(cfg)...)
+	return cfg, append(notices, unanchored(cfg)...), nil
 }
 
 func rules(opts Options) *schema {
@@ -59,4 +62,23 @@ func hopeless(cfg *Config) []strictyaml.Notice {
 		}
 	}
 	return out[:min(len(out), strictyaml.MaxNotices)]
+}
+
+// unanchored says once for each file that GitLab reads patterns otherwise.
+func unanchored(cfg *Config) []strictyaml.Notice {
+	entries := slices.Concat(cfg.CIAccess.Projects, cfg.CIAccess.Groups)
+	if i := cfg.CIAccess.Instance; i != nil {
+		entries = append(entries, *i)
+	}
+	for _, e := range entries {
+		for _, p := range e.Environments {
+			if strings.Contains(p, "*") {
+				return []strictyaml.Notice{{
+					File: e.File, Line: e.Line, Column: e.Column, Key: e.Key + ".environments",
+					Text: "Towline compares patterns with the whole name; GitLab does not, there " + strconv.Quote(p) + " also matches inside longer names",
+				}}
+			}
+		}
+	}
+	return nil
 }

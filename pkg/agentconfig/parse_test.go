@@ -87,6 +87,8 @@ remote_development:
   workspaces_quota: -1
   use_kubernetes_user_namespaces: false
   labels: {a: b}
+  full_sync_interval: 3600s
+  new_in_20: {x: [y]}
 `
 
 func TestParseReadsTheWholeSchema(t *testing.T) {
@@ -132,10 +134,21 @@ func TestParseReadsTheWholeSchema(t *testing.T) {
 	}
 	wantKeys := []string{
 		"ci_access.projects[0].resource_management", "user_access", "gitops", "gitops.charts", "flux",
-		"observability", "container_scanning", "remote_development",
+		"observability", "container_scanning", "remote_development", "remote_development.full_sync_interval", "remote_development.new_in_20",
+		"ci_access.projects[0].environments",
 	}
 	if diff := cmp.Diff(wantKeys, keys); diff != "" {
 		t.Errorf("notices (-want +got):\n%s", diff)
+	}
+}
+
+func TestCIUserIsOursAlone(t *testing.T) {
+	cfg, notices, err := Parse("f", []byte(p("access_as: {ci_user: {}}")), Options{})
+	if err != nil || cfg.CIAccess.Projects[0].AccessAs.Mode != AsCIUser {
+		t.Fatalf("%+v, %v", cfg, err)
+	}
+	if len(notices) != 1 || !strings.Contains(notices[0].String(), "f:4:19: ci_access.projects[0].access_as.ci_user: only Towline knows ci_user; GitLab's own agent server refuses") {
+		t.Errorf("notices %v", notices)
 	}
 }
 
@@ -158,11 +171,12 @@ func TestParseFaults(t *testing.T) {
 	for name, tt := range map[string]struct{ in, want string }{
 		"agent section":   {"agent: {token: glagent-secret}", `f:1:1: agent: unknown key; GitLab's server refuses it; keep the agent's token in a Secret`},
 		"singular":        {"ci_access:\n  project:\n    - id: a/b\n", `f:2:3: ci_access.project: unknown key; did you mean "projects"?`},
-		"no access_as":    {p("access_as: {}"), `f:4:18: ci_access.projects[0].access_as: has 0 keys, want exactly one; choose one of "agent", "ci_job", "impersonate"`},
-		"two access_as":   {p("access_as: {agent: {}, ci_job: {}}"), `f:4:18: ci_access.projects[0].access_as: has 2 keys, want exactly one; choose one of "agent", "ci_job", "impersonate"`},
-		"ci_user":         {p("access_as: {ci_user: {}}"), `f:4:19: ci_access.projects[0].access_as.ci_user: unknown key; GitLab designed it and never made it; use "ci_job"`},
+		"no access_as":    {p("access_as: {}"), `f:4:18: ci_access.projects[0].access_as: has 0 keys, want exactly one; choose one of "agent", "ci_job", "ci_user", "impersonate"`},
+		"two access_as":   {p("access_as: {agent: {}, ci_job: {}}"), `f:4:18: ci_access.projects[0].access_as: has 2 keys, want exactly one; choose one of "agent", "ci_job", "ci_user", "impersonate"`},
+		"no cadence":      {"container_scanning: {}", `f:1:21: container_scanning.cadence: is missing; every entry here needs it`},
+		"no history":      {"gitops: {charts: [{release_name: a, source: {project: {id: a}}, max_history: 0}]}", `f:1:78: gitops.charts[0].max_history: want a number above 0; leave it out for GitLab's default, 1`},
 		"null ci_job":     {p("access_as: {ci_job: }"), `f:4:19: ci_access.projects[0].access_as.ci_job: has no value; write ci_job: {}`},
-		"word access_as":  {p("access_as: ci_job"), `f:4:18: ci_access.projects[0].access_as: want keys with values, got a text; write one of "agent", "ci_job", "impersonate" as a key below it`},
+		"word access_as":  {p("access_as: ci_job"), `f:4:18: ci_access.projects[0].access_as: want keys with values, got a text; write one of "agent", "ci_job", "ci_user", "impersonate" as a key below it`},
 		"extra as map":    {p("access_as: {impersonate: {username: u, extra: {a: b}}}"), `f:4:53: ci_access.projects[0].access_as.impersonate.extra: want a list, got keys with values; write each item on its own line, starting with a dash`},
 		"no username":     {p("access_as: {impersonate: {uid: u}}"), `f:4:32: ci_access.projects[0].access_as.impersonate.username: is missing; every entry here needs it`},
 		"empty val":       {p("access_as: {impersonate: {username: u, extra: [{key: k, val: []}]}}"), `f:4:68: ci_access.projects[0].access_as.impersonate.extra[0].val: is an empty list; name at least one item`},

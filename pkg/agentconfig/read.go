@@ -60,6 +60,8 @@ func accessAs(v *strictyaml.Value) AccessAs {
 	switch {
 	case v.Get("ci_job") != nil:
 		return AccessAs{Mode: AsCIJob}
+	case v.Get("ci_user") != nil:
+		return AccessAs{Mode: AsCIUser}
 	case v.Get("impersonate") != nil:
 		return AccessAs{Mode: AsImpersonate, Impersonate: fixedIdentity(v.Get("impersonate"))}
 	default:

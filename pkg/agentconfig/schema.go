@@ -60,7 +60,7 @@ var file = &schema{
 // agentSection is accepted in local files only.
 var agentSection = &schema{
 	Form: strictyaml.Object, Keys: keys{"token": someText},
-	Notice: "a token in a configuration file is readable by whoever reads the file; a Secret is the place for it",
+	Notice: "a token in a configuration file is readable by whoever reads the file; a Secret is the place for it, and GitLab's server refuses the section",
 }
 
 // onlyOne is where Towline is stricter than GitLab.
@@ -83,8 +83,7 @@ func accessEntry(withID bool) *schema {
 		},
 		"access_as": {
 			Form: strictyaml.Object, OneOf: true,
-			Keys: keys{"agent": emptyObj, "ci_job": emptyObj, "impersonate": impersonate},
-			Gone: map[string]string{"ci_user": `GitLab designed it and never made it; use "ci_job"`},
+			Keys: keys{"agent": emptyObj, "ci_job": emptyObj, "impersonate": impersonate, "ci_user": ciUser},
 		},
 	})
 	e.Gone = map[string]string{
@@ -95,6 +94,12 @@ func accessEntry(withID bool) *schema {
 		e.Keys["id"], e.Required = fullPath, []string{"id"}
 	}
 	return e
+}
+
+// ciUser is in GitLab's design and in none of its versions.
+var ciUser = &schema{
+	Form:   strictyaml.Object,
+	Notice: "only Towline knows ci_user; GitLab's own agent server refuses the whole file because of it, so use it where GitLab's agent does not read this file",
 }
 
 var impersonate = &schema{
@@ -145,5 +150,8 @@ func checkNamespace(value string) (problem, remedy string) {
 	if strings.ContainsAny(value, "$") {
 		return "not a namespace name", "GitLab expands no variables in this file"
 	}
-	return "not a namespace name", "use lower-case letters, digits and dashes, at most 63"
+	return "not a namespace name", "use lower-case letters, digits and dashes, at most 63; GitLab takes any text here, Kubernetes does not"
 }
+
+// IsNamespace says whether a text is the name of a namespace in Kubernetes.
+func IsNamespace(name string) bool { return dnsLabel.MatchString(name) }

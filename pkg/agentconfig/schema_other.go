@@ -1,6 +1,10 @@
 package agentconfig
 
-import "github.com/towline/towline/pkg/strictyaml"
+import (
+	"strings"
+
+	"github.com/towline/towline/pkg/strictyaml"
+)
 
 // The sections below are GitLab's and are accepted so that one file serves
 // both; Towline acts on none of them (agent-config sheet, sections 1.4 to 1.6).
@@ -11,7 +15,7 @@ var gitops = &schema{
 		"manifest_projects": {Form: strictyaml.List, Elem: manifestProject, Unique: "id", Twice: "keep one entry for each project"},
 		"charts":            {Form: strictyaml.List, Elem: chart, Notice: "GitLab 16.4 and later refuses the whole file because of this key; keep charts in towline.yaml beside it"},
 	},
-	Notice: "accepted and not acted on: GitLab removed it in 17.0; keep sources in towline.yaml beside this file",
+	Notice: "accepted and not acted on: GitLab removed it in 17.0 and may refuse the whole file because of it; keep sources in towline.yaml beside this file",
 }
 
 var gitRef = &schema{Form: strictyaml.Object, OneOf: true, Keys: keys{"branch": someText, "tag": someText, "commit": someText}}
@@ -48,7 +52,7 @@ var chart = &schema{
 			}},
 		},
 		"namespace":   namespace,
-		"max_history": aNumber,
+		"max_history": aboveZero,
 		"values": listOf(&schema{
 			Form: strictyaml.Object, OneOf: true,
 			Keys: keys{
@@ -65,6 +69,14 @@ var chart = &schema{
 		}),
 	},
 }
+
+// aboveZero is a whole number from 1.
+var aboveZero = &schema{Form: strictyaml.Number, Check: func(v string) (problem, remedy string) {
+	if strings.HasPrefix(v, "-") || strings.Trim(v, "0") == "" {
+		return "want a number above 0", "leave it out for GitLab's default, 1"
+	}
+	return "", ""
+}}
 
 var flux = &schema{
 	Form: strictyaml.Object, Keys: keys{"webhook_receiver_url": someText},
@@ -89,10 +101,12 @@ var resources = obj(keys{
 	"limits":   obj(keys{"cpu": aScalar, "memory": aScalar, "ephemeral_storage": aScalar}),
 })
 
+// GitLab adds keys to this section and the next one with most releases, and
+// nobody but GitLab acts on them: those that are not known here are noticed.
 var containerScanning = &schema{
-	Form: strictyaml.Object,
+	Form: strictyaml.Object, Open: true, Required: []string{"cadence"},
 	Keys: keys{
-		"cadence": aText,
+		"cadence": someText,
 		"vulnerability_report": obj(keys{
 			"namespaces":     listOf(someText),
 			"resource_types": listOf(someText),
@@ -111,7 +125,7 @@ var containerScanning = &schema{
 }
 
 var remoteDevelopment = &schema{
-	Form: strictyaml.Object,
+	Form: strictyaml.Object, Open: true,
 	Keys: keys{
 		"enabled":                 aBool,
 		"dns_zone":                aText,
@@ -133,8 +147,13 @@ var remoteDevelopment = &schema{
 		"shared_namespace":                          aText,
 		"default_max_hours_before_termination":      aNumber,
 		"max_hours_before_termination_limit":        aNumber,
-		"partial_sync_interval":                     aDuration,
-		"full_sync_interval":                        aDuration,
+		"partial_sync_interval":                     removedInterval,
+		"full_sync_interval":                        removedInterval,
 	},
 	Notice: "accepted and not acted on: Towline runs no workspaces",
+}
+
+var removedInterval = &schema{
+	Form: strictyaml.Text, Check: checkSeconds, Want: aDuration.Want, Remedy: secondsRemedy,
+	Notice: "GitLab removed it in 17.0 and refuses the whole file because of it",
 }

@@ -62,12 +62,12 @@ func (w *Watcher) Run(ctx context.Context) error {
 func (w *Watcher) Check() {
 	w.checking.Lock()
 	defer w.checking.Unlock()
-	name, content, err := read(w.path)
+	files, err := w.read()
 	seen := ""
 	if err != nil {
 		seen = "error: " + err.Error()
 	} else {
-		seen = name + ": " + Revision(content)
+		seen = files.Name + ": " + files.Revision()
 	}
 	if seen == w.seen {
 		return
@@ -75,7 +75,7 @@ func (w *Watcher) Check() {
 	w.seen = seen
 	var got *Loaded
 	if err == nil {
-		got, err = load(name, content, w.opts)
+		got, err = load(files, w.opts)
 	}
 	w.mu.Lock()
 	w.now.Err = err
@@ -93,3 +93,22 @@ func (w *Watcher) Current() Event {
 	defer w.mu.Unlock()
 	return w.now
 }
+
+// read reads the files again when they have changed, until both are of the same
+// moment: a directory may be swapped between one file and the next.
+func (w *Watcher) read() (Files, error) {
+	f, err := ReadFiles(w.path)
+	for range maxRereads {
+		if err != nil || f.Name+": "+f.Revision() == w.seen {
+			break
+		}
+		before := f.Revision()
+		if f, err = ReadFiles(w.path); err == nil && f.Revision() == before {
+			break
+		}
+	}
+	return f, err
+}
+
+// maxRereads is how often files that keep changing are read again.
+const maxRereads = 3

@@ -48,12 +48,15 @@ func TestLoad(t *testing.T) {
 // link to a directory that is swapped.
 func TestWatcherSeesConfigMapSwapsAndKeepsTheLastGood(t *testing.T) {
 	dir := t.TempDir()
-	version := func(name, content string) {
+	version := func(name, content string, towline ...string) {
 		t.Helper()
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		write(t, filepath.Join(dir, name, FileName), content)
+		for _, content := range towline {
+			write(t, filepath.Join(dir, name, TowlineFileName), content)
+		}
 		next := filepath.Join(dir, "..data_tmp")
 		if err := os.Symlink(name, next); err != nil {
 			t.Fatal(err)
@@ -62,8 +65,10 @@ func TestWatcherSeesConfigMapSwapsAndKeepsTheLastGood(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(filepath.Join("..data", FileName), filepath.Join(dir, FileName)); err != nil {
-		t.Fatal(err)
+	for _, file := range []string{FileName, TowlineFileName} {
+		if err := os.Symlink(filepath.Join("..data", file), filepath.Join(dir, file)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var events []Event
@@ -89,6 +94,15 @@ func TestWatcherSeesConfigMapSwapsAndKeepsTheLastGood(t *testing.T) {
 		})
 		version("..v3", "ci_access: {projects: [{id: a/three}]}")
 		step(4, func(e Event) bool { return e.Err == nil && e.Loaded.Config.CIAccess.Projects[0].ID == "a/three" })
+		version("..v4", "ci_access: {projects: [{id: a/three}]}", "refine: [{users: [a]}]")
+		step(5, func(e Event) bool { return e.Err == nil && len(e.Loaded.Config.Towline.Refine) == 1 })
+		version("..v5", "ci_access: {projects: [{id: a/five}]}", "refine: [{user: [a]}]")
+		step(6, func(e Event) bool {
+			return strings.HasPrefix(e.Err.Error(), filepath.Join(dir, TowlineFileName)+":1:11: refine[0].user: unknown key") &&
+				e.Loaded.Config.CIAccess.Projects[0].ID == "a/three" && len(e.Loaded.Config.Towline.Refine) == 1
+		})
+		version("..v6", "ci_access: {projects: [{id: a/three}]}")
+		step(7, func(e Event) bool { return e.Err == nil && len(e.Loaded.Config.Towline.Refine) == 0 })
 		if got := w.Current(); got.Loaded.Config.CIAccess.Projects[0].ID != "a/three" {
 			t.Errorf("current: %+v", got)
 		}

@@ -8,19 +8,70 @@ import (
 	"time"
 
 	"k8s.io/apiserver/pkg/endpoints/request"
-
-	"github.com/towline/towline/pkg/grant"
 )
 
-// audit writes one line per request that may change something.
-func (g *Gate) audit(c *grant.Claims, info *request.RequestInfo, code int, took time.Duration) {
-	if !changes(info) {
+// Audit takes the records of what jobs did. Record is called concurrently, from
+// within requests: it must not block.
+type Audit interface {
+	Record(r Record)
+}
+
+// Record says what a request did that may change something, or that was refused
+// as one.
+type Record struct {
+	Time        time.Time `json:"time"` // when it was over
+	JobID       int64     `json:"job_id"`
+	PipelineID  int64     `json:"pipeline_id,omitempty"`
+	Project     string    `json:"project"`
+	Agent       string    `json:"agent"`
+	Grant       string    `json:"grant"` // the grant's id (jti)
+	Mode        string    `json:"mode"`
+	User        string    `json:"user"`
+	As          string    `json:"as,omitempty"` // whom the job asked to act as, in mode agent
+	Verb        string    `json:"verb"`
+	Group       string    `json:"group"`
+	Resource    string    `json:"resource"`
+	Subresource string    `json:"subresource"`
+	Namespace   string    `json:"namespace"`
+	Name        string    `json:"name"` // empty where the body has it, as in create
+	Path        string    `json:"path"`
+	Code        int       `json:"code"`               // 0: no answer came
+	Rule        string    `json:"rule,omitempty"`     // of the gate, that refused it
+	AuditID     string    `json:"audit_id,omitempty"` // under which the API server's own audit log has it
+	TookMS      int64     `json:"took_ms"`
+}
+
+// auditIDHeader is how the API server names a request in its audit log.
+const auditIDHeader = "Audit-Id"
+
+// outcome is how a request ended.
+type outcome struct {
+	code          int
+	rule, auditID string
+	took          time.Duration
+}
+
+// audit records a request that may change something.
+func (g *Gate) audit(s *Session, r *http.Request, info *request.RequestInfo, end outcome) {
+	if info == nil || !changes(info) {
 		return
 	}
-	g.log.Info("kubernetes request",
-		"job_id", c.Job.ID, "project", c.Job.ProjectPath, "user", c.Identity.User, "verb", info.Verb,
-		"group", info.APIGroup, "resource", info.Resource, "subresource", info.Subresource,
-		"namespace", info.Namespace, "name", info.Name, "path", info.Path, "code", code, "took_ms", took.Milliseconds())
+	c := s.claims
+	rec := Record{
+		Time: time.Now().UTC(), JobID: c.Job.ID, PipelineID: c.Job.PipelineID, Project: c.Job.ProjectPath, Agent: c.Agent.Context(), Grant: c.ID,
+		Mode: c.Identity.Mode, User: c.Identity.User, As: r.Header.Get(userHeader), Verb: info.Verb, Group: info.APIGroup, Resource: info.Resource,
+		Subresource: info.Subresource, Namespace: info.Namespace, Name: info.Name, Path: info.Path,
+		Code: end.code, Rule: end.rule, AuditID: end.auditID, TookMS: end.took.Milliseconds(),
+	}
+	if end.rule == "" { // a refusal has its own line
+		g.log.Info("kubernetes request",
+			"job_id", rec.JobID, "project", rec.Project, "user", rec.User, "verb", rec.Verb,
+			"group", rec.Group, "resource", rec.Resource, "subresource", rec.Subresource,
+			"namespace", rec.Namespace, "name", rec.Name, "path", rec.Path, "code", rec.Code, "audit_id", rec.AuditID, "took_ms", rec.TookMS)
+	}
+	if g.trail != nil {
+		g.trail.Record(rec)
+	}
 }
 
 // changes says whether a request may change something. Commands in a pod and
@@ -29,6 +80,9 @@ func changes(info *request.RequestInfo) bool {
 	switch info.Subresource {
 	case "exec", "attach", "portforward":
 		return true
+	}
+	if selfReview(info) {
+		return false
 	}
 	switch info.Verb {
 	case "get", "list", "watch", "head", "options":

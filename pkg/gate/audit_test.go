@@ -31,7 +31,7 @@ func TestOnlyWhatMayChangeSomethingIsInTheAuditLog(t *testing.T) {
 		_ = b.do(b.request(method, path, token, nil)).Body.Close()
 	}
 	eventually(t, "five lines", func() bool { return len(b.log.lines(t, "kubernetes request")) >= 5 })
-	base := map[string]any{"level": "INFO", "msg": "kubernetes request", "job_id": float64(7), "project": "group/app", "user": "gitlab:ci_job:7", "code": float64(200)}
+	base := map[string]any{"level": "INFO", "msg": "kubernetes request", "job_id": float64(7), "project": "group/app", "user": "gitlab:ci_job:7", "code": float64(200), "audit_id": ""}
 	var want []map[string]any
 	for _, more := range []map[string]any{
 		{"verb": "patch", "group": "apps", "resource": "deployments", "subresource": "scale", "namespace": "a", "name": "d", "path": "/apis/apps/v1/namespaces/a/deployments/d/scale"},

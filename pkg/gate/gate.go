@@ -13,10 +13,10 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/transport"
 
 	"github.com/towline/towline/pkg/gate/documents"
 	"github.com/towline/towline/pkg/grant"
@@ -36,6 +36,7 @@ var ErrInUse = errors.New("this grant is in use already")
 type Gate struct {
 	verifier Verifier
 	rules    Rules
+	trail    Audit
 	log      *slog.Logger
 	upstream *url.URL
 	normal   http.RoundTripper
@@ -44,6 +45,8 @@ type Gate struct {
 	buffers  bufferPool
 	about    *documents.Cache // what the API says about itself
 
+	systemNames []string
+
 	mu       sync.RWMutex
 	sessions map[[sha256.Size]byte]*Session
 }
@@ -51,6 +54,8 @@ type Gate struct {
 // Session is one grant in use.
 type Session struct {
 	claims *grant.Claims
+	stamp  http.Header // the identity of the grant
+	others impersonations
 	proxy  *httputil.ReverseProxy
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -64,14 +69,18 @@ func (s *Session) Claims() *grant.Claims { return s.claims }
 // requests are cut off.
 func (s *Session) Close() { s.close() }
 
-// Config is what a Gate needs. Only Rules may be left out.
+// Config is what a Gate needs. Rules, Audit and SystemNames may be left out.
 type Config struct {
 	// API is the API server behind the gate, with the gate's own credential,
 	// which may do nothing but impersonate.
 	API      *rest.Config
 	Verifier Verifier
 	Rules    Rules // nil: the cluster's owner has none
+	Audit    Audit // nil: the log alone
 	Log      *slog.Logger
+	// SystemNames are the users and groups of Kubernetes' own (system:...) that
+	// a job with access_as: agent may act as.
+	SystemNames []string
 }
 
 // New returns a Gate. It dials nothing.
@@ -92,7 +101,7 @@ func New(c Config) (*Gate, error) {
 		return nil, fmt.Errorf("transport to the Kubernetes API: %w", err)
 	}
 	return &Gate{
-		verifier: c.Verifier, rules: c.Rules, log: c.Log, upstream: host, normal: normal, upgrade: upgrade,
+		verifier: c.Verifier, rules: c.Rules, trail: c.Audit, log: c.Log, systemNames: c.SystemNames, upstream: host, normal: normal, upgrade: upgrade,
 		info:     &request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
 		sessions: map[[sha256.Size]byte]*Session{},
 		about:    documents.New(host.Path),
@@ -116,7 +125,8 @@ func (g *Gate) Open(ctx context.Context, token string) (*Session, error) {
 		delete(g.sessions, key)
 		g.mu.Unlock()
 	})
-	s.proxy = g.newProxy(claims)
+	s.stamp = stamped(claims.Identity)
+	s.proxy = g.newProxy(s)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.sessions[key] != nil {
@@ -128,47 +138,33 @@ func (g *Gate) Open(ctx context.Context, token string) (*Session, error) {
 	return s, nil
 }
 
-func (g *Gate) newProxy(claims *grant.Claims) *httputil.ReverseProxy {
-	id := claims.Identity
-	as := transport.ImpersonationConfig{UserName: id.User, UID: id.UID, Groups: id.Groups, Extra: id.Extra}
-	normal := g.about.Transport(transport.NewImpersonatingRoundTripper(as, earlyAnswers{g.normal}))
-	upgrade := transport.NewImpersonatingRoundTripper(as, g.upgrade)
-	return &httputil.ReverseProxy{
-		Rewrite:       g.rewrite,
-		Transport:     byKind{normal, upgrade},
-		FlushInterval: -1,
-		BufferPool:    &g.buffers,
-		ErrorLog:      slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if r.Context().Err() == nil {
-				g.log.Warn("kubernetes api does not answer", "path", r.URL.Path, "error", err.Error())
-			}
-			refuse(w, http.StatusServiceUnavailable, "ServiceUnavailable", "the Kubernetes API does not answer the runner: "+err.Error())
-		},
-	}
-}
-
 // ServeHTTP checks and forwards one request.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := g.session(r)
 	if s == nil {
-		refuse(w, http.StatusUnauthorized, "Unauthorized", "this grant is not valid here: it has expired, its job is over, or it belongs to another runner")
+		(&refusal{
+			code: http.StatusUnauthorized, rule: ruleGrant, reason: metav1.StatusReasonUnauthorized,
+			message: "this grant is not valid here: it has expired, its job is over, or it belongs to another runner",
+		}).write(w)
 		return
 	}
-	info, refusal := g.check(s.claims, r)
-	if refusal != nil {
-		g.log.Warn("request refused", "job_id", s.claims.Job.ID, "verb", r.Method, "path", r.URL.Path, "reason", refusal.message)
-		refuse(w, refusal.code, refusal.reason, refusal.message)
+	began := time.Now()
+	info, refused := g.check(s, r)
+	if refused != nil {
+		g.log.Warn("request refused", "job_id", s.claims.Job.ID, "verb", r.Method, "path", r.URL.Path, "rule", refused.rule, "reason", refused.message)
+		refused.write(w)
+		g.audit(s, r, info, outcome{code: refused.code, rule: refused.rule, took: time.Since(began)})
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 	rec := &statusRecorder{ResponseWriter: w, ctx: ctx}
-	began := time.Now()
 	// The proxy panics when an answer breaks off: what was done must be in the
 	// log all the same.
-	defer func() { g.audit(s.claims, info, rec.code, time.Since(began)) }()
+	defer func() {
+		g.audit(s, r, info, outcome{code: rec.code, took: time.Since(began), auditID: w.Header().Get(auditIDHeader)})
+	}()
 	s.proxy.ServeHTTP(rec, r.WithContext(ctx))
 }
 
@@ -185,27 +181,3 @@ func (g *Gate) session(r *http.Request) *Session {
 	}
 	return s
 }
-
-// byKind sends upgrade requests over HTTP/1.1 and everything else over the
-// shared connection.
-type byKind struct{ normal, upgrade http.RoundTripper }
-
-func (k byKind) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Header.Get("Upgrade") != "" {
-		return k.upgrade.RoundTrip(r)
-	}
-	return k.normal.RoundTrip(r)
-}
-
-type bufferPool struct{ pool sync.Pool }
-
-const copyBuffer = 32 << 10
-
-func (b *bufferPool) Get() []byte {
-	if v, ok := b.pool.Get().(*[]byte); ok {
-		return *v
-	}
-	return make([]byte, copyBuffer)
-}
-
-func (b *bufferPool) Put(buf []byte) { b.pool.Put(&buf) }

@@ -83,6 +83,7 @@ type bench struct {
 	tls      *tls.Config
 	log      *journal
 	upstream *httptest.Server
+	own      *rest.Config // the gate's own credential
 	seen     chan *http.Request
 }
 
@@ -104,9 +105,22 @@ func open(tb testing.TB, answer http.HandlerFunc) *bench {
 	b.upstream.StartTLS()
 	tb.Cleanup(b.upstream.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.upstream.Certificate().Raw})
-	b.gate = newGate(tb, &rest.Config{Host: b.upstream.URL, BearerToken: ownToken, TLSClientConfig: rest.TLSClientConfig{CAData: ca}}, b.log)
+	b.own = &rest.Config{Host: b.upstream.URL, BearerToken: ownToken, TLSClientConfig: rest.TLSClientConfig{CAData: ca}}
+	b.gate = newGate(tb, b.own, b.log)
 	b.serve()
 	return b
+}
+
+// rebuild makes the gate anew with other settings.
+func (b *bench) rebuild(change func(*gate.Config)) {
+	b.tb.Helper()
+	c := gate.Config{API: b.own, Verifier: grant.NewVerifier(grant.NewStaticKeys(signer.Public())), Log: slog.New(slog.NewJSONHandler(b.log, nil))}
+	change(&c)
+	var err error
+	if b.gate, err = gate.New(c); err != nil {
+		b.tb.Fatal(err)
+	}
+	b.serve()
 }
 
 func newGate(tb testing.TB, cfg *rest.Config, log io.Writer) *gate.Gate {

@@ -70,8 +70,10 @@ func TestPlainPathsArriveAsTheyAre(t *testing.T) {
 		"/", "/api", "/api/", "/apis/apps/v1", "/openapi/v3/apis/apps/v1?hash=1", "/version",
 		"/api/v1/namespaces/a/pods?limit=500&continue=x%2Fy",
 		"/apis/rbac.authorization.k8s.io/v1/clusterroles/system:controller:job-controller",
-		"/api/v1/namespaces/a/services/https:web:443/proxy/index.html?q=%2e%2e%2f",
-		"/api/v1/namespaces/a/services/web/proxy/with%20space/",
+		"/apis/example.com/v1/namespaces/a/widgets/https:web:443/view/index.html?q=%2e%2e%2f",
+		"/apis/example.com/v1/namespaces/a/widgets/web/view/with%20space/",
+		"/api/v1/namespaces/a/pods/p/exec?command=sh&command=-c&command=a%3Bb",
+		"/api/v1/namespaces/a/pods/p/portforward?ports=1&ports=2",
 		"/api/v1/namespaces/a/configmaps/a..b",
 		"/api/v1/namespaces/a/pods/p/log?tailLines=1",
 	} {

@@ -62,7 +62,7 @@ func NewClient(baseURL string, token func() (string, error), client *http.Client
 func (c *Client) Decide(ctx context.Context, e Evidence, conf *Configuration) (*Decision, error) {
 	req := DecideRequest{Evidence: e}
 	if conf != nil {
-		req.Configuration = &Configuration{Source: conf.Source, Revision: conf.Revision}
+		req.Configuration = &Configuration{Source: conf.Source, Revision: conf.Revision, Faults: conf.Faults}
 	}
 	d, err := c.post(ctx, req)
 	if conf != nil && errors.Is(err, errContentNeeded) {

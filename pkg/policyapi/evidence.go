@@ -1,6 +1,10 @@
 package policyapi
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/towline/towline/pkg/agentconfig"
+)
 
 // Evidence is what is known of a job.
 type Evidence struct {
@@ -126,10 +130,20 @@ type AllowedAgent struct {
 type Configuration struct {
 	// Source says where: "group/project@<commit>:path".
 	Source string `json:"source"`
-	// Revision is the SHA-256 of Content in hexadecimal.
+	// Revision is agentconfig.Files.Revision of Content and Towline.
 	Revision string `json:"revision"`
-	// Content is left out when policy already has the revision.
+	// Content and Towline are config.yaml and the towline.yaml of the same
+	// commit. Both are left out when policy already has the revision.
 	Content []byte `json:"content,omitempty"`
+	Towline []byte `json:"towline,omitempty"`
+	// Faults are why the newest commit is not in force, one line each: what is
+	// sent is then the last good one.
+	Faults []string `json:"faults,omitempty"`
+}
+
+// Files are the configuration's files.
+func (c *Configuration) Files() agentconfig.Files {
+	return agentconfig.Files{Name: c.Source, Content: c.Content, Towline: c.Towline}
 }
 
 // DecideRequest is the body of POST /v1/decide.

@@ -84,9 +84,12 @@ func TestReadRequestRefuses(t *testing.T) {
 		"two values":    {golden + "{}", "not valid JSON"},
 		"rubbish":       {"hello", "not valid JSON at byte 1"},
 		"empty":         {"", "not valid JSON"},
-		"bad revision":  {change("ca97811", "ca97812"), "is not what the revision says"},
+		"bad revision":  {change("ca97811", "ca97812"), "are not what the revision says"},
 		"no revision":   {change(agentconfig.Revision([]byte("a")), "x"), "want a SHA-256"},
 		"no source":     {change("group/agents@abc:.gitlab/agents/prod/config.yaml", ""), "configuration.source"},
+		"bad towline":   {change(`"content": "YQ=="`, `"content": "YQ==", "towline": "YQ=="`), "configuration.towline: are not what the revision says"},
+		"many faults":   {change(`"content": "YQ=="`, `"faults": [`+strings.Repeat(`"x",`, MaxFaults)+`"x"]`), "configuration.faults: has over 20 items"},
+		"long fault":    {change(`"content": "YQ=="`, `"faults": ["`+strings.Repeat("x", MaxFault+1)+`"]`), "configuration.faults: an item is over 1000 bytes"},
 		"many tokens":   {change(`["a.b.c"]`, `["1","2","3","4","5"]`), "id_tokens: has over 4 items"},
 		"a long token":  {change("a.b.c", strings.Repeat("x", MaxIDToken+1)), "id_tokens: an item is over 32768 bytes"},
 		"many keys":     {change(`{"keys":[]}`, `"`+strings.Repeat("x", MaxJWKS)+`"`), "id_token_keys.jwks: is over 65536 bytes"},
@@ -135,6 +138,27 @@ func TestDecideSendsTheContentOnlyWhenAsked(t *testing.T) {
 	}
 	if len(got[0].Configuration.Content) != 0 || string(got[1].Configuration.Content) != "a" || len(got[2].Configuration.Content) != 0 {
 		t.Errorf("contents: %v", got)
+	}
+}
+
+func TestBothFilesTravelAsOneRevision(t *testing.T) {
+	f := agentconfig.Files{Name: "g/a@1:config.yaml", Content: []byte("a"), Towline: []byte("b")}
+	in := DecideRequest{Evidence: evidence(), Configuration: &Configuration{
+		Source: f.Name, Revision: f.Revision(), Content: f.Content, Towline: f.Towline, Faults: []string{"g/a@2:config.yaml:1:1: bogus"},
+	}}
+	b, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadRequest(strings.NewReader(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&in, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(f, got.Configuration.Files()); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -60,19 +60,33 @@ func (r *DecideRequest) validate() error {
 	case r.Job.PayloadDigest == "":
 		return errors.New("field job.payload_digest: is missing")
 	}
-	if err := r.tokens(); err != nil || r.Configuration == nil {
+	c := r.Configuration
+	if err := r.tokens(); err != nil || c == nil {
 		return err
 	}
-	switch c := r.Configuration; {
+	switch {
 	case c.Source == "" || len(c.Source) > maxSource:
 		return fmt.Errorf("field configuration.source: is missing or over %d bytes", maxSource)
 	case len(c.Revision) != len(agentconfig.Revision(nil)):
 		return errors.New("field configuration.revision: want a SHA-256 in hexadecimal")
-	case len(c.Content) > 0 && agentconfig.Revision(c.Content) != c.Revision:
-		return errors.New("field configuration.content: is not what the revision says")
+	case len(c.Content)+len(c.Towline) > 0 && c.Files().Revision() != c.Revision:
+		return errors.New("fields configuration.content and configuration.towline: are not what the revision says")
+	case len(c.Faults) > MaxFaults:
+		return fmt.Errorf("field configuration.faults: has over %d items", MaxFaults)
+	}
+	for _, f := range c.Faults {
+		if len(f) > MaxFault {
+			return fmt.Errorf("field configuration.faults: an item is over %d bytes", MaxFault)
+		}
 	}
 	return nil
 }
+
+// Limits on Configuration.Faults.
+const (
+	MaxFaults = 20   // items
+	MaxFault  = 1000 // bytes of one
+)
 
 // tokens checks the limits on ID tokens; what they say is for policy to verify.
 func (r *DecideRequest) tokens() error {

@@ -16,12 +16,15 @@ import (
 type Health struct {
 	log   *slog.Logger
 	mu    sync.Mutex
-	links map[string]string // name -> why it is down; "" is up
+	links map[string]state
 }
+
+// state of a link; the zero value is up.
+type state struct{ why, remark string }
 
 // NewHealth returns a Health without links.
 func NewHealth(log *slog.Logger) *Health {
-	return &Health{log: log, links: map[string]string{}}
+	return &Health{log: log, links: map[string]state{}}
 }
 
 // Link is one thing the service depends on, for example "redis" or "gitlab".
@@ -34,28 +37,34 @@ type Link struct {
 func (h *Health) Link(name string) *Link {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.links[name] = "not connected yet"
+	h.links[name] = state{why: "not connected yet"}
 	return &Link{name: name, h: h}
 }
 
 // Up marks the link as working; one line is logged when that is news.
-func (l *Link) Up() { l.set("") }
+func (l *Link) Up() { l.set(state{}) }
+
+// Remark marks the link as working with something a person should know; one
+// line is logged when the text is news.
+func (l *Link) Remark(what string) { l.set(state{remark: what}) }
 
 // Down marks the link as broken. why says what is wrong and what to do about
 // it; one line is logged when the text is news.
-func (l *Link) Down(why error) { l.set(why.Error()) }
+func (l *Link) Down(why error) { l.set(state{why: why.Error()}) }
 
-func (l *Link) set(why string) {
+func (l *Link) set(now state) {
 	l.h.mu.Lock()
 	before := l.h.links[l.name]
-	l.h.links[l.name] = why
+	l.h.links[l.name] = now
 	l.h.mu.Unlock()
 	switch {
-	case before == why:
-	case why == "":
+	case before == now:
+	case now.remark != "":
+		l.h.log.Warn("link is up, with a remark", KeyLink, l.name, "remark", now.remark)
+	case now.why == "":
 		l.h.log.Info("link is up", KeyLink, l.name)
 	default:
-		l.h.log.Warn("link is down", KeyLink, l.name, KeyError, why)
+		l.h.log.Warn("link is down", KeyLink, l.name, KeyError, now.why)
 	}
 }
 
@@ -95,8 +104,11 @@ func (h *Health) Report() Report {
 	r := Report{Ready: true, Links: map[string]string{}}
 	for _, name := range slices.Sorted(maps.Keys(h.links)) {
 		r.Links[name] = "up"
-		if why := h.links[name]; why != "" {
-			r.Ready, r.Links[name] = false, why
+		switch now := h.links[name]; {
+		case now.why != "":
+			r.Ready, r.Links[name] = false, now.why
+		case now.remark != "":
+			r.Links[name] = "up; " + now.remark
 		}
 	}
 	return r

@@ -53,6 +53,9 @@ func TestHealthIsReadyWhileEveryLinkIsUp(t *testing.T) {
 	check(service.Report{Links: map[string]string{"gitlab": "up", "redis": "not connected yet"}})
 	redis.Up()
 	check(service.Report{Ready: true, Links: map[string]string{"gitlab": "up", "redis": "up"}})
+	redis.Remark("an old one")
+	check(service.Report{Ready: true, Links: map[string]string{"gitlab": "up", "redis": "up; an old one"}})
+	redis.Up()
 	gitlab.Down(errors.New("401: check the token"))
 	check(service.Report{Links: map[string]string{"gitlab": "401: check the token", "redis": "up"}})
 }
@@ -67,11 +70,14 @@ func TestHealthLogsEachTransitionOnce(t *testing.T) {
 		l.Down(errors.New("connection refused"))
 	}
 	l.Down(errors.New("wrong password"))
+	l.Remark("an old one")
+	l.Remark("an old one")
 	l.Up()
 	want := []string{
 		`level=INFO msg="link is up" service=tunnel link=redis`,
 		`level=WARN msg="link is down" service=tunnel link=redis error="connection refused"`,
 		`level=WARN msg="link is down" service=tunnel link=redis error="wrong password"`,
+		`level=WARN msg="link is up, with a remark" service=tunnel link=redis remark="an old one"`,
 		`level=INFO msg="link is up" service=tunnel link=redis`,
 	}
 	if diff := cmp.Diff(want, logged()); diff != "" {

@@ -92,24 +92,11 @@ func (c *checker) object(s *Schema, v *Value, depth int) {
 		return
 	}
 	got := c.pairs(n, path, 0)
+	c.count(s, n, path, len(got), "keys")
 	present := make(map[string]bool, len(got))
 	for _, p := range got {
-		at := join(path, p.name)
-		sub, known := s.Keys[p.name]
-		switch {
-		case !known:
-			c.fault(p.key, at, "unknown key", unknownRemedy(s, p.name))
-		case isNull(p.value):
-			if s.OneOf {
-				present[p.name] = true
-				c.fault(p.key, at, "has no value", oneOfRemedy(p.name, sub))
-			}
-		default:
+		if c.entry(s, v, p, depth) {
 			present[p.name] = true
-			if sub.Notice != "" {
-				c.notice(p.key, at, sub.Notice)
-			}
-			v.put(p.name, c.value(sub, p.value, p.key, at, depth+1))
 		}
 	}
 	for _, name := range s.Required {
@@ -120,6 +107,31 @@ func (c *checker) object(s *Schema, v *Value, depth int) {
 	if s.OneOf && len(present) != 1 && len(got) == len(present) {
 		c.fault(n, path, fmt.Sprintf("has %d keys, want exactly one", len(present)), "choose one of "+quoted(slices.Sorted(maps.Keys(s.Keys))))
 	}
+}
+
+// entry checks one key of an object and says whether it is there.
+func (c *checker) entry(s *Schema, v *Value, p pair, depth int) bool {
+	at := join(v.path, p.name)
+	sub, known := s.Keys[p.name]
+	switch {
+	case !known && s.Open && s.Gone[p.name] == "":
+		c.notice(p.key, at, "Towline does not know this key and leaves it to GitLab")
+		c.anything(p.value, at, depth+1)
+		return false
+	case !known:
+		c.fault(p.key, at, "unknown key", unknownRemedy(s, p.name))
+		return false
+	case !isNull(p.value):
+		if sub.Notice != "" {
+			c.notice(p.key, at, sub.Notice)
+		}
+		v.put(p.name, c.value(sub, p.value, p.key, at, depth+1))
+		return true
+	case s.OneOf || c.options.NoNull:
+		c.fault(p.key, at, "has no value", oneOfRemedy(p.name, sub))
+		return true
+	}
+	return false
 }
 
 // misspelt says whether a required key is there under a wrong name, which has

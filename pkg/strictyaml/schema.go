@@ -26,7 +26,11 @@ type Schema struct {
 	OneOf    bool              // an Object must have exactly one key
 	Gone     map[string]string // keys that never existed or no longer do, and what to do instead
 
-	NonEmpty bool   // of a Text, List or Map
+	// Open lets an Object have unknown keys, with a notice: somebody else acts
+	// on this part and knows what belongs there.
+	Open bool
+
+	NonEmpty bool   // of a Text, List, Map or Object
 	First    int    // only so many items of a List are used; a notice says so; 0 is all
 	Most     int    // more items of a List or Map are a fault; 0 is no limit
 	Unique   string // key by which the items of a List must differ, ignoring case; "." is the item itself
@@ -34,7 +38,7 @@ type Schema struct {
 	Twice string
 
 	Values []string // allowed texts
-	// Check judges a Text, or a key of a Map, that is well formed so far.
+	// Check judges a Text, a Number or a key of a Map that is well formed.
 	Check func(value string) (problem, remedy string)
 	// Want names what belongs here, for example "a full path"; Remedy says how
 	// it is written. Both are for values of a wrong type and may be empty.
@@ -52,6 +56,8 @@ type Options struct {
 	// SecondDocument and SecondKey are added to the remedy when a file holds
 	// two documents or a mapping holds a key twice.
 	SecondDocument, SecondKey string
+	// NoNull refuses keys without a value, which otherwise count as not there.
+	NoNull bool
 }
 
 // Limits on a file.

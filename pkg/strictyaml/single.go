@@ -23,6 +23,8 @@ func (c *checker) single(s *Schema, n *yaml.Node, path string) {
 	case s.Form == Number:
 		if !wholeNumber.MatchString(n.Value) {
 			problem, remedy = "want a whole number, got "+describe(n), s.Remedy
+		} else if s.Check != nil {
+			problem, remedy = s.Check(n.Value)
 		}
 	}
 	if problem != "" {

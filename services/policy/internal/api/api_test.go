@@ -40,8 +40,9 @@ func (a accounts) Authenticate(_ context.Context, token string) (string, error) 
 
 type upLink struct{}
 
-func (upLink) Up()        {}
-func (upLink) Down(error) {}
+func (upLink) Up()           {}
+func (upLink) Remark(string) {}
+func (upLink) Down(error)    {}
 
 type fixture struct {
 	*httptest.Server
@@ -59,7 +60,7 @@ func start(t *testing.T, change func(*API)) *fixture {
 	log := slog.New(slog.NewJSONHandler(f.log, nil))
 	a := &API{
 		Settings: decide.Settings{Agent: grant.Agent{ID: 5, Project: "group/agents", Name: "prod"}, Namespaces: []string{"app"}},
-		Callers:  accounts{"tkn": nil, "stranger": callers.ErrForbidden, "away": callers.ErrUnavailable}, Configurations: configuration.New("", upLink{}, slog.New(slog.DiscardHandler)),
+		Callers:  accounts{"tkn": nil, "stranger": callers.ErrForbidden, "away": callers.ErrUnavailable}, Configurations: configuration.New(configuration.Settings{}, upLink{}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)),
 		Signer: k, JWKS: k.JWKS, Log: log,
 	}
 	if change != nil {

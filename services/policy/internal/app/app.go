@@ -63,7 +63,7 @@ func run(ctx context.Context, s *settings, l net.Listener, out io.Writer) error 
 	}
 	health, reg := service.NewHealth(log), service.NewRegistry()
 	kube := health.Link("kubernetes")
-	source := configuration.New(s.config, health.Link("configuration"), log)
+	source := configuration.New(s.configuration(), health.Link("configuration"), reg, log)
 	who := callers.New(reviews, policyapi.Audience, s.callers)
 	router := service.NewRouter(health, reg, log)
 	(&api.API{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/policy/internal/configuration"
 	"github.com/towline/towline/services/policy/internal/decide"
 )
 
@@ -16,6 +17,7 @@ import (
 type settings struct {
 	listen         string
 	config         string
+	configSources  []string
 	agent          string
 	agentID        int64
 	agentAccount   string
@@ -35,7 +37,8 @@ func (s *settings) bind(b *service.Settings) {
 	b.String(&s.listen, "listen", ":8081", "address to serve on")
 	b.String(&s.tlsCertFile, "tls-cert-file", "", "PEM file of the certificate to serve with; read again when it changes. Empty: without TLS")
 	b.String(&s.tlsKeyFile, "tls-key-file", "", "PEM file of its key")
-	b.String(&s.config, "config", "", "agent configuration: a file, or a directory with config.yaml; empty: the tunnel sends the one from GitLab")
+	b.String(&s.config, "config", "", "agent configuration: a config.yaml, or a directory with one, and the towline.yaml beside it; empty: the tunnel sends the one from GitLab")
+	b.List(&s.configSources, "config-sources", "comma-separated order of the agent's configuration: local is --config, repository is what the tunnel sends; empty: local when --config is given, else repository")
 	b.String(&s.agent, "agent", "", "the GitLab agent, as group/project:name (required)")
 	b.Int64(&s.agentID, "agent-id", 0, "the agent's id in GitLab; 0 is unknown")
 	b.String(&s.agentAccount, "agent-service-account", "", "namespace/name of the ServiceAccount of jobs with access_as: agent; empty refuses them")
@@ -67,6 +70,10 @@ var (
 	projectPath  = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
 )
 
+func (s *settings) configuration() configuration.Settings {
+	return configuration.Settings{Path: s.config, Order: s.configSources}
+}
+
 func (s *settings) validate() error {
 	var faults []error
 	fault := func(option, value, remedy string) {
@@ -85,6 +92,9 @@ func (s *settings) validate() error {
 		if !dnsLabel.MatchString(account.Namespace) || !dnsSubdomain.MatchString(account.Name) {
 			fault("agent-service-account", s.agentAccount, "want namespace/name of a ServiceAccount")
 		}
+	}
+	if err := s.configuration().Validate(); err != nil {
+		fault("config-sources", strings.Join(s.configSources, ","), err.Error())
 	}
 	for _, n := range s.namespaces {
 		if !dnsLabel.MatchString(n) {

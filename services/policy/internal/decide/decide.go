@@ -29,6 +29,9 @@ func Decide(s Settings, c Config, evidence Evidence) policyapi.Decision {
 		return d.Decision
 	}
 	d.namespaces(s, entry)
+	if !d.refine(c, e) {
+		return d.Decision
+	}
 	d.listed(s, e)
 	d.Allow = true
 	d.reason("%s lets jobs of %s in", entry, e.Job.ProjectPath)

@@ -26,6 +26,8 @@ type Config struct {
 	*agentconfig.Config
 	// Revision identifies its content.
 	Revision string
+	// Source is where it comes from: "local" or "repository".
+	Source string
 	// Faults are why the newest version is not in force, one line each.
 	Faults []string
 }
