@@ -115,7 +115,7 @@ func (t *tunnel) buildSources() {
 	t.sources = &sources.Configuration{
 		Files: t.client, Token: func() (string, error) { return readToken(t.cfg.configTokenFile) },
 		Project: project, Agent: agent, Every: t.cfg.configInterval,
-		Link: t.health.Link("configuration"), Log: t.log,
+		Link: t.health.Link("configuration"), Log: t.log, Metrics: sources.NewMetrics(t.metrics),
 	}
 }
 

@@ -123,11 +123,17 @@ func TestNoJobBeforeTheConfigurationIsKnown(t *testing.T) {
 		"--config-token-file="+file(t, "ct", "glpat-secret"), "--config-interval=100ms")
 	p.link("configuration", "is not in project acme/agents")
 	p.link("gitlab", "up")
+	const files = "/api/v4/projects/acme%2Fagents/repository/files/.gitlab%2Fagents%2Fmain%2F"
 	p.gitlab.set(git(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("PRIVATE-TOKEN") != "glpat-secret" || r.URL.EscapedPath() != "/api/v4/projects/acme%2Fagents/repository/files/.gitlab%2Fagents%2Fmain%2Fconfig.yaml/raw" {
+		if r.URL.EscapedPath() == files+"towline.yaml/raw" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		if r.Header.Get("PRIVATE-TOKEN") != "glpat-secret" || r.URL.EscapedPath() != files+"config.yaml/raw" {
 			t.Errorf("asked for %s", r.URL)
 		}
 		w.Header().Set("ETag", `"1"`)
+		w.Header().Set("X-Gitlab-Commit-Id", "714a629c0b401fdce83e847fc9589983fc6f46bc")
 		_, _ = io.WriteString(w, "ci_access: {}\n")
 	}))
 	p.ready()

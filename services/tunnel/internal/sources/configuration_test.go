@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,43 +14,69 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/policyapi"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
 
-// repository is GitLab with one file in it.
+// repository is GitLab with two files in it. towline is not there while empty.
 type repository struct {
 	t       *testing.T
 	mu      sync.Mutex
 	content string
+	towline string
 	commit  string
+	// between happens once, after the next read of config.yaml.
+	between func()
 	noETag  bool
 	err     error
-	looks   int
+	looks   int // at config.yaml
 	tokens  []string
+	history map[string][2]string // contents by commit
 }
 
 func (r *repository) FileAt(_ context.Context, token, project, path, ref, etag string, limit int64) (*gitlab.File, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.looks++
-	r.tokens = append(r.tokens, token)
-	if project != "acme/agents" || path != ".gitlab/agents/main/config.yaml" || ref != "HEAD" || limit != 128<<10 {
+	if r.history == nil {
+		r.history = map[string][2]string{}
+	}
+	r.history[r.commit] = [2]string{r.content, r.towline}
+	i := slices.Index([]string{".gitlab/agents/main/config.yaml", ".gitlab/agents/main/towline.yaml"}, path)
+	commit := ref
+	if ref == "HEAD" {
+		commit = r.commit
+	}
+	at, known := r.history[commit]
+	if project != "acme/agents" || i < 0 || !known || limit != 128<<10 {
 		r.t.Errorf("asked for %s of %s at %s up to %d bytes", path, project, ref, limit)
+		return nil, errors.New("no such thing")
+	}
+	if i == 0 {
+		r.looks++
+		r.tokens = append(r.tokens, token)
+		if f := r.between; f != nil {
+			r.between = nil
+			defer f()
+		}
 	}
 	if r.err != nil {
 		return nil, r.err
 	}
-	now := fmt.Sprintf(`W/"%s %s"`, r.commit, agentconfig.Revision([]byte(r.content))[:8])
+	if i == 1 && at[1] == "" {
+		return nil, fmt.Errorf("%w (404 File Not Found)", gitlab.ErrNoFile)
+	}
+	now := fmt.Sprintf(`W/"%s"`, agentconfig.Revision([]byte(at[i]))[:8])
 	switch {
 	case r.noETag:
 		now = ""
 	case etag == now:
 		return nil, nil
 	}
-	return &gitlab.File{Content: []byte(r.content), Commit: r.commit, ETag: now}, nil
+	return &gitlab.File{Content: []byte(at[i]), Commit: commit, ETag: now}, nil
 }
 
 const (
@@ -65,14 +92,16 @@ type bench struct {
 	repo   *repository
 	health *service.Health
 	log    *lines
+
+	metrics *prometheus.Registry
 }
 
 func newBench(t *testing.T, content string) *bench {
-	b := &bench{t: t, repo: &repository{t: t, content: content, commit: "714a629c0b401fdce83e847fc9589983fc6f46bc"}, log: &lines{}}
+	b := &bench{t: t, repo: &repository{t: t, content: content, commit: "714a629c0b401fdce83e847fc9589983fc6f46bc"}, log: &lines{}, metrics: prometheus.NewRegistry()}
 	b.health = service.NewHealth(slog.New(slog.DiscardHandler))
 	b.Configuration = &Configuration{
 		Files: b.repo, Token: func() (string, error) { return "glpat-secret", nil }, Project: "acme/agents", Agent: "main",
-		Every: 3 * time.Second, Link: b.health.Link("configuration"), Log: slog.New(slog.NewTextHandler(b.log, nil)),
+		Every: 3 * time.Second, Metrics: NewMetrics(b.metrics), Link: b.health.Link("configuration"), Log: slog.New(slog.NewTextHandler(b.log, nil)),
 	}
 	return b
 }
@@ -171,8 +200,14 @@ func TestFaultsKeepTheLastGood(t *testing.T) {
 		b.during(60*time.Second, map[time.Duration]func(){
 			10 * time.Second: func() { b.repo.content = faulty },
 			30 * time.Second: func() {
-				if b.content() != good || b.link() != "up" {
+				if b.content() != good || !strings.HasPrefix(b.link(), "up; the last good configuration is in force: acme/agents@") {
 					t.Errorf("the last good one is gone: %s, link %s", b.content(), b.link())
+				}
+				if c := b.Current(); len(c.Faults) != 2 || c.Revision != agentconfig.Revision([]byte(good)) {
+					t.Errorf("policy is not told: %+v", c)
+				}
+				if got := b.gauge(); got != 2 {
+					t.Errorf("metric: %v faults", got)
 				}
 				for _, want := range []string{`.gitlab/agents/main/config.yaml:2:3: ci_access.projekts: unknown key`, `.gitlab/agents/main/config.yaml:4:1: nonsense: unknown key`} {
 					if b.logged(want) != 1 {
@@ -182,10 +217,106 @@ func TestFaultsKeepTheLastGood(t *testing.T) {
 			},
 			40 * time.Second: func() { b.repo.content = better },
 		})
-		if b.content() != better {
-			t.Errorf("not recovered: %s", b.content())
+		if c := b.Current(); b.content() != better || len(c.Faults) != 0 || b.gauge() != 0 || b.link() != "up" {
+			t.Errorf("not recovered: %s, link %s", b.content(), b.link())
 		}
 	})
+}
+
+const narrow, wider = "refine: [{users: [alice]}]\n", "refine: [{users: [alice, bob]}]\n"
+
+func (b *bench) gauge() float64 {
+	all, err := b.metrics.Gather()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return all[0].GetMetric()[0].GetGauge().GetValue()
+}
+
+func (b *bench) beside() string {
+	if c := b.Current(); c != nil {
+		return string(c.Towline)
+	}
+	return "none"
+}
+
+// Either file may change alone, come and go.
+func TestTheFileBesideIsFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, good)
+		change := func(commit, content, towline string) func() {
+			return func() { b.repo.commit, b.repo.content, b.repo.towline = commit, content, towline }
+		}
+		want := func(commit, content, towline string) func() {
+			return func() {
+				c := b.Current()
+				f := agentconfig.Files{Content: []byte(content), Towline: []byte(towline)}
+				if c.Source != "acme/agents@"+commit+":.gitlab/agents/main/config.yaml" || b.content() != content || b.beside() != towline || c.Revision != f.Revision() {
+					t.Errorf("want %s with %q, in force %+v", commit, towline, c)
+				}
+			}
+		}
+		b.during(70*time.Second, map[time.Duration]func(){
+			10 * time.Second: change("c0000001", good, narrow),
+			19 * time.Second: want("c0000001", good, narrow),
+			20 * time.Second: change("c0000002", good, wider),
+			29 * time.Second: want("c0000002", good, wider),
+			30 * time.Second: change("c0000003", better, narrow),
+			39 * time.Second: want("c0000003", better, narrow),
+			40 * time.Second: change("c0000004", better, "refine: [{user: [alice]}]\n"),
+			49 * time.Second: func() {
+				want("c0000003", better, narrow)()
+				if c := b.Current(); len(c.Faults) != 1 || !strings.Contains(c.Faults[0], "acme/agents@c0000004:.gitlab/agents/main/towline.yaml:1:11: refine[0].user: unknown key") {
+					t.Errorf("faults %v", c.Faults)
+				}
+			},
+			50 * time.Second: change("c0000005", better, ""),
+			59 * time.Second: want("c0000005", better, ""),
+		})
+		if b.logged("configuration taken over") != 5 {
+			t.Errorf("log:\n%s", b.log)
+		}
+	})
+}
+
+// A push between the two reads must not mix the files of two commits.
+func TestBothFilesAreOfOneCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, good)
+		b.repo.towline = narrow
+		b.repo.between = func() { b.repo.commit, b.repo.content, b.repo.towline = "c0000001", better, wider }
+		b.during(10*time.Second, map[time.Duration]func(){
+			time.Second: func() {
+				if b.content() != good || b.beside() != narrow {
+					t.Errorf("mixed: %+v", b.Current())
+				}
+			},
+		})
+		if b.content() != better || b.beside() != wider {
+			t.Errorf("in the end: %+v", b.Current())
+		}
+	})
+}
+
+func TestAnAnswerWithoutACommitIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, good)
+		b.repo.commit = ""
+		b.during(10*time.Second, nil)
+		if b.Current() != nil || !strings.Contains(b.link(), "X-Gitlab-Commit-Id") {
+			t.Errorf("link %s", b.link())
+		}
+	})
+}
+
+func TestFaultsForPolicyAreBounded(t *testing.T) {
+	got := bounded(append(slices.Repeat([]string{"x"}, 100), "y"))
+	if len(got) != policyapi.MaxFaults {
+		t.Errorf("%d faults", len(got))
+	}
+	if got := bounded([]string{strings.Repeat("ä", policyapi.MaxFault)}); len(got[0]) > policyapi.MaxFault {
+		t.Errorf("%d bytes", len(got[0]))
+	}
 }
 
 // The second look answers 304: that must not read as "all is well".
