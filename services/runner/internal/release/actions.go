@@ -1,0 +1,167 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+
+	"helm.sh/helm/v3/pkg/action"
+	helmrelease "helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/storage/driver"
+)
+
+// Results of tests in labelTested.
+const (
+	testPassed = "passed"
+	testFailed = "failed"
+)
+
+// perform carries out one action.
+func (r *run) perform(ctx context.Context, a Action) error {
+	switch a {
+	case ActionInstall:
+		return r.install(ctx)
+	case ActionUpgrade:
+		return r.upgrade(ctx)
+	case ActionRollback:
+		return r.rollback()
+	case ActionUninstall:
+		return r.remove()
+	case ActionRecover:
+		return r.recover()
+	case ActionTest:
+		return r.test()
+	case ActionCorrect: // has its own way, see watchDrift
+	}
+	return fmt.Errorf("there is no action %q", a)
+}
+
+// labels are those of the next revision.
+func (r *run) labels() map[string]string {
+	s := situation{history: r.history, want: r.digest}
+	next := 1
+	if last := r.history.last(); last != nil {
+		next = last.revision + 1
+	}
+	return map[string]string{
+		labelDigest:   mark(next, r.digest),
+		labelAttempts: strconv.Itoa(s.attempt()),
+		labelFailed:   noLabel,
+		labelTested:   noLabel,
+	}
+}
+
+func (r *run) install(ctx context.Context) error {
+	if err := r.applyCRDs(ctx); err != nil {
+		return err
+	}
+	a := action.NewInstall(r.config)
+	a.ReleaseName, a.Namespace, a.CreateNamespace = r.spec.Name, r.spec.Namespace, r.spec.CreateNamespace
+	a.Timeout, a.Wait, a.WaitForJobs = r.spec.Timeout, r.spec.Wait, r.spec.WaitForJobs
+	a.Replace = len(r.history) > 0 // of what failed or was uninstalled
+	a.SkipCRDs = true              // they are there
+	a.PostRenderer = postRenderer{patches: r.spec.Patches}
+	a.Labels = r.labels()
+	maps.DeleteFunc(a.Labels, func(_, value string) bool { return value == noLabel })
+	r.config.Releases.MaxHistory = r.spec.MaxHistory
+	_, err := a.RunWithContext(context.WithoutCancel(ctx), r.chart, r.values)
+	return err
+}
+
+func (r *run) upgrade(ctx context.Context) error {
+	if err := r.applyCRDs(ctx); err != nil {
+		return err
+	}
+	a := action.NewUpgrade(r.config)
+	a.Namespace, a.MaxHistory = r.spec.Namespace, r.spec.MaxHistory
+	a.Timeout, a.Wait, a.WaitForJobs = r.spec.Timeout, r.spec.Wait, r.spec.WaitForJobs
+	a.ResetValues = true // no values means none, not those of the last revision
+	a.SkipCRDs = true
+	a.PostRenderer = postRenderer{patches: r.spec.Patches}
+	a.Labels = r.labels()
+	_, err := a.RunWithContext(context.WithoutCancel(ctx), r.spec.Name, r.chart, r.values)
+	return err
+}
+
+// rollback goes back to what was deployed before, and notes what failed.
+func (r *run) rollback() error {
+	last := r.history.last()
+	previous := r.history.previous(last)
+	a := action.NewRollback(r.config)
+	a.Version = previous.revision
+	a.Timeout, a.Wait, a.WaitForJobs = r.spec.Timeout, r.spec.Wait, r.spec.WaitForJobs
+	if err := a.Run(r.spec.Name); err != nil {
+		return err
+	}
+	return r.annotate(func(rel *helmrelease.Release) {
+		rel.Labels[labelFailed], rel.Labels[labelAttempts] = r.digest, strconv.Itoa(last.attempts)
+		rel.Labels[labelDigest] = mark(rel.Version, previous.digest)
+		delete(rel.Labels, labelTested)
+	})
+}
+
+// remove undoes an installation. The history stays, for it says what failed.
+func (r *run) remove() error {
+	if err := r.uninstall(true); err != nil {
+		return err
+	}
+	return r.annotate(func(rel *helmrelease.Release) {
+		if r.done[ActionInstall] || r.done[ActionUpgrade] || r.done[ActionTest] {
+			rel.Labels[labelFailed] = r.digest
+		}
+	})
+}
+
+func (r *run) uninstall(keepHistory bool) error {
+	a := action.NewUninstall(r.config)
+	a.KeepHistory, a.IgnoreNotFound = keepHistory, true
+	a.Wait, a.Timeout = r.spec.Wait, r.spec.Timeout
+	_, err := a.Run(r.spec.Name)
+	return err
+}
+
+// recover makes a revision that was left in the middle a failed one.
+func (r *run) recover() error {
+	return r.annotate(func(rel *helmrelease.Release) {
+		rel.Info.Status = helmrelease.StatusFailed
+		rel.Info.Description = "Interrupted: whoever was at work on it has died"
+	})
+}
+
+// test runs the test hooks of the deployed revision.
+func (r *run) test() error {
+	a := action.NewReleaseTesting(r.config)
+	a.Namespace, a.Timeout = r.spec.Namespace, r.spec.Timeout
+	_, failed := a.Run(r.spec.Name)
+	verdict := testPassed
+	if failed != nil {
+		verdict = testFailed
+	}
+	err := r.annotate(func(rel *helmrelease.Release) { rel.Labels[labelTested] = mark(rel.Version, verdict) })
+	if failed != nil && r.spec.Test.Tolerate {
+		r.result.Warnings = append(r.result.Warnings, r.secrets.hide("the tests failed: "+failed.Error()))
+		failed = nil
+	}
+	return errors.Join(failed, err)
+}
+
+// annotate changes the newest record.
+func (r *run) annotate(change func(*helmrelease.Release)) error {
+	rel, err := r.config.Releases.Last(r.spec.Name)
+	if errors.Is(err, driver.ErrReleaseNotFound) {
+		return nil // nothing is left to write on
+	}
+	if err != nil {
+		return fmt.Errorf("read the newest record: %w", err)
+	}
+	for _, label := range driver.GetSystemLabels() {
+		delete(rel.Labels, label)
+	}
+	change(rel)
+	if err := r.config.Releases.Update(rel); err != nil {
+		return fmt.Errorf("write the record of revision %d: %w", rel.Version, err)
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package release
+
+import (
+	"context"
+	"time"
+
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/kube"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/helm/library"
+)
+
+// client is Helm's client of the cluster, whose waiting ends with the run.
+type client struct {
+	*kube.Client
+	ctx context.Context
+}
+
+// configuration is what the library's actions work with.
+func configuration(ctx context.Context, c *connection, log action.DebugLog) (*action.Configuration, error) {
+	cfg := new(action.Configuration)
+	if err := cfg.Init(c, c.namespace, "secret", log); err != nil {
+		return nil, err
+	}
+	cfg.KubeClient = &client{
+		Client: &kube.Client{Factory: library.Factory{Factory: cmdutil.NewFactory(c)}, Log: log, Namespace: c.namespace},
+		ctx:    ctx,
+	}
+	return cfg, nil
+}
+
+// Wait implements kube.Interface.
+func (c *client) Wait(resources kube.ResourceList, timeout time.Duration) error {
+	return c.until(func() error { return c.Client.Wait(resources, timeout) })
+}
+
+// WaitWithJobs implements kube.Interface.
+func (c *client) WaitWithJobs(resources kube.ResourceList, timeout time.Duration) error {
+	return c.until(func() error { return c.Client.WaitWithJobs(resources, timeout) })
+}
+
+// WaitForDelete implements kube.InterfaceExt.
+func (c *client) WaitForDelete(resources kube.ResourceList, timeout time.Duration) error {
+	return c.until(func() error { return c.Client.WaitForDelete(resources, timeout) })
+}
+
+// WatchUntilReady implements kube.Interface.
+func (c *client) WatchUntilReady(resources kube.ResourceList, timeout time.Duration) error {
+	return c.until(func() error { return c.Client.WatchUntilReady(resources, timeout) })
+}
+
+// until waits for the library or for the end of the run, whichever is first. The
+// library's own waiting then finds that it is refused, and ends too.
+func (c *client) until(wait func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- wait() }()
+	select {
+	case err := <-done:
+		return err
+	case <-c.ctx.Done():
+		return context.Cause(c.ctx)
+	}
+}

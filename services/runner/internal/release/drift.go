@@ -1,0 +1,5 @@
+package release
+
+import "context"
+
+func (r *run) watchDrift(_ context.Context) error { return nil }
