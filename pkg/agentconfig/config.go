@@ -30,6 +30,8 @@ type Config struct {
 	UserAccess *UserAccess
 	// Towline is the towline.yaml beside the file; empty when there is none.
 	Towline Towline
+	// GitOps says what the cluster is kept equal to.
+	GitOps GitOps
 	// AgentToken is agent.token, which only local files may hold.
 	AgentToken Secret
 }
@@ -103,12 +105,14 @@ const (
 	AsImpersonate Mode = "impersonate"
 	AsCIJob       Mode = "ci_job"
 	AsCIUser      Mode = "ci_user"
+	// AsGitOps is Towline's own: a sync that acts as itself.
+	AsGitOps Mode = "gitops"
 )
 
 // AccessAs is access_as of an entry. Without one the mode is AsAgent.
 type AccessAs struct {
-	Mode        Mode
-	Impersonate *Impersonate // set in mode AsImpersonate only
+	Mode        Mode         `json:"mode"`
+	Impersonate *Impersonate `json:"-"` // set in mode AsImpersonate only
 }
 
 // Impersonate is a fixed identity.

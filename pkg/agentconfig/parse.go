@@ -33,7 +33,9 @@ func Parse(name string, content []byte, opts Options) (*Config, []strictyaml.Not
 		return nil, notices, err
 	}
 	cfg := &Config{File: name}
-	cfg.read(root)
+	if faults := cfg.read(root); len(faults) > 0 {
+		return nil, notices, faults.Sorted()
+	}
 	notices = append(notices, hopeless(cfg)...)
 	return cfg, append(notices, unanchored(cfg)...), nil
 }

@@ -2,8 +2,8 @@ package agentconfig
 
 import "github.com/towline/towline/pkg/strictyaml"
 
-// read takes over a checked file.
-func (c *Config) read(root *strictyaml.Value) {
+// read takes over a checked file and reports what a schema cannot express.
+func (c *Config) read(root *strictyaml.Value) (faults strictyaml.Faults) {
 	c.AgentToken = Secret(root.Get("agent").Get("token").Text())
 	ci := root.Get("ci_access")
 	c.CIAccess.Projects = c.entries(ProjectEntry, ci.Get("projects"))
@@ -19,6 +19,8 @@ func (c *Config) read(root *strictyaml.Value) {
 			AsUser: v.Get("access_as").Get("user") != nil,
 		}
 	}
+	c.GitOps, faults = readGitOps(c.File, root.Get("gitops"))
+	return faults
 }
 
 // used is what GitLab and Towline use of a list.

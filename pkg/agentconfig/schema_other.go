@@ -9,67 +9,6 @@ import (
 // The sections below are GitLab's and are accepted so that one file serves
 // both; Towline acts on none of them (agent-config sheet, sections 1.4 to 1.6).
 
-var gitops = &schema{
-	Form: strictyaml.Object,
-	Keys: keys{
-		"manifest_projects": {Form: strictyaml.List, Elem: manifestProject, Unique: "id", Twice: "keep one entry for each project"},
-		"charts":            {Form: strictyaml.List, Elem: chart, Notice: "GitLab 16.4 and later refuses the whole file because of this key; keep charts in towline.yaml beside it"},
-	},
-	Notice: "accepted and not acted on: GitLab removed it in 17.0 and may refuse the whole file because of it; keep sources in towline.yaml beside this file",
-}
-
-var gitRef = &schema{Form: strictyaml.Object, OneOf: true, Keys: keys{"branch": someText, "tag": someText, "commit": someText}}
-
-var manifestProject = &schema{
-	Form: strictyaml.Object,
-	Keys: keys{
-		"id":                       fullPath,
-		"ref":                      gitRef,
-		"default_namespace":        namespace,
-		"paths":                    listOf(&schema{Form: strictyaml.Object, Keys: keys{"glob": someText}, Required: []string{"glob"}}),
-		"reconcile_timeout":        aDuration,
-		"dry_run_strategy":         oneText("none", "client", "server"),
-		"prune":                    aBool,
-		"prune_timeout":            aDuration,
-		"prune_propagation_policy": oneText("orphan", "background", "foreground"),
-		"inventory_policy":         oneText("must_match", "adopt_if_no_inventory", "adopt_all"),
-	},
-	Gone: map[string]string{
-		"resource_inclusions": "removed in GitLab 14.0",
-		"resource_exclusions": "removed in GitLab 14.0",
-	},
-}
-
-var chart = &schema{
-	Form: strictyaml.Object, Required: []string{"release_name", "source"},
-	Keys: keys{
-		"release_name": someText,
-		"source": {
-			Form: strictyaml.Object, OneOf: true,
-			Keys: keys{"project": {
-				Form: strictyaml.Object, Required: []string{"id"},
-				Keys: keys{"id": fullPath, "path": aText, "ref": gitRef},
-			}},
-		},
-		"namespace":   namespace,
-		"max_history": aboveZero,
-		"values": listOf(&schema{
-			Form: strictyaml.Object, OneOf: true,
-			Keys: keys{
-				"inline": free,
-				"file": {
-					Form: strictyaml.Object, Required: []string{"file"},
-					Keys: keys{"project_id": fullPath, "ref": gitRef, "file": someText},
-				},
-				"url": {
-					Form: strictyaml.Object, Required: []string{"url"},
-					Keys: keys{"url": someText, "poll_period": aDuration, "max_file_size": aNumber},
-				},
-			},
-		}),
-	},
-}
-
 // aboveZero is a whole number from 1.
 var aboveZero = &schema{Form: strictyaml.Number, Check: func(v string) (problem, remedy string) {
 	if strings.HasPrefix(v, "-") || strings.Trim(v, "0") == "" {

@@ -18,6 +18,8 @@ type Towline struct {
 	File string
 	// Refine narrows entries of config.yaml; each one that covers a job counts.
 	Refine []Refinement
+	// GitOps says what the cluster is kept equal to.
+	GitOps GitOps
 }
 
 // section is one key at the top of towline.yaml.
@@ -31,6 +33,7 @@ type section struct {
 // sections are all keys that may stand at the top of towline.yaml.
 var sections = map[string]section{
 	"refine": {refineSchema, readRefine},
+	"gitops": {ownGitOps, readOwnGitOps},
 }
 
 var towlineSchema = func() *schema {

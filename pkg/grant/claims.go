@@ -44,7 +44,13 @@ const (
 	ModeAgent       = "agent"
 	ModeImpersonate = "impersonate"
 	ModeCIJob       = "ci_job"
+	// ModeGitOps is a sync that acts as itself.
+	ModeGitOps = "gitops"
 )
+
+// GitOpsUser is the first part of the user that a sync acts as in ModeGitOps;
+// the entry's name follows.
+const GitOpsUser = "gitlab:gitops:"
 
 // Identity is who a job is towards the Kubernetes API.
 type Identity struct {
@@ -77,10 +83,21 @@ type Job struct {
 // Subject is the sub of the job's grants.
 func (j Job) Subject() string { return "job:" + strconv.FormatInt(j.ID, 10) }
 
-// Claims is what a grant says.
+// Sync is the state of an entry of gitops that a grant is for.
+type Sync struct {
+	Entry   string `json:"entry"`
+	Project string `json:"project"`
+	Commit  string `json:"commit"`
+}
+
+// Subject is the sub of the sync's grants.
+func (s Sync) Subject() string { return "sync:" + s.Entry }
+
+// Claims is what a grant says. It is for a job, or for a sync if Sync is set.
 type Claims struct {
 	jwt.RegisteredClaims
-	Job      Job      `json:"job"`
+	Job      Job      `json:"job,omitzero"`
+	Sync     *Sync    `json:"sync,omitempty"`
 	Identity Identity `json:"identity"`
 	Agent    Agent    `json:"agent"`
 	// Namespaces the job may use; empty means what RBAC allows.
@@ -114,11 +131,10 @@ func ServiceAccountUser(namespace, name string) string {
 
 // validate refuses claims that no decision of ours can have led to.
 func (c *Claims) validate() error {
+	if err := c.forOne(); err != nil {
+		return err
+	}
 	switch {
-	case c.Job.ID <= 0:
-		return errors.New("job id is missing")
-	case c.Subject != c.Job.Subject():
-		return errors.New("subject is not the job")
 	case c.ID == "":
 		return errors.New("jti is missing")
 	case c.Agent.Project == "" || c.Agent.Name == "":
@@ -140,6 +156,25 @@ func (c *Claims) validate() error {
 	return c.Identity.Validate()
 }
 
+// forOne checks what the grant is for.
+func (c *Claims) forOne() error {
+	switch s := c.Sync; {
+	case s != nil && c.Job != (Job{}):
+		return errors.New("it is for a job and for a sync")
+	case s != nil && (s.Entry == "" || s.Project == "" || s.Commit == ""):
+		return errors.New("entry, project or commit of the sync is missing")
+	case s != nil && c.Subject != s.Subject():
+		return errors.New("subject is not the sync")
+	case s != nil:
+		return nil
+	case c.Job.ID <= 0:
+		return errors.New("job id is missing")
+	case c.Subject != c.Job.Subject():
+		return errors.New("subject is not the job")
+	}
+	return nil
+}
+
 // Validate refuses an identity that no grant may carry: one without a user,
 // one of Kubernetes' own users and groups (system:...), unless the mode is
 // agent, where the user is a ServiceAccount and the groups are those that
@@ -150,7 +185,7 @@ func (i Identity) Validate() error {
 		if !accountName.MatchString(i.User) {
 			return fmt.Errorf("mode agent needs a ServiceAccount as user, not %q", i.User)
 		}
-	case ModeImpersonate, ModeCIJob:
+	case ModeImpersonate, ModeCIJob, ModeGitOps:
 		switch {
 		case i.User == "":
 			return fmt.Errorf("mode %s needs a user", i.Mode)
@@ -158,6 +193,8 @@ func (i Identity) Validate() error {
 			return fmt.Errorf("user %q is one of Kubernetes' own", i.User)
 		case i.Mode == ModeCIJob && !strings.HasPrefix(i.User, "gitlab:ci_job:"):
 			return fmt.Errorf("user %q is not a CI job", i.User)
+		case i.Mode == ModeGitOps && !strings.HasPrefix(i.User, GitOpsUser):
+			return fmt.Errorf("user %q is not a sync", i.User)
 		}
 	default:
 		return fmt.Errorf("unknown mode %q", i.Mode)

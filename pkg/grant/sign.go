@@ -46,6 +46,9 @@ func (s *Signer) Sign(c Claims) (string, error) {
 	}
 	if c.Subject == "" {
 		c.Subject = c.Job.Subject()
+		if c.Sync != nil {
+			c.Subject = c.Sync.Subject()
+		}
 	}
 	if c.ID == "" {
 		c.ID = newID()

@@ -1,4 +1,4 @@
-// Package ledger holds the state of every job between the services, in Redis.
+// Package ledger holds the state of every job, and of every sync, between the services, in Redis.
 //
 // The tunnel writes what it took from GitLab and reads what must go back there;
 // the runner offers tickets, claims jobs and writes traces and results. The
@@ -25,8 +25,17 @@
 //	{poll}:cursor            string  tunnel           tunnel    CursorTTL
 //	revoked:<jti>            string  runner           runner    the grant's own expiry
 //	wake                     channel runner, tunnel   tunnel    -
+//	syncs                    list    tunnel, runner   runner    SyncTTL after the last push
+//	{sync:<entry>}           hash    tunnel, runner   both      SyncTTL after the last change
+//	{sync:<entry>}:task      string  tunnel           runner    as the hash
+//	{sync:<entry>}:lease     string  runner           both      sync lease
+//	{sync:<entry>}:follow    string  tunnel           tunnel    follow lease
+//	{bundle:<digest>}        string  tunnel           runner    BundleTTL after it was last put
+//	{bundle:<digest>}:<n>    string  tunnel           runner    as above
+//	synced                   channel runner           tunnel    -
 //
 // Fields of a job's hash: schema, state, ticket, grant (sealed), runner,
 // cancel, result (sealed), trace_size, acked. Fields that this version does not
-// know are kept.
+// know are kept. Fields of a sync's hash: schema, state, wanted and running
+// (serials of tasks), runner, cancel, result (sealed), of.
 package ledger

@@ -88,7 +88,16 @@ func (l *Ledger) Wake(ctx context.Context, id int64) error {
 // Wakes delivers the numbers of jobs about which something has changed, until
 // ctx ends. It reconnects by itself; messages sent meanwhile are lost.
 func (l *Ledger) Wakes(ctx context.Context, deliver func(id int64)) error {
-	sub := l.rdb.Subscribe(ctx, l.wakeChannel())
+	return l.subscribe(ctx, l.wakeChannel(), func(text string) {
+		var id int64
+		if _, err := fmt.Sscan(text, &id); err == nil {
+			deliver(id)
+		}
+	})
+}
+
+func (l *Ledger) subscribe(ctx context.Context, channel string, deliver func(text string)) error {
+	sub := l.rdb.Subscribe(ctx, channel)
 	defer sub.Close()
 	for {
 		select {
@@ -98,10 +107,7 @@ func (l *Ledger) Wakes(ctx context.Context, deliver func(id int64)) error {
 			if !ok {
 				return nil
 			}
-			var id int64
-			if _, err := fmt.Sscan(m.Payload, &id); err == nil {
-				deliver(id)
-			}
+			deliver(m.Payload)
 		}
 	}
 }

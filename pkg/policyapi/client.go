@@ -60,27 +60,32 @@ func NewClient(baseURL string, token func() (string, error), client *http.Client
 // Decide returns policy's decision about a job. The configuration may be nil
 // when none is known. Its content is sent only if policy asks for it.
 func (c *Client) Decide(ctx context.Context, e Evidence, conf *Configuration) (*Decision, error) {
-	req := DecideRequest{Evidence: e}
-	if conf != nil {
-		req.Configuration = &Configuration{Source: conf.Source, Revision: conf.Revision, Faults: conf.Faults}
-	}
-	d, err := c.post(ctx, req)
-	if conf != nil && errors.Is(err, errContentNeeded) {
-		req.Configuration = conf
-		d, err = c.post(ctx, req)
-	}
-	if errors.Is(err, errContentNeeded) {
-		return nil, fmt.Errorf("%w: it asked for the configuration again", ErrUnavailable)
-	}
+	d, err := c.ask(ctx, PathDecide, conf, func(conf *Configuration) any { return DecideRequest{Evidence: e, Configuration: conf} })
 	if err != nil {
 		return nil, fmt.Errorf("decide job %d: %w", e.Job.ID, err)
 	}
 	return d, nil
 }
 
+// ask sends the configuration's content only when policy does not have it.
+func (c *Client) ask(ctx context.Context, path string, conf *Configuration, body func(*Configuration) any) (*Decision, error) {
+	var short *Configuration
+	if conf != nil {
+		short = &Configuration{Source: conf.Source, Revision: conf.Revision, Faults: conf.Faults}
+	}
+	d, err := c.post(ctx, path, body(short))
+	if conf != nil && errors.Is(err, errContentNeeded) {
+		d, err = c.post(ctx, path, body(conf))
+	}
+	if errors.Is(err, errContentNeeded) {
+		return nil, fmt.Errorf("%w: it asked for the configuration again", ErrUnavailable)
+	}
+	return d, err
+}
+
 var errContentNeeded = errors.New("policy needs the configuration's content")
 
-func (c *Client) post(ctx context.Context, body DecideRequest) (*Decision, error) {
+func (c *Client) post(ctx context.Context, path string, body any) (*Decision, error) {
 	b, err := json.Marshal(body)
 	switch {
 	case err != nil:
@@ -88,7 +93,7 @@ func (c *Client) post(ctx context.Context, body DecideRequest) (*Decision, error
 	case len(b) > MaxBody:
 		return nil, &Refused{Status: http.StatusRequestEntityTooLarge, Problem: Problem{CodeTooLarge, ErrTooLarge.Error()}}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+PathDecide, bytes.NewReader(b))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(b))
 	if err != nil {
 		return nil, err
 	}

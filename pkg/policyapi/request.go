@@ -17,11 +17,18 @@ var ErrTooLarge = fmt.Errorf("body is over the limit of %d bytes", MaxBody)
 // fields, one value only, and with the parts that every request has. The errors
 // are for the caller and quote no values.
 func ReadRequest(r io.Reader) (*DecideRequest, error) {
+	var req DecideRequest
+	if err := readStrictly(r, &req); err != nil {
+		return nil, err
+	}
+	return &req, req.validate()
+}
+
+func readStrictly(r io.Reader, into any) error {
 	limited := &io.LimitedReader{R: r, N: MaxBody + 1}
 	dec := json.NewDecoder(limited)
 	dec.DisallowUnknownFields()
-	var req DecideRequest
-	err := dec.Decode(&req)
+	err := dec.Decode(into)
 	if err == nil {
 		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
 			err = errors.New("more than one JSON value")
@@ -29,11 +36,11 @@ func ReadRequest(r io.Reader) (*DecideRequest, error) {
 	}
 	switch {
 	case limited.N <= 0:
-		return nil, ErrTooLarge
+		return ErrTooLarge
 	case err != nil:
-		return nil, withoutValue(err)
+		return withoutValue(err)
 	}
-	return &req, req.validate()
+	return nil
 }
 
 func withoutValue(err error) error {
@@ -60,9 +67,15 @@ func (r *DecideRequest) validate() error {
 	case r.Job.PayloadDigest == "":
 		return errors.New("field job.payload_digest: is missing")
 	}
-	c := r.Configuration
-	if err := r.tokens(); err != nil || c == nil {
+	if err := r.tokens(); err != nil {
 		return err
+	}
+	return r.Configuration.validate()
+}
+
+func (c *Configuration) validate() error {
+	if c == nil {
+		return nil
 	}
 	switch {
 	case c.Source == "" || len(c.Source) > maxSource:

@@ -13,6 +13,7 @@ const (
 	KeyError   = "error"
 	KeyService = "service"
 	KeyLink    = "link"
+	KeyEntry   = "entry" // of gitops
 )
 
 // NewLogger writes structured lines in the given format (json or text) from

@@ -58,6 +58,7 @@ func (a *API) Mount(r gin.IRouter, reg prometheus.Registerer) {
 	h := &handler{API: a, metrics: newMetrics(reg), slots: make(chan struct{}, maxDeciding)}
 	r.GET(policyapi.PathJWKS, h.jwks)
 	r.POST(policyapi.PathDecide, h.limit, h.authenticate, h.decide)
+	r.POST(policyapi.PathDecideSync, h.limit, h.authenticate, h.decideSync)
 }
 
 type handler struct {
@@ -123,13 +124,8 @@ func (h *handler) decide(c *gin.Context) {
 		h.fail(c, http.StatusBadRequest, policyapi.CodeBadRequest, err.Error())
 		return
 	}
-	conf, err := h.Configurations.Resolve(req.Configuration)
-	switch {
-	case errors.Is(err, configuration.ErrContentNeeded):
-		h.fail(c, http.StatusConflict, policyapi.CodeConfigurationNeeded, err.Error())
-		return
-	case err != nil:
-		h.fail(c, http.StatusServiceUnavailable, policyapi.CodeUnavailable, err.Error())
+	conf, ok := h.configuration(c, req.Configuration)
+	if !ok {
 		return
 	}
 	e := decide.Evidence{Evidence: req.Evidence}
@@ -143,6 +139,18 @@ func (h *handler) decide(c *gin.Context) {
 	}
 	h.audit(c.Request.Context(), c.GetString(callerKey), conf, req.Evidence, d)
 	c.JSON(http.StatusOK, d)
+}
+
+// configuration finds what to decide with, or answers why it cannot.
+func (h *handler) configuration(c *gin.Context, sent *policyapi.Configuration) (decide.Config, bool) {
+	conf, err := h.Configurations.Resolve(sent)
+	switch {
+	case errors.Is(err, configuration.ErrContentNeeded):
+		h.fail(c, http.StatusConflict, policyapi.CodeConfigurationNeeded, err.Error())
+	case err != nil:
+		h.fail(c, http.StatusServiceUnavailable, policyapi.CodeUnavailable, err.Error())
+	}
+	return conf, err == nil
 }
 
 // audit writes the one line of a decision. Of the author's words only a refused

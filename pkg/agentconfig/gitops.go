@@ -1,0 +1,218 @@
+package agentconfig
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// GitOps is the section gitops: what the cluster shall be kept equal to
+// (agent-config sheet, sections 1.4 and 1.5). Old keys, defaults and checks are
+// those of GitLab's agent before 17.0; the others are Towline's and stand in
+// towline.yaml only.
+type GitOps struct {
+	Manifests []Manifests
+	Charts    []Chart
+}
+
+// GitRef is a version of a repository. The zero value is the head of the
+// default branch.
+type GitRef struct {
+	Branch string `json:"branch,omitempty"`
+	Tag    string `json:"tag,omitempty"`
+	Commit string `json:"commit,omitempty"`
+}
+
+// String names the version for people.
+func (r GitRef) String() string {
+	switch {
+	case r.Branch != "":
+		return "branch " + r.Branch
+	case r.Tag != "":
+		return "tag " + r.Tag
+	case r.Commit != "":
+		return "commit " + r.Commit
+	}
+	return "the default branch"
+}
+
+// Manifests is one entry of gitops.manifest_projects. Its JSON form travels
+// from tunnel to runner.
+type Manifests struct {
+	Name    string `json:"name"`    // unique; the project's path unless given
+	Project string `json:"project"` // full path
+	Ref     GitRef `json:"ref"`
+	// Globs choose files by doublestar's rules; they have no leading slash.
+	Globs            []string      `json:"globs"`
+	DefaultNamespace string        `json:"default_namespace"`
+	ReconcileTimeout time.Duration `json:"reconcile_timeout"`
+	DryRun           string        `json:"dry_run"` // none, client, server
+	Prune            bool          `json:"prune"`
+	PruneTimeout     time.Duration `json:"prune_timeout"`
+	PrunePropagation string        `json:"prune_propagation"` // orphan, background, foreground
+	InventoryPolicy  string        `json:"inventory_policy"`  // must_match, adopt_if_no_inventory, adopt_all
+
+	// Kustomize is the directory to build, "." for the root; empty applies
+	// files as they are.
+	Kustomize string `json:"kustomize,omitempty"`
+	// Substitute are values for ${NAME} in the manifests.
+	Substitute map[string]string `json:"substitute,omitempty"`
+	// SubstituteFrom are objects of DefaultNamespace whose data is substituted;
+	// later ones win, Substitute over all.
+	SubstituteFrom []ValueSource `json:"substitute_from,omitempty"`
+	// DependsOn are names of entries that must have succeeded first.
+	DependsOn []string `json:"depends_on,omitempty"`
+	Suspend   bool     `json:"suspend,omitempty"`
+	// Windows are the only times at which the entry is synced; none is always.
+	Windows []Window `json:"windows,omitempty"`
+	// Interval is how often the cluster is compared without a new commit.
+	Interval time.Duration `json:"interval"`
+	// Namespaces are the only ones that may be written; none is what the
+	// identity may do.
+	Namespaces []string `json:"namespaces,omitempty"`
+	AccessAs   AccessAs `json:"access_as"`
+	// OnInvalid is what one invalid object means for the rest: stop,
+	// check-first or skip.
+	OnInvalid string `json:"on_invalid"`
+	// OnConflict is take or fail: whether fields of other managers are taken.
+	OnConflict string `json:"on_conflict"`
+	// PruneWhen is healthy or applied.
+	PruneWhen string   `json:"prune_when"`
+	Replace   bool     `json:"replace,omitempty"`
+	Ignore    []Ignore `json:"ignore,omitempty"`
+
+	File         string `json:"-"`
+	Line, Column int    `json:"-"`
+	Key          string `json:"-"` // for example gitops.manifest_projects[1]
+}
+
+// String names the entry and its place.
+func (m Manifests) String() string {
+	return fmt.Sprintf("%s:%d: %s (%s)", m.File, m.Line, m.Key, m.Name)
+}
+
+// ValueSource is a ConfigMap or a Secret.
+type ValueSource struct {
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+	Optional bool   `json:"optional,omitempty"`
+}
+
+// Ignore names fields that others may change.
+type Ignore struct {
+	Group     string   `json:"group,omitempty"`
+	Kind      string   `json:"kind,omitempty"`
+	Namespace string   `json:"namespace,omitempty"`
+	Name      string   `json:"name,omitempty"`
+	Paths     []string `json:"paths"`
+}
+
+// Window is a part of some days.
+type Window struct {
+	Days     []string `json:"days,omitempty"` // mon to sun; none is each
+	From, To string   // hh:mm; To before From ends on the next day
+	Zone     string   `json:"zone,omitempty"` // of the tz database; UTC
+}
+
+var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+// Open says whether t is inside the window.
+func (w Window) Open(t time.Time) bool {
+	zone, err := time.LoadLocation(w.Zone)
+	if err != nil {
+		return false // Parse has refused it
+	}
+	t = t.In(zone)
+	now := t.Format("15:04")
+	day := int(t.Weekday())
+	if w.From <= w.To {
+		return w.on(day) && w.From <= now && now < w.To
+	}
+	return w.on(day) && now >= w.From || w.on((day+len(weekdays)-1)%len(weekdays)) && now < w.To
+}
+
+func (w Window) on(day int) bool {
+	return len(w.Days) == 0 || slices.Contains(w.Days, weekdays[day])
+}
+
+// OpenAt says whether the entry may be synced at t.
+func (m Manifests) OpenAt(t time.Time) bool {
+	return len(m.Windows) == 0 || slices.ContainsFunc(m.Windows, func(w Window) bool { return w.Open(t) })
+}
+
+// Syncs are the entries of both files, those of config.yaml first, as In has
+// them.
+func (c *Config) Syncs(project string) GitOps {
+	all := GitOps{Manifests: slices.Concat(c.GitOps.Manifests, c.Towline.GitOps.Manifests), Charts: slices.Concat(c.GitOps.Charts, c.Towline.GitOps.Charts)}
+	return all.In(project)
+}
+
+// In completes the entries that stand for the configuration project itself,
+// whose full path is project. What follows a name that is taken is left out.
+func (g GitOps) In(project string) GitOps {
+	out := GitOps{Charts: slices.Clone(g.Charts)}
+	for _, m := range g.Manifests {
+		if m.Project == "" {
+			m.Project = project
+		}
+		if m.Name == "" {
+			m.Name = project
+		}
+		if _, taken := out.Find(m.Name); !taken {
+			out.Manifests = append(out.Manifests, m)
+		}
+	}
+	for i := range out.Charts {
+		if out.Charts[i].Project == "" {
+			out.Charts[i].Project = project
+		}
+	}
+	return out
+}
+
+// Find is the entry of that name.
+func (g GitOps) Find(name string) (Manifests, bool) {
+	for _, m := range g.Manifests {
+		if strings.EqualFold(m.Name, name) {
+			return m, true
+		}
+	}
+	return Manifests{}, false
+}
+
+// Chart is one entry of gitops.charts.
+type Chart struct {
+	ReleaseName string        `json:"release_name"`
+	Project     string        `json:"project"`
+	Path        string        `json:"path,omitempty"` // of the chart; "" is the repository's root
+	Ref         GitRef        `json:"ref"`
+	Namespace   string        `json:"namespace"`
+	MaxHistory  int           `json:"max_history"`
+	Values      []ChartValues `json:"values,omitempty"`
+
+	File         string `json:"-"`
+	Line, Column int    `json:"-"`
+	Key          string `json:"-"`
+}
+
+// ChartValues is one source of values; exactly one of its parts is set.
+type ChartValues struct {
+	Inline map[string]any `json:"inline,omitempty"`
+	File   *ValuesFile    `json:"file,omitempty"`
+	URL    *ValuesURL     `json:"url,omitempty"`
+}
+
+// ValuesFile is a file of a repository.
+type ValuesFile struct {
+	Project string  `json:"project,omitempty"` // "": the chart's
+	Ref     *GitRef `json:"ref,omitempty"`     // nil: the chart's
+	File    string  `json:"file"`
+}
+
+// ValuesURL is a file behind a URL.
+type ValuesURL struct {
+	URL        string        `json:"url"`
+	PollPeriod time.Duration `json:"poll_period"`
+	MaxSize    int64         `json:"max_size"`
+}

@@ -1,0 +1,186 @@
+package agentconfig
+
+import (
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/towline/towline/pkg/strictyaml"
+)
+
+func readOwnGitOps(t *Towline, v *strictyaml.Value) (faults strictyaml.Faults) {
+	t.GitOps, faults = readGitOps(t.File, v)
+	return faults
+}
+
+// readGitOps takes over a checked section.
+func readGitOps(file string, v *strictyaml.Value) (GitOps, strictyaml.Faults) {
+	var g GitOps
+	var faults strictyaml.Faults
+	for _, e := range v.Get("manifest_projects").Items() {
+		m, f := readManifests(file, e)
+		g.Manifests = append(g.Manifests, m)
+		faults = append(faults, f...)
+	}
+	for _, e := range v.Get("charts").Items() {
+		c, f := readChart(file, e)
+		g.Charts = append(g.Charts, c)
+		faults = append(faults, f...)
+	}
+	return g, append(faults, g.related(v)...)
+}
+
+func readManifests(file string, v *strictyaml.Value) (Manifests, strictyaml.Faults) {
+	m := Manifests{
+		Project: strings.Trim(v.Get("id").Text(), "/"), Ref: readRef(v.Get("ref")),
+		DefaultNamespace: or(v.Get("default_namespace").Text(), "default"),
+		DryRun:           or(v.Get("dry_run_strategy").Text(), "none"),
+		Prune:            v.Get("prune") == nil || v.Get("prune").Bool(),
+		PrunePropagation: or(v.Get("prune_propagation_policy").Text(), "foreground"),
+		InventoryPolicy:  or(v.Get("inventory_policy").Text(), "must_match"),
+		DependsOn:        v.Get("depends_on").Texts(), Suspend: v.Get("suspend").Bool(),
+		Namespaces: v.Get("namespaces").Texts(), AccessAs: syncAs(v.Get("access_as")),
+		OnInvalid: or(v.Get("on_invalid").Text(), "stop"), OnConflict: or(v.Get("on_conflict").Text(), "take"),
+		PruneWhen: or(v.Get("prune_when").Text(), "applied"), Replace: v.Get("replace").Bool(),
+		File: file, Key: v.Path(),
+	}
+	m.Line, m.Column = v.Place()
+	m.Name = or(v.Get("name").Text(), m.Project)
+	for _, p := range v.Get("paths").Items() {
+		m.Globs = append(m.Globs, strings.TrimPrefix(p.Get("glob").Text(), "/"))
+	}
+	if k := v.Get("kustomize"); k != nil {
+		m.Kustomize = path.Clean(strings.TrimPrefix(or(k.Get("path").Text(), "."), "/"))
+	} else if len(m.Globs) == 0 {
+		m.Globs = []string{DefaultGlob}
+	}
+	m.readLists(v)
+	var faults strictyaml.Faults
+	read := func(key string, def, least time.Duration) time.Duration {
+		d, f := readDuration(v.Get(key), def, least)
+		faults = append(faults, f...)
+		return d
+	}
+	m.ReconcileTimeout = read("reconcile_timeout", DefaultTimeout, 0)
+	m.PruneTimeout = read("prune_timeout", DefaultTimeout, 0)
+	m.Interval = read("interval", DefaultInterval, minInterval)
+	if v.Get("kustomize") != nil && len(m.Globs) > 0 {
+		faults = append(faults, v.Get("paths").Fault("stands beside kustomize", "keep one: files as they are, or a directory that kustomize builds"))
+	}
+	return m, faults
+}
+
+func (m *Manifests) readLists(v *strictyaml.Value) {
+	for _, w := range v.Get("windows").Items() {
+		m.Windows = append(m.Windows, Window{Days: w.Get("days").Texts(), From: w.Get("from").Text(), To: w.Get("to").Text(), Zone: w.Get("zone").Text()})
+	}
+	for _, i := range v.Get("ignore").Items() {
+		m.Ignore = append(m.Ignore, Ignore{
+			Group: i.Get("group").Text(), Kind: i.Get("kind").Text(), Namespace: i.Get("namespace").Text(), Name: i.Get("name").Text(), Paths: i.Get("paths").Texts(),
+		})
+	}
+	for _, p := range v.Get("substitute").Get("vars").Pairs() {
+		if m.Substitute == nil {
+			m.Substitute = map[string]string{}
+		}
+		m.Substitute[p.Name] = p.Value.Text()
+	}
+	for _, s := range v.Get("substitute").Get("from").Items() {
+		m.SubstituteFrom = append(m.SubstituteFrom, ValueSource{Kind: s.Get("kind").Text(), Name: s.Get("name").Text(), Optional: s.Get("optional").Bool()})
+	}
+}
+
+// syncAs is access_as of a sync. Without one a sync acts as itself.
+func syncAs(v *strictyaml.Value) AccessAs {
+	switch {
+	case v.Get("agent") != nil:
+		return AccessAs{Mode: AsAgent}
+	case v.Get("impersonate") != nil:
+		return AccessAs{Mode: AsImpersonate, Impersonate: fixedIdentity(v.Get("impersonate"))}
+	default:
+		return AccessAs{Mode: AsGitOps}
+	}
+}
+
+func readRef(v *strictyaml.Value) GitRef {
+	return GitRef{Branch: v.Get("branch").Text(), Tag: v.Get("tag").Text(), Commit: v.Get("commit").Text()}
+}
+
+func or(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// readDuration reads seconds within bounds.
+func readDuration(v *strictyaml.Value, def, least time.Duration) (time.Duration, strictyaml.Faults) {
+	if v == nil {
+		return def, nil
+	}
+	d, err := time.ParseDuration(v.Text())
+	if err != nil || d < least || d > MaxDuration {
+		return def, strictyaml.Faults{v.Fault("is out of bounds", "write "+seconds(least)+" to "+seconds(MaxDuration))}
+	}
+	return d, nil
+}
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d/time.Second)) + "s" }
+
+func readChart(file string, v *strictyaml.Value) (Chart, strictyaml.Faults) {
+	p := v.Get("source").Get("project")
+	c := Chart{
+		ReleaseName: v.Get("release_name").Text(), Project: strings.Trim(p.Get("id").Text(), "/"), Path: strings.Trim(p.Get("path").Text(), "/"), Ref: readRef(p.Get("ref")),
+		Namespace: or(v.Get("namespace").Text(), "default"), MaxHistory: 1, File: file, Key: v.Path(),
+	}
+	c.Line, c.Column = v.Place()
+	var faults strictyaml.Faults
+	if h := v.Get("max_history"); h != nil {
+		c.MaxHistory = int(h.Int())
+	}
+	if problem, remedy := checkDirectory(c.Path); problem != "" {
+		faults = append(faults, p.Get("path").Fault(problem, remedy))
+	}
+	return c, faults
+}
+
+// related finds what is wrong between entries.
+func (g *GitOps) related(v *strictyaml.Value) strictyaml.Faults {
+	var faults strictyaml.Faults
+	list := v.Get("manifest_projects").Items()
+	names := map[string]bool{}
+	for i, m := range g.Manifests {
+		if name := strings.ToLower(m.Name); names[name] {
+			faults = append(faults, list[i].Fault("a second entry with the name "+strconv.Quote(m.Name), perEntry))
+		} else {
+			names[name] = true
+		}
+	}
+	for i, m := range g.Manifests {
+		for _, d := range m.DependsOn {
+			if !names[strings.ToLower(d)] {
+				faults = append(faults, list[i].Get("depends_on").Fault("there is no entry with the name "+strconv.Quote(d), "name an entry of manifest_projects"))
+			}
+		}
+		if g.circular(m.Name, m.Name, map[string]bool{}) {
+			faults = append(faults, list[i].Get("depends_on").Fault("entries depend on each other in a circle", "remove one of the dependencies"))
+		}
+	}
+	return faults
+}
+
+// circular says whether goal is among what name depends on.
+func (g *GitOps) circular(name, goal string, seen map[string]bool) bool {
+	if seen[name] {
+		return false
+	}
+	seen[name] = true
+	m, _ := g.Find(name)
+	for _, d := range m.DependsOn {
+		if strings.EqualFold(d, goal) || g.circular(d, goal, seen) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,115 @@
+package syncspec
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/towline/towline/pkg/agentconfig"
+)
+
+// Schema is the version of tasks and reports.
+const Schema = 1
+
+// Task is one state that the cluster shall have.
+type Task struct {
+	Schema    int                   `json:"schema"`
+	Entry     agentconfig.Manifests `json:"entry"`
+	AgentID   int64                 `json:"agent_id"`   // 0: not known
+	ProjectID int64                 `json:"project_id"` // in GitLab
+	Commit    string                `json:"commit"`
+	Bundle    string                `json:"bundle"` // digest
+	// Vars are substituted below those of the entry.
+	Vars map[string]string `json:"vars,omitempty"`
+}
+
+// InventoryID is the name under which GitLab's agent kept the inventory of a
+// project, and under which a second entry of the same project keeps its own.
+func (t Task) InventoryID() string {
+	id := fmt.Sprintf("%d-%d", t.AgentID, t.ProjectID)
+	if t.Entry.Name != t.Entry.Project {
+		id += "-" + label(t.Entry.Name)
+	}
+	return id
+}
+
+// Order is a task with the grant that policy has signed for it; it is sealed as
+// a whole.
+type Order struct {
+	Task  json.RawMessage `json:"task"` // signed by its digest, so kept as it is
+	Grant string          `json:"grant"`
+}
+
+// State is how a sync ended.
+type State string
+
+// States of a Report.
+const (
+	Succeeded State = "success"
+	Failed    State = "failed"
+	// Superseded: a newer task was wanted before this one had ended.
+	Superseded State = "superseded"
+	// Lost: nothing was tried for reasons that are not the entry's.
+	Lost State = "lost"
+)
+
+// Limits of a report.
+const (
+	MaxProblems = 50
+	MaxText     = 2000 // bytes of one problem
+)
+
+// Report is how a sync ended. It holds no values of Secrets.
+type Report struct {
+	Schema int    `json:"schema"`
+	State  State  `json:"state"`
+	Commit string `json:"commit"`
+	Entry  string `json:"entry"`
+	// Problems begin with the one that counts; More is how many were left out.
+	Problems []string `json:"problems,omitempty"`
+	More     int      `json:"more,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	Objects  int      `json:"objects"`
+	// Counts are objects by action: created, configured, unchanged, pruned and
+	// the like.
+	Counts    map[string]int `json:"counts,omitempty"`
+	Drifted   int            `json:"drifted"`
+	Millis    int64          `json:"millis"`
+	Inventory string         `json:"inventory,omitempty"`
+}
+
+// Add notes a problem within the limits.
+func (r *Report) Add(problem string) {
+	r.State = Failed
+	if len(r.Problems) == MaxProblems {
+		r.More++
+		return
+	}
+	if len(problem) > MaxText {
+		problem = problem[:MaxText] + "..."
+	}
+	r.Problems = append(r.Problems, problem)
+}
+
+// Summary is the report in one line.
+func (r *Report) Summary() string {
+	if r.State == Succeeded {
+		text := fmt.Sprintf("%d objects", r.Objects)
+		for _, action := range []string{"created", "configured", "replaced", "pruned"} {
+			if n := r.Counts[action]; n > 0 {
+				text += fmt.Sprintf(", %d %s", n, action)
+			}
+		}
+		if r.Drifted > 0 {
+			text += fmt.Sprintf(", %d had drifted", r.Drifted)
+		}
+		return text
+	}
+	if len(r.Problems) == 0 {
+		return string(r.State)
+	}
+	text := r.Problems[0]
+	if n := len(r.Problems) - 1 + r.More; n > 0 {
+		text += fmt.Sprintf(" (and %d more)", n)
+	}
+	return text
+}
