@@ -105,7 +105,18 @@ func (d *decision) meets(r agentconfig.Refinement, e policyapi.Evidence) bool {
 		return d.deny("run the job for one of these, or change the entry",
 			"%s takes jobs of %s only, and %s", r, refList(r), refOf(e))
 	}
+	return d.meetsWho(r, e)
+}
+
+// meetsWho checks who runs the job. A service account that acts for a person
+// would have to be let in together with that person (runner-api sheet, section
+// 5, rule 8), and of the person GitLab tells a number only.
+func (d *decision) meetsWho(r agentconfig.Refinement, e policyapi.Evidence) bool {
 	user := e.AllowedAgents.User
+	if who := e.Job.ScopedUserID; who != nil && len(r.Roles)+len(r.Users) > 0 {
+		return d.deny("let a person run the job, or change the entry",
+			"%s asks who runs the job, and %q acts for the user %d, of whom GitLab tells neither name nor roles", r, bounded(user.Username), *who)
+	}
 	if len(r.Roles) > 0 && !overlap(r.Roles, user.Roles) {
 		return d.deny("let somebody with that role run the job, or change the entry",
 			"%s takes jobs of users with the role %s only, and %s", r, either(r.Roles), rolesOf(user))

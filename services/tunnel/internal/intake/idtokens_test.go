@@ -38,6 +38,7 @@ func TestWhichVariablesAreIDTokens(t *testing.T) {
 		"several":          {variables(list), []string{list}},
 		"for others":       {variables(token(`{"aud":"vault"}`), token(`{"aud":"towline2"}`), token(`{"aud":7}`), token(`{}`)), nil},
 		"not JSON":         {variables(token(`{"aud":"towline"`)), nil},
+		"a job token":      {variables("glcbt-"+ours, "glcbt-"+token(`{"sub":"gid://gitlab/Ci::Build/1"}`)), nil},
 		"the same twice":   {variables(ours, ours), []string{ours}},
 		"two":              {variables(ours, "x", list), []string{ours, list}},
 		"padding around":   {variables(" "+ours, ours+"\n", "Bearer "+ours), nil},
