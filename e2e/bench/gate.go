@@ -35,10 +35,10 @@ const (
 
 // How the gate is measured: each way in turns, round by round.
 const (
-	gateRounds  = 15
-	gateSerial  = 200 // GETs one after the other, per round
-	gateAtOnce  = 32
-	gateSeconds = time.Second // of GETs at the same time, per round
+	gateRounds = 15
+	gateSerial = 200 // GETs one after the other, per round
+	gateAtOnce = 32
+	gateTurn   = time.Second // of GETs at the same time, per round
 )
 
 // way is one road to the API server.
@@ -102,7 +102,7 @@ func (w *way) round(ctx context.Context) error {
 	began := time.Now()
 	for range gateAtOnce {
 		all.Go(func() {
-			for time.Since(began) < gateSeconds {
+			for time.Since(began) < gateTurn {
 				if err := w.get(ctx); err != nil {
 					failed.Store(&err)
 					return

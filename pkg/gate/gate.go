@@ -3,13 +3,10 @@ package gate
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,10 +24,6 @@ type Verifier interface {
 	Verify(ctx context.Context, token, audience string) (*grant.Claims, error)
 }
 
-// ErrInUse means that a grant has an open session already. It is free again when
-// that one is closed.
-var ErrInUse = errors.New("this grant is in use already")
-
 // Gate is an http.Handler in front of one Kubernetes API. It is safe for
 // concurrent use.
 type Gate struct {
@@ -45,39 +38,25 @@ type Gate struct {
 	buffers  bufferPool
 	about    *documents.Cache // what the API says about itself
 
+	revocations Revocations
 	systemNames []string
 
 	mu       sync.RWMutex
 	sessions map[[sha256.Size]byte]*Session
 }
 
-// Session is one grant in use.
-type Session struct {
-	claims *grant.Claims
-	stamp  http.Header // the identity of the grant
-	others impersonations
-	proxy  *httputil.ReverseProxy
-	ctx    context.Context
-	cancel context.CancelFunc
-	close  func()
-}
-
-// Claims returns what policy signed.
-func (s *Session) Claims() *grant.Claims { return s.claims }
-
-// Close ends the session: its grant is refused from now on and its open
-// requests are cut off.
-func (s *Session) Close() { s.close() }
-
-// Config is what a Gate needs. Rules, Audit and SystemNames may be left out.
+// Config is what a Gate needs. Rules, Audit, Revocations and SystemNames may be
+// left out.
 type Config struct {
 	// API is the API server behind the gate, with the gate's own credential,
 	// which may do nothing but impersonate.
 	API      *rest.Config
 	Verifier Verifier
-	Rules    Rules // nil: the cluster's owner has none
-	Audit    Audit // nil: the log alone
-	Log      *slog.Logger
+	// Revocations says which grants are void before their time; nil: none is.
+	Revocations Revocations
+	Rules       Rules // nil: the cluster's owner has none
+	Audit       Audit // nil: the log alone
+	Log         *slog.Logger
 	// SystemNames are the users and groups of Kubernetes' own (system:...) that
 	// a job with access_as: agent may act as.
 	SystemNames []string
@@ -101,41 +80,11 @@ func New(c Config) (*Gate, error) {
 		return nil, fmt.Errorf("transport to the Kubernetes API: %w", err)
 	}
 	return &Gate{
-		verifier: c.Verifier, rules: c.Rules, trail: c.Audit, log: c.Log, systemNames: c.SystemNames, upstream: host, normal: normal, upgrade: upgrade,
+		verifier: c.Verifier, revocations: c.Revocations, rules: c.Rules, trail: c.Audit, log: c.Log, systemNames: c.SystemNames, upstream: host, normal: normal, upgrade: upgrade,
 		info:     &request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
 		sessions: map[[sha256.Size]byte]*Session{},
 		about:    documents.New(host.Path),
 	}, nil
-}
-
-// Open verifies a grant and admits its bearer until the session is closed, ctx
-// ends or the grant expires, which is as late as its Verifier has it. A grant has
-// one session at a time: ErrInUse.
-func (g *Gate) Open(ctx context.Context, token string) (*Session, error) {
-	claims, err := g.verifier.Verify(ctx, token, grant.AudienceGate)
-	if err != nil {
-		return nil, err
-	}
-	sctx, cancel := context.WithDeadline(ctx, claims.ExpiresAt.Add(grant.Skew))
-	key := sha256.Sum256([]byte(token))
-	s := &Session{claims: claims, ctx: sctx, cancel: cancel}
-	s.close = sync.OnceFunc(func() {
-		cancel()
-		g.mu.Lock()
-		delete(g.sessions, key)
-		g.mu.Unlock()
-	})
-	s.stamp = stamped(claims.Identity)
-	s.proxy = g.newProxy(s)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.sessions[key] != nil {
-		cancel()
-		return nil, ErrInUse
-	}
-	g.sessions[key] = s
-	context.AfterFunc(sctx, s.close)
-	return s, nil
 }
 
 // ServeHTTP checks and forwards one request.
@@ -166,18 +115,4 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.audit(s, r, info, outcome{code: rec.code, took: time.Since(began), auditID: w.Header().Get(auditIDHeader)})
 	}()
 	s.proxy.ServeHTTP(rec, r.WithContext(ctx))
-}
-
-func (g *Gate) session(r *http.Request) *Session {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok || len(r.Header.Values("Authorization")) != 1 {
-		return nil
-	}
-	g.mu.RLock()
-	s := g.sessions[sha256.Sum256([]byte(token))]
-	g.mu.RUnlock()
-	if s == nil || s.ctx.Err() != nil {
-		return nil
-	}
-	return s
 }

@@ -10,14 +10,16 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// What Verify can answer besides claims. An expired grant is also invalid.
+// What Verify can answer besides claims. A grant that has expired or is of an
+// unknown key is also invalid.
 var (
 	// ErrInvalid: the token is not a grant of ours for this audience.
 	ErrInvalid = errors.New("invalid grant")
 	// ErrExpired: it was one, its time is over.
 	ErrExpired = errors.New("grant has expired")
-	// ErrUnknownKey is what Keys answer for a key id nobody publishes.
-	ErrUnknownKey = errors.New("unknown signing key")
+	// ErrUnknownKey is what Keys answer for a key id nobody publishes. A replica
+	// of policy may know a new key a moment before another does.
+	ErrUnknownKey = errors.New("signed with a key that policy does not publish")
 	// ErrKeysUnavailable: the keys could not be fetched, so nothing is known
 	// about the token. The caller may try again.
 	ErrKeysUnavailable = errors.New("signing keys are not available")
@@ -40,8 +42,8 @@ func NewVerifier(keys Keys) *Verifier { return &Verifier{keys: keys, now: time.N
 
 // Verify returns what a token grants to audience. It accepts EdDSA only, with
 // our issuer, the audience, an expiry that is not over and claims that a
-// decision can have led to. Errors are ErrInvalid, ErrExpired with ErrInvalid,
-// or ErrKeysUnavailable; none quotes the token.
+// decision can have led to. Errors are ErrInvalid, which ErrExpired or
+// ErrUnknownKey may come with, or ErrKeysUnavailable; none quotes the token.
 func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Claims, error) {
 	if len(token) > MaxToken {
 		return nil, fmt.Errorf("%w: token is over the limit of %d bytes", ErrInvalid, MaxToken)
@@ -58,6 +60,8 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Claims,
 		return nil, ErrKeysUnavailable
 	case errors.Is(err, jwt.ErrTokenExpired) && !errors.Is(err, jwt.ErrTokenUnverifiable):
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, ErrExpired)
+	case errors.Is(err, ErrUnknownKey):
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, ErrUnknownKey)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s", ErrInvalid, reason(err))
 	}
@@ -98,7 +102,6 @@ func reason(err error) string {
 		err  error
 		text string
 	}{
-		{ErrUnknownKey, "signed with a key that policy does not publish"},
 		{jwt.ErrTokenMalformed, "not a JWT"},
 		{jwt.ErrTokenSignatureInvalid, "signature or algorithm is wrong"},
 		{jwt.ErrTokenUnverifiable, "no key to check it with"},

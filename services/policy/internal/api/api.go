@@ -38,9 +38,10 @@ type Configurations interface {
 	Resolve(sent *policyapi.Configuration) (decide.Config, error)
 }
 
-// Signer signs grants.
+// Signer signs grants. JWKS is what verifiers need for that.
 type Signer interface {
 	Sign(c grant.Claims) (string, error)
+	JWKS() []byte
 }
 
 // API answers requests. All its fields are required.
@@ -49,7 +50,6 @@ type API struct {
 	Callers        Authenticator
 	Configurations Configurations
 	Signer         Signer
-	JWKS           []byte
 	Log            *slog.Logger
 }
 
@@ -69,7 +69,7 @@ type handler struct {
 
 func (h *handler) jwks(c *gin.Context) {
 	c.Header("Cache-Control", "max-age="+jwksMaxAge)
-	c.Data(http.StatusOK, "application/jwk-set+json", h.JWKS)
+	c.Data(http.StatusOK, "application/jwk-set+json", h.Signer.JWKS())
 }
 
 // fail answers with a problem.

@@ -52,7 +52,7 @@ type fixture struct {
 
 func start(t *testing.T, change func(*API)) *fixture {
 	t.Helper()
-	k, err := keys.Load("")
+	k, err := keys.Load("", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func start(t *testing.T, change func(*API)) *fixture {
 	a := &API{
 		Settings: decide.Settings{Agent: grant.Agent{ID: 5, Project: "group/agents", Name: "prod"}, Namespaces: []string{"app"}},
 		Callers:  accounts{"tkn": nil, "stranger": callers.ErrForbidden, "away": callers.ErrUnavailable}, Configurations: configuration.New(configuration.Settings{}, upLink{}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)),
-		Signer: k, JWKS: k.JWKS, Log: log,
+		Signer: k, Log: log,
 	}
 	if change != nil {
 		change(a)

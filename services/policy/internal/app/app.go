@@ -50,7 +50,7 @@ func run(ctx context.Context, s *settings, l net.Listener, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	key, err := keys.Load(s.signingKeyFile)
+	key, err := keys.Load(s.signingKeyFile, log)
 	if err != nil {
 		return err
 	}
@@ -67,13 +67,14 @@ func run(ctx context.Context, s *settings, l net.Listener, out io.Writer) error 
 	who := callers.New(reviews, policyapi.Audience, s.callers)
 	router := service.NewRouter(health, reg, log)
 	(&api.API{
-		Settings: s.decide, Callers: who, Configurations: source, Signer: key, JWKS: key.JWKS, Log: log,
+		Settings: s.decide, Callers: who, Configurations: source, Signer: key, Log: log,
 	}).Mount(router, reg)
 
 	log.Info("policy starts", "agent", s.decide.Agent.Context(), "listen", l.Addr().String(), "kid", key.KeyID())
 	return service.RunStages(
 		ctx,
 		service.Stage{Name: "configuration", Run: source.Run},
+		service.Stage{Name: "keys", Run: key.Run},
 		service.Stage{Name: "callers", Run: func(ctx context.Context) error { return who.Watch(ctx, kube) }},
 		service.Stage{Name: "http", Run: func(ctx context.Context) error { return service.Serve(ctx, l, router, log) }},
 	)

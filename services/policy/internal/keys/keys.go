@@ -1,88 +1,166 @@
 package keys
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
+	"crypto/sha256"
 	"fmt"
-	"io"
-	"os"
+	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/service"
 )
 
-// maxKeyFile bounds a key file; an Ed25519 key takes 119 bytes.
-const maxKeyFile = 16 << 10
+const (
+	// WatchInterval is how often the files are read. Their bytes are compared: a
+	// Secret's volume changes by swapping a symbolic link, which file events
+	// report badly.
+	WatchInterval = time.Second
+	// Settle is how long a new key is published before it signs, so that every
+	// replica of policy publishes it by then: kubelets bring a changed Secret to
+	// their pods within about a minute and a half.
+	Settle = 3 * time.Minute
+)
 
-// Keys is the signing key and what verifiers need of it.
+// Keys are the signing keys. It is safe for concurrent use.
 type Keys struct {
-	*grant.Signer
-	// JWKS is what policy publishes.
-	JWKS []byte
 	// Generated says that the key exists in this process only.
 	Generated bool
+
+	path string
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	seen    [sha256.Size]byte // digest of the files as they were last read
+	newest  *grant.Signer
+	signing *grant.Signer // until the newest has settled
+	since   time.Time     // when the newest was published
+	jwks    []byte
 }
 
-// Load reads an Ed25519 key in PKCS#8 PEM (RFC 8410), as openssl genpkey
-// -algorithm ed25519 writes it. An empty path generates a key that dies with
-// the process.
-func Load(path string) (*Keys, error) {
-	if path == "" {
+// Load reads Ed25519 keys in PKCS#8 PEM (RFC 8410), as openssl genpkey
+// -algorithm ed25519 writes them, from a file or from the files of a directory.
+// In a file the newest comes first; of several files the one whose name sorts
+// last is the newest. An empty path generates a key that dies with the process.
+func Load(path string, log *slog.Logger) (*Keys, error) {
+	k := &Keys{path: path, log: log, Generated: path == ""}
+	if k.Generated {
 		_, key, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
 			return nil, fmt.Errorf("generate signing key: %w", err)
 		}
-		return made(key, true)
+		return k, k.use([]ed25519.PrivateKey{key})
 	}
-	key, err := read(path)
+	found, seen, err := read(path)
+	if err == nil {
+		err = k.use(found)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--signing-key-file=%s: %w", path, err)
 	}
-	return made(key, false)
+	k.seen = seen
+	return k, nil
 }
 
-func made(key ed25519.PrivateKey, generated bool) (*Keys, error) {
-	signer, err := grant.NewSigner(key)
-	if err != nil {
-		return nil, err
+// Run follows the files until ctx ends. Where they cannot be used, the keys that
+// were read last stay in force.
+func (k *Keys) Run(ctx context.Context) error {
+	t := time.NewTicker(WatchInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			k.Check()
+		}
 	}
-	set, err := grant.MarshalJWKS(signer.Public())
-	if err != nil {
-		return nil, err
-	}
-	return &Keys{Signer: signer, JWKS: set, Generated: generated}, nil
 }
 
-// errWanted says how to make a key that can be read.
-var errWanted = errors.New("want one Ed25519 private key in PKCS#8 PEM; make it with: openssl genpkey -algorithm ed25519")
+// Check reads the files now.
+func (k *Keys) Check() {
+	if k.Generated {
+		return
+	}
+	found, seen, err := read(k.path)
+	k.mu.Lock()
+	known := seen == k.seen
+	k.seen = seen
+	k.mu.Unlock()
+	if known {
+		return
+	}
+	if err == nil {
+		err = k.use(found)
+	}
+	if err != nil {
+		k.log.Error("signing keys not changed: the files cannot be used", "path", k.path, service.Err(err))
+		return
+	}
+	k.log.Info("signing keys changed", "kid", k.KeyID(), "keys", len(found))
+}
 
-// read never returns an error that quotes the file.
-func read(path string) (ed25519.PrivateKey, error) {
-	f, err := os.Open(path)
+// use takes the keys, the newest first.
+func (k *Keys) use(found []ed25519.PrivateKey) error {
+	signers := make([]*grant.Signer, len(found))
+	public := make([]ed25519.PublicKey, len(found))
+	for i, key := range found {
+		s, err := grant.NewSigner(key)
+		if err != nil {
+			return err
+		}
+		signers[i], public[i] = s, s.Public()
+	}
+	set, err := grant.MarshalJWKS(public...)
 	if err != nil {
-		return nil, errors.Unwrap(err)
+		return err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	switch {
-	case err != nil:
-		return nil, errors.New("the file cannot be read")
-	case len(b) > maxKeyFile:
-		return nil, fmt.Errorf("over the limit of %d bytes; %w", maxKeyFile, errWanted)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	before := k.signer()
+	if newest := signers[0]; k.newest == nil || newest.KeyID() != k.newest.KeyID() {
+		k.newest, k.since = newest, time.Now()
 	}
-	block, _ := pem.Decode(b)
-	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, errWanted
+	// The one that has signed so far goes on for a while, if it is still there.
+	k.signing = k.newest
+	for _, s := range signers {
+		if before != nil && s.KeyID() == before.KeyID() {
+			k.signing = s
+		}
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, errWanted
+	k.jwks = set
+	return nil
+}
+
+// signer is the key that signs now. The caller holds mu.
+func (k *Keys) signer() *grant.Signer {
+	if k.signing != k.newest && time.Since(k.since) >= Settle {
+		k.signing = k.newest
 	}
-	key, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return nil, errWanted
-	}
-	return key, nil
+	return k.signing
+}
+
+// Sign signs a grant.
+func (k *Keys) Sign(c grant.Claims) (string, error) {
+	k.mu.Lock()
+	s := k.signer()
+	k.mu.Unlock()
+	return s.Sign(c)
+}
+
+// KeyID is the id of the key that signs now.
+func (k *Keys) KeyID() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.signer().KeyID()
+}
+
+// JWKS is what policy publishes: the public halves of all keys.
+func (k *Keys) JWKS() []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.jwks
 }

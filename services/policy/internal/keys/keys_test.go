@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/towline/towline/pkg/grant"
 )
+
+var quiet = slog.New(slog.DiscardHandler)
 
 func pemFile(t *testing.T, key any) string {
 	t.Helper()
@@ -38,21 +41,21 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := Load(pemFile(t, key))
+	k, err := Load(pemFile(t, key), quiet)
 	if err != nil || k.Generated || k.KeyID() != grant.Thumbprint(public) {
-		t.Fatalf("%+v, %v", k, err)
+		t.Fatalf("%v, %v", k, err)
 	}
-	set, err := grant.ParseJWKS(k.JWKS)
+	set, err := grant.ParseJWKS(k.JWKS())
 	if err != nil || !set[k.KeyID()].Equal(public) {
 		t.Errorf("%v, %v", set, err)
 	}
 }
 
 func TestLoadGenerates(t *testing.T) {
-	a, errA := Load("")
-	b, errB := Load("")
+	a, errA := Load("", quiet)
+	b, errB := Load("", quiet)
 	if errA != nil || errB != nil || !a.Generated || a.KeyID() == b.KeyID() {
-		t.Errorf("%v %v, %v %v", a, b, errA, errB)
+		t.Errorf("%v, %v", errA, errB)
 	}
 }
 
@@ -67,8 +70,10 @@ func TestLoadRefuses(t *testing.T) {
 		"not PEM":   file(t, []byte("hush-hush")),
 		"broken":    file(t, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("hush-hush")})),
 		"large":     file(t, make([]byte, maxKeyFile+1)),
+		"empty":     file(t, nil),
+		"no files":  t.TempDir(),
 	} {
-		_, err := Load(path)
+		_, err := Load(path, quiet)
 		if err == nil || !strings.HasPrefix(err.Error(), "--signing-key-file="+path) || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -100,7 +100,7 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 		return nil, err
 	}
 	keys := grant.NewRemoteKeys(strings.TrimRight(cfg.policyURL, "/")+policyapi.PathJWKS, r.http)
-	if r.gate, err = gate.New(gate.Config{API: r.api, Verifier: grant.NewVerifier(keys), Log: log}); err != nil {
+	if r.gate, err = gate.New(gate.Config{API: r.api, Verifier: grant.NewVerifier(keys), Revocations: r.ledger, Log: log}); err != nil {
 		return nil, err
 	}
 	gitCA, err := readCA(cfg.gitCAFile)

@@ -111,13 +111,14 @@ func (w *Worker) open(ctx context.Context, a *assignment) error {
 }
 
 // admit opens the gate for a grant. It tries again while policy's keys cannot be
-// had, and while another slot, which has lost the job, still closes down.
+// had or do not hold the grant's yet, and while another slot, which has lost the
+// job, still closes down.
 func (w *Worker) admit(ctx context.Context, token string) (session *gate.Session, err error) {
 	err = context.Canceled // until the first attempt
 	loop := retry.Policy{Min: 200 * time.Millisecond, Max: 2 * time.Second, Attempts: verifyTries}
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {
 		session, err = w.Gate.Open(ctx, token)
-		if errors.Is(err, grant.ErrKeysUnavailable) || errors.Is(err, gate.ErrInUse) {
+		if errors.Is(err, grant.ErrKeysUnavailable) || errors.Is(err, grant.ErrUnknownKey) || errors.Is(err, gate.ErrInUse) || errors.Is(err, gate.ErrUnknowable) {
 			return retry.Result{Outcome: retry.Failed}
 		}
 		return retry.Result{Outcome: retry.Done}

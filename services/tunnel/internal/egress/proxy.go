@@ -66,10 +66,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method == http.MethodConnect {
-		p.connect(w, r, target)
+		p.connect(w, r, claims, target)
 		return
 	}
-	p.plain.ServeHTTP(w, r)
+	ctx, stop := p.follow(r.Context(), claims)
+	defer stop()
+	p.plain.ServeHTTP(w, r.WithContext(ctx))
 }
 
 func (p *Proxy) init() {
@@ -150,8 +152,8 @@ func (p *Proxy) target(r *http.Request) (string, bool) {
 	return host, p.Allowed[host]
 }
 
-// connect joins the client with the target until both are done.
-func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, target string) {
+// connect joins the client with the target until both are done, or the grant is.
+func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, claims *grant.Claims, target string) {
 	up, err := p.dial(r.Context(), "tcp", target)
 	if err != nil {
 		refuse(w, r, http.StatusBadGateway, target+" does not answer: "+err.Error())
@@ -170,6 +172,11 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, target string) {
 	deadline := time.Now().Add(maxTunnelLife)
 	_ = up.SetDeadline(deadline)
 	_ = down.SetDeadline(deadline)
+	// The server cancels the request's own context when the client is done with
+	// sending, which is not the end of a tunnel.
+	ctx, stop := p.follow(context.WithoutCancel(r.Context()), claims)
+	defer stop()
+	defer context.AfterFunc(ctx, func() { _, _ = up.Close(), down.Close() })()
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = io.Copy(up, buffered); closeWrite(up) })
 	wg.Go(func() { _, _ = io.Copy(down, up); closeWrite(down) })
