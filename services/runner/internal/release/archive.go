@@ -20,7 +20,6 @@ func unpack(packed io.Reader, limit int64) (chartFiles, error) {
 	if err != nil {
 		return nil, errors.New("it is not a packed chart")
 	}
-	defer unzipped.Close()
 	over := fmt.Errorf("%w: it is larger than %d MiB unpacked", ErrLimit, maxChartBytes>>20)
 	archive := tar.NewReader(&budget{r: unzipped, left: limit + maxChartFiles*1024, over: over}) // and the headers
 	var files chartFiles

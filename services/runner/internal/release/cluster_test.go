@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -82,7 +83,11 @@ func (p *place) revisions(t testing.TB, name string) []string {
 	t.Helper()
 	var out []string
 	for line := range strings.SplitSeq(p.helm(t, "history "+name+" --max 100"), "\n") {
-		if fields := strings.Fields(line); len(fields) > 6 && fields[0] != "REVISION" {
+		fields := strings.Fields(line)
+		if len(fields) < 7 {
+			continue
+		}
+		if _, err := strconv.Atoi(fields[0]); err == nil {
 			out = append(out, fields[0]+" "+fields[6])
 		}
 	}

@@ -83,8 +83,8 @@ func (b *boundTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if name := path.Base(req.URL.Path); strings.HasPrefix(name, recordPrefix) {
 		limit = b.duty
 	}
-	if err := context.Cause(limit); err != nil {
-		return refusal(req, "the run has ended: "+err.Error()), nil
+	if limit.Err() != nil {
+		return refusal(req, "the run has ended: "+context.Cause(limit).Error()), nil
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	stop := context.AfterFunc(limit, func() { cancel(context.Cause(limit)) })

@@ -41,8 +41,8 @@ func decide(s situation) decision {
 		if last.digest == s.want {
 			return s.deployed(last)
 		}
+	default: // uninstalled, superseded, or unknown to us
 	}
-	// Deployed with other content, uninstalled, superseded, or unknown to us.
 	if last.failed == s.want {
 		if s.done[ActionRollback] || s.done[ActionUninstall] {
 			return decision{} // it has failed just now, and was undone

@@ -19,6 +19,7 @@ import (
 type Engine struct {
 	config    *rest.Config
 	discovery discovery.CachedDiscoveryInterface
+	seen      seen
 }
 
 // New prepares an engine that reaches the cluster with cfg. It connects to
@@ -108,7 +109,7 @@ func (e *Engine) Uninstall(ctx context.Context, removal Removal) (*Result, error
 // run prepares one run; end gives up what it holds.
 func (e *Engine) run(ctx context.Context, spec *Spec) (*run, func(), error) {
 	conn, end := newConnection(ctx, e.config, e.discovery, spec.Namespace)
-	r := &run{spec: spec, conn: conn, done: map[Action]bool{}}
+	r := &run{spec: spec, conn: conn, seen: &e.seen, done: map[Action]bool{}}
 	var err error
 	if r.config, err = configuration(ctx, conn, r.log.printf); err != nil {
 		end()

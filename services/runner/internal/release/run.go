@@ -23,6 +23,7 @@ type run struct {
 	metadata metadata.Interface
 	log      logLines
 	secrets  blacking
+	seen     *seen
 
 	chart   *chart.Chart
 	values  map[string]any

@@ -1,0 +1,220 @@
+package release
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"sync"
+
+	"helm.sh/helm/v3/pkg/kube"
+	apiextv1beta1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/cli-runtime/pkg/resource"
+)
+
+const (
+	maxDriftFields = 5      // named of one object
+	maxSeen        = 20_000 // objects that are remembered as unchanged
+)
+
+// seen remembers what the server has said to be no change, for as long as
+// neither side changes. It may be used by several goroutines.
+type seen struct {
+	mu    sync.Mutex
+	known map[types.UID]string
+}
+
+func (s *seen) has(uid types.UID, state string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known[uid] == state
+}
+
+func (s *seen) add(uid types.UID, state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) >= maxSeen {
+		s.known = map[types.UID]string{}
+	}
+	s.known[uid] = state
+}
+
+// comparison compares objects of a release with the cluster.
+type comparison struct {
+	ignores []compiledIgnore
+	correct bool
+	seen    *seen
+}
+
+// compare returns what is different, nil if nothing is.
+func (c *comparison) compare(object *resource.Info) (*Change, error) {
+	name := objectName(object)
+	helper := resource.NewHelper(object.Client, object.Mapping).WithFieldManager(kube.ManagedFieldsManager)
+	got, err := helper.Get(object.Namespace, object.Name)
+	if apierrors.IsNotFound(err) {
+		return c.missing(helper, object)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	live, ok := got.(*unstructured.Unstructured)
+	wanted, isToo := object.Object.(*unstructured.Unstructured)
+	if !ok || !isToo {
+		return nil, fmt.Errorf("%s: unexpected types %T and %T", name, got, object.Object)
+	}
+	if live.GetDeletionTimestamp() != nil {
+		return nil, nil //nolint:nilnil // it is being deleted; once it is gone it is missing
+	}
+	patch, kind, err := patchTowards(object, keepIgnored(c.ignores, wanted, live), live)
+	if err != nil {
+		return nil, fmt.Errorf("%s: compare: %w", name, err)
+	}
+	if string(patch) == "{}" {
+		return nil, nil //nolint:nilnil // no change
+	}
+	return c.patched(helper, object, live, patch, kind)
+}
+
+// missing makes an object again that was deleted. Jobs that delete themselves
+// have done their work.
+func (c *comparison) missing(helper *resource.Helper, object *resource.Info) (*Change, error) {
+	if u, ok := object.Object.(*unstructured.Unstructured); ok && u.GetKind() == "Job" {
+		if _, found, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ttlSecondsAfterFinished"); found {
+			return nil, nil //nolint:nilnil // no change
+		}
+	}
+	change := &Change{Object: objectName(object), Missing: true}
+	if !c.correct {
+		return change, nil
+	}
+	if _, err := helper.Create(object.Namespace, true, object.Object); err != nil {
+		return change, fmt.Errorf("%s: make it again: %w", change.Object, err)
+	}
+	change.Corrected = true
+	return change, nil
+}
+
+// patched asks the server what a patch would change: 1000m of CPU are stored as
+// 1, and differ only in their spelling.
+func (c *comparison) patched(
+	helper *resource.Helper, object *resource.Info, live *unstructured.Unstructured, patch []byte, kind types.PatchType,
+) (*Change, error) {
+	sum := sha256.Sum256(patch)
+	state := live.GetResourceVersion() + "/" + hex.EncodeToString(sum[:])
+	if c.seen.has(live.GetUID(), state) {
+		return nil, nil //nolint:nilnil // no change, as before
+	}
+	change := &Change{Object: objectName(object)}
+	trial, err := resource.NewHelper(object.Client, object.Mapping).WithFieldManager(kube.ManagedFieldsManager).
+		DryRun(true).Patch(object.Namespace, object.Name, kind, patch, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: what others have changed cannot be undone: %w", change.Object, err)
+	}
+	after, ok := trial.(*unstructured.Unstructured)
+	if !ok {
+		return nil, fmt.Errorf("%s: unexpected type %T", change.Object, trial)
+	}
+	change.Fields = differences(substance(live), substance(after))
+	if len(change.Fields) == 0 {
+		c.seen.add(live.GetUID(), state)
+		return nil, nil //nolint:nilnil // no change
+	}
+	if !c.correct {
+		return change, nil
+	}
+	if _, err := helper.Patch(object.Namespace, object.Name, kind, patch, nil); err != nil {
+		return change, fmt.Errorf("%s: %w", change.Object, err)
+	}
+	change.Corrected = true
+	return change, nil
+}
+
+// patchTowards is what Helm would send in an upgrade without a change.
+func patchTowards(object *resource.Info, wanted, live *unstructured.Unstructured) ([]byte, types.PatchType, error) {
+	desired, err := json.Marshal(wanted)
+	if err != nil {
+		return nil, "", err
+	}
+	current, err := json.Marshal(live)
+	if err != nil {
+		return nil, "", err
+	}
+	versioned := kube.AsVersioned(object)
+	_, unknown := versioned.(runtime.Unstructured)
+	_, old := versioned.(*apiextv1beta1.CustomResourceDefinition)
+	if unknown || old {
+		patch, err := jsonmergepatch.CreateThreeWayJSONMergePatch(desired, desired, current)
+		return patch, types.MergePatchType, err
+	}
+	keys, err := strategicpatch.NewPatchMetaFromStruct(versioned)
+	if err != nil {
+		return nil, "", err
+	}
+	patch, err := strategicpatch.CreateThreeWayMergePatch(desired, desired, current, keys, true)
+	return patch, types.StrategicMergePatchType, err
+}
+
+// substance is an object without what the server keeps about it.
+func substance(u *unstructured.Unstructured) map[string]any {
+	out := maps.Clone(u.Object)
+	delete(out, "status")
+	if metadata, ok := out["metadata"].(map[string]any); ok {
+		metadata = maps.Clone(metadata)
+		for _, key := range []string{"managedFields", "resourceVersion", "generation"} {
+			delete(metadata, key)
+		}
+		out["metadata"] = metadata
+	}
+	return out
+}
+
+// differences are the paths at which two objects differ, at most maxDriftFields.
+func differences(a, b any) []string {
+	var out []string
+	var descend func(path string, a, b any)
+	descend = func(path string, a, b any) {
+		if len(out) >= maxDriftFields || reflect.DeepEqual(a, b) {
+			return
+		}
+		switch one := a.(type) {
+		case map[string]any:
+			if other, ok := b.(map[string]any); ok {
+				keys := maps.Clone(one)
+				maps.Copy(keys, other)
+				for _, key := range slices.Sorted(maps.Keys(keys)) {
+					descend(path+"/"+key, one[key], other[key])
+				}
+				return
+			}
+		case []any:
+			if other, ok := b.([]any); ok && len(one) == len(other) {
+				for i := range one {
+					descend(path+"/"+strconv.Itoa(i), one[i], other[i])
+				}
+				return
+			}
+		}
+		out = append(out, path)
+	}
+	descend("", a, b)
+	return out
+}
+
+// objectName is an object for people: Deployment shop/web.
+func objectName(object *resource.Info) string {
+	name := object.Name
+	if object.Namespace != "" {
+		name = object.Namespace + "/" + name
+	}
+	return object.Mapping.GroupVersionKind.Kind + " " + name
+}
