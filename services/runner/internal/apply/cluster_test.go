@@ -128,3 +128,12 @@ func (s *site) expect(rep apply.Report, want string) {
 		}
 	}
 }
+
+// nextSecond waits until the API server's clock shows another second: the times
+// of managed fields have no finer grain.
+func (s *site) nextSecond() {
+	now := time.Now()
+	t := time.NewTimer(now.Truncate(time.Second).Add(time.Second).Sub(now))
+	defer t.Stop()
+	<-t.C
+}

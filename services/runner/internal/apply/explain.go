@@ -30,6 +30,10 @@ func explain(err error, it *item) (Reason, string, string) {
 		return ReasonWebhook, "", text + "; see the webhook named, or take it out of the way (kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations)"
 	case len(fields.Conflicts(err)) > 0:
 		return ReasonConflict, it.result.Conflicts[0].Field, "held by another manager: " + list(it.result.Conflicts) + "; remove them from the manifest, or leave them with an ignore rule"
+	case strings.HasPrefix(text, untyped):
+		// Server-side apply says so of a field that the kind does not have.
+		at, problem := undeclared(text)
+		return ReasonInvalid, at, problem
 	case hasCause(s, namespaceTerminating):
 		return ReasonTerminating, "", "its namespace " + it.ref.Namespace + " is being deleted; wait for it, or see what it waits for: kubectl get namespace " + it.ref.Namespace + " -o yaml"
 	case it.live != nil && immutable(err):
@@ -42,6 +46,24 @@ func explain(err error, it *item) (Reason, string, string) {
 		return ReasonDependency, ".metadata.namespace", "namespace " + it.ref.Namespace + " does not exist; add it to the set, or make it first"
 	}
 	return ReasonAPI, "", text
+}
+
+// untyped begins what the API server says of a manifest that does not fit its
+// kind, with the code of an internal error.
+const untyped = "failed to create typed patch object"
+
+// undeclared takes the field out of such a message:
+// "... (ns/name; v1, Kind=ConfigMap): .dta: field not declared in schema".
+func undeclared(text string) (field, problem string) {
+	_, rest, ok := strings.Cut(text, "): ")
+	if !ok {
+		return "", text
+	}
+	at, problem, ok := strings.Cut(rest, ": ")
+	if !ok || !strings.HasPrefix(at, ".") || strings.ContainsAny(at, " \n") {
+		return "", rest
+	}
+	return at, problem
 }
 
 // message is what the API server says, without the object's value: of an invalid

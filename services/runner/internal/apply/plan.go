@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -28,7 +29,7 @@ import (
 const mutation = "config.kubernetes.io/apply-time-mutation"
 
 // plan turns the set into items and finds what is wrong with it as it stands.
-func (r *run) plan(set Set) error {
+func (r *run) plan(set Set) {
 	r.faults = slices.Clone(set.Faults)
 	r.blind = len(set.Faults) > 0
 	for _, o := range set.Objects {
@@ -51,7 +52,9 @@ func (r *run) plan(set Set) error {
 		r.admit(o)
 	}
 	r.arrange()
-	return nil
+	slices.SortStableFunc(r.faults, func(a, b manifests.Fault) int {
+		return cmp.Or(cmp.Compare(a.Origin.File, b.Origin.File), cmp.Compare(a.Origin.Line, b.Origin.Line))
+	})
 }
 
 // template takes the inventory's place from an object of the set.
@@ -80,6 +83,9 @@ func (r *run) admit(o *manifests.Object) {
 	switch {
 	case body.GetKind() == "":
 		r.fault(o, ".kind", "missing", "a manifest has apiVersion, kind and metadata.name")
+		return
+	case body.GetAPIVersion() == "":
+		r.fault(o, ".apiVersion", "missing", "a manifest has apiVersion, kind and metadata.name")
 		return
 	case gvk.Version == "":
 		r.fault(o, ".apiVersion", fmt.Sprintf("%q is no version of an API", body.GetAPIVersion()), "write for example v1 or apps/v1")

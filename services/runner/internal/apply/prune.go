@@ -47,6 +47,9 @@ func (r *run) prune(ctx context.Context) {
 		each(ctx, r.opts.Workers, left, func(it *item) { r.deleteOne(ctx, it) })
 	}
 	for _, it := range r.gone {
+		if it.result.Action == "" {
+			it.result.Action, it.result.Reason, it.result.Message = Skipped, ReasonStopped, "not deleted: what goes before it took too long; the next run goes on"
+		}
 		if it.result.Action == Kept && it.result.Reason == ReasonAnnotation && r.opts.DryRun == DryRunNone {
 			r.release(ctx, it)
 		}

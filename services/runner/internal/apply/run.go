@@ -110,9 +110,7 @@ func (r *run) prepare(ctx context.Context, set Set) error {
 	if r.kinds, err = r.engine.kinds(); err != nil {
 		return err
 	}
-	if err := r.plan(set); err != nil {
-		return err
-	}
+	r.plan(set)
 	if len(r.faults) > 0 && r.opts.Invalid != InvalidSkips {
 		return errFaults
 	}

@@ -247,7 +247,7 @@ func invalidLine(content []byte) int {
 
 func size(n int) string {
 	if n >= 1<<20 {
-		return strconv.FormatFloat(float64(n)/(1<<20), 'f', -1, 64)[:min(4, len(strconv.FormatFloat(float64(n)/(1<<20), 'f', -1, 64)))] + " MiB"
+		return fmt.Sprintf("%.4g MiB", float64(n)/(1<<20))
 	}
 	return strconv.Itoa(n) + " bytes"
 }

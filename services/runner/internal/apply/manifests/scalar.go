@@ -48,7 +48,7 @@ func tagged(n *yaml.Node) (any, string) {
 		v, problem := plain(n.Value)
 		if problem == "" && tagOf(v) != n.ShortTag() {
 			if i, ok := v.(int64); ok && n.ShortTag() == "!!float" {
-				return float64(i), ""
+				return i, "" // JSON knows one kind of number
 			}
 			return nil, strconv.Quote(n.Value) + " is no " + strings.TrimPrefix(n.ShortTag(), "!!")
 		}
@@ -86,6 +86,16 @@ func plain(in string) (any, string) {
 	return number(in)
 }
 
+// whole makes an integer of a number without a fraction, as its way through
+// JSON would.
+func whole(f float64) any {
+	const exact = 1 << 53
+	if f == math.Trunc(f) && math.Abs(f) <= exact {
+		return int64(f)
+	}
+	return f
+}
+
 func number(in string) (any, string) {
 	digits := strings.ReplaceAll(in, "_", "")
 	if i, err := strconv.ParseInt(digits, 0, 64); err == nil {
@@ -96,7 +106,7 @@ func number(in string) (any, string) {
 	}
 	if yamlFloat.MatchString(digits) {
 		if f, err := strconv.ParseFloat(digits, 64); err == nil && !math.IsInf(f, 0) {
-			return f, ""
+			return whole(f), ""
 		}
 	}
 	for _, sign := range []string{"", "-"} {
