@@ -1,0 +1,166 @@
+//go:build integration
+
+package apply_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+
+	"github.com/towline/towline/services/runner/internal/apply"
+	"github.com/towline/towline/services/runner/internal/apply/inventory"
+)
+
+// dying is a connection of a process that dies at its nth request: the request
+// does not leave any more, or is done and its answer never arrives. After it
+// nothing gets through.
+type dying struct {
+	next   http.RoundTripper
+	calls  atomic.Int64
+	at     int64
+	behind bool // the request is still done
+}
+
+var errDead = errors.New("the process is dead")
+
+// RoundTrip implements http.RoundTripper.
+func (d *dying) RoundTrip(r *http.Request) (*http.Response, error) {
+	switch n := d.calls.Add(1); {
+	case n < d.at:
+		return d.next.RoundTrip(r)
+	case n == d.at && d.behind:
+		if resp, err := d.next.RoundTrip(r); err == nil {
+			resp.Body.Close()
+		}
+	}
+	return nil, errDead
+}
+
+// dieAt is an engine whose process dies at its nth request.
+func (s *site) dieAt(n int, behind bool) (*apply.Engine, *dying) {
+	d := &dying{at: int64(n), behind: behind}
+	cfg := rest.CopyConfig(s.config)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		d.next = next
+		return d
+	})
+	e, err := apply.New(cfg)
+	s.must(err)
+	return e, d
+}
+
+// owned lists what carries the mark of our inventory, as Kind/name.
+func (s *site) owned() string {
+	s.tb.Helper()
+	var out []string
+	for _, gvr := range []schema.GroupVersionResource{
+		{Version: "v1", Resource: "configmaps"}, {Version: "v1", Resource: "secrets"}, {Version: "v1", Resource: "services"},
+		{Group: "apps", Version: "v1", Resource: "deployments"}, {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
+	} {
+		list, err := s.dynamic.Resource(gvr).Namespace(s.namespace).List(s.tb.Context(), metav1.ListOptions{})
+		s.must(err)
+		for _, o := range list.Items {
+			if o.GetAnnotations()[inventory.AnnotationOwner] == "7-42" && o.GetDeletionTimestamp() == nil {
+				value := ""
+				if data, ok := o.Object["data"].(map[string]any); ok && data["value"] != nil {
+					value = fmt.Sprintf("=%v", data["value"])
+				}
+				out = append(out, o.GetKind()+"/"+o.GetName()+value)
+			}
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func binding(role string) string {
+	return "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: binding}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: " + role + "}\nsubjects: [{kind: ServiceAccount, name: default}]\n"
+}
+
+// TestCrashAtEveryCall kills a run at each of its requests, in both ways, and
+// has the next run bring another version: whatever the dead one was doing,
+// nothing is lost and nothing orphaned.
+func TestCrashAtEveryCall(t *testing.T) {
+	first := map[string]string{
+		"a.yaml": configMap("stays", "one"), "b.yaml": configMap("changes", "one"), "c.yaml": configMap("goes", "one"),
+		"d.yaml": service, "e.yaml": binding("one"),
+	}
+	second := map[string]string{
+		"a.yaml": configMap("stays", "one"), "b.yaml": configMap("changes", "two"), "new.yaml": configMap("comes", "two"),
+		"web.yaml": deployment("web", ""), "s.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: comes}\n", "e.yaml": binding("two"),
+	}
+	third := map[string]string{"a.yaml": configMap("stays", "one"), "b.yaml": configMap("changes", "three"), "e.yaml": binding("two")}
+	const (
+		afterSecond = "ConfigMap/changes=two ConfigMap/comes=two ConfigMap/stays=one Deployment/web RoleBinding/binding Secret/comes"
+		afterThird  = "ConfigMap/changes=three ConfigMap/stays=one RoleBinding/binding"
+	)
+	for _, c := range []struct {
+		behind  bool
+		workers int
+	}{{false, 1}, {true, 1}, {true, 8}} {
+		t.Run(fmt.Sprintf("behind=%v workers=%d", c.behind, c.workers), func(t *testing.T) {
+			survived := false
+			for n := 1; !survived; n++ {
+				s := open(t)
+				s.options.Replace, s.options.Workers = true, c.workers
+				s.options.Prune.Propagation = metav1.DeletePropagationBackground
+				s.sync(first)
+				engine, d := s.dieAt(n, c.behind)
+				dead := s.options
+				dead.Prune.Timeout = time.Second // it would wait for an answer
+				rep, err := engine.Apply(t.Context(), s.read(second), dead)
+				survived = d.calls.Load() < int64(n)
+				if survived != (err == nil && rep.Err() == nil) {
+					t.Errorf("call %d: %v, %v", n, err, rep.Err())
+				}
+				next, want := third, afterThird
+				if n%2 == 0 {
+					next, want = second, afterSecond // the same again
+				}
+				s.sync(next)
+				if got := s.owned(); got != want {
+					t.Errorf("died at call %d: %s, want %s", n, got, want)
+				}
+				last := s.sync(next)
+				s.expect(last, fmt.Sprintf("%d unchanged", len(next)))
+				s.sync(nil)
+				if got := s.owned(); got != "" {
+					t.Errorf("died at call %d: orphaned: %s", n, got)
+				}
+				if n > 200 {
+					t.Fatal("a run of that many calls?")
+				}
+			}
+		})
+	}
+}
+
+// TestCrashBeforeTheInventoryExists: the namespace of the inventory is made
+// before the inventory; a run that dies in between leaves it to be found.
+func TestCrashBeforeTheInventoryExists(t *testing.T) {
+	for n := 1; ; n++ {
+		s := open(t)
+		s.options.DefaultNamespace = s.namespace + "-own"
+		files := map[string]string{"ns.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: NS-own}\n", "a.yaml": configMap("a", "one")}
+		engine, d := s.dieAt(n, true)
+		_, _ = engine.Apply(t.Context(), s.read(files), s.options)
+		rep := s.sync(files)
+		if got := rep.Count(apply.Failed) + rep.Count(apply.Skipped); got != 0 || len(rep.Results) != 2 {
+			t.Errorf("died at call %d: %s", n, summary(&rep))
+		}
+		s.expect(s.sync(files), "2 unchanged")
+		s.must(s.client.CoreV1().Namespaces().Delete(t.Context(), s.options.DefaultNamespace, metav1.DeleteOptions{}))
+		if d.calls.Load() < int64(n) {
+			return
+		}
+	}
+}
