@@ -63,8 +63,11 @@ func (s *site) owned() string {
 	s.tb.Helper()
 	var out []string
 	for _, gvr := range []schema.GroupVersionResource{
-		{Version: "v1", Resource: "configmaps"}, {Version: "v1", Resource: "secrets"}, {Version: "v1", Resource: "services"},
-		{Group: "apps", Version: "v1", Resource: "deployments"}, {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
+		{Version: "v1", Resource: "configmaps"},
+		{Version: "v1", Resource: "secrets"},
+		{Version: "v1", Resource: "services"},
+		{Group: "apps", Version: "v1", Resource: "deployments"},
+		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
 	} {
 		list, err := s.dynamic.Resource(gvr).Namespace(s.namespace).List(s.tb.Context(), metav1.ListOptions{})
 		s.must(err)
