@@ -46,21 +46,21 @@ func ReadFiles(path string) (Files, error) {
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
 		name = filepath.Join(path, FileName)
 	}
-	content, err := read(name)
+	content, err := ReadFile(name)
 	if err != nil {
 		return Files{}, err
 	}
 	f := Files{Name: name, Content: content}
-	f.Towline, err = read(BesideName(name))
+	f.Towline, err = ReadFile(BesideName(name))
 	if err != nil && !errors.Is(err, ErrMissing) {
 		return Files{}, err
 	}
 	return f, nil
 }
 
-// read returns a file's bytes, at most one byte more than MaxFile, which the
+// ReadFile returns a file's bytes, at most one byte more than MaxFile, which the
 // parser then refuses.
-func read(name string) ([]byte, error) {
+func ReadFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

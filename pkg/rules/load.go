@@ -19,14 +19,15 @@ var ErrMissing = errors.New("no rules file")
 // an error, as a file that is not there: rules that vanish must not let
 // everything in.
 func Load(path string) (*Set, error) {
-	files, err := read(path)
+	files, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
 	return Parse(files...)
 }
 
-func read(path string) ([]File, error) {
+// Read reads the files that Load parses.
+func Read(path string) ([]File, error) {
 	names, err := filesOf(path)
 	if err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 func (w *Watcher) Check() {
 	w.checking.Lock()
 	defer w.checking.Unlock()
-	files, err := read(w.path)
+	files, err := Read(w.path)
 	seen := digest(files, err)
 	if seen == w.seen {
 		return

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		switch getenv("SERVICE_TEST_RUN") {
 		case "fail":
 			return errors.New("--redis-url is missing")
+		case "status":
+			return fmt.Errorf("lint: %w", service.Status{Code: 2, Err: errors.New("no such file")})
+		case "silent status":
+			return service.Status{Code: 3}
 		case "help":
 			return fmt.Errorf("settings: %w", flag.ErrHelp)
 		case "args":
@@ -57,6 +61,8 @@ func TestMainExitStatusAndOutput(t *testing.T) {
 		status      int
 		out, errOut string
 	}{
+		"a status of its own":               {"status", 2, "", "tunnel: lint: no such file\n"},
+		"a status that says nothing":        {"silent status", 3, "", ""},
 		"an error ends with 1 and one line": {"fail", 1, "", "tunnel: --redis-url is missing\n"},
 		"help is no failure":                {"help", 0, "", ""},
 		"arguments come without the name":   {"args", 0, "--slots=3 -h", ""},

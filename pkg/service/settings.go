@@ -18,6 +18,8 @@ type Settings struct {
 	getenv func(string) string
 	out    io.Writer
 	faults []error
+	// origins is where values come from that are not defaults.
+	origins map[string]string
 }
 
 // NewSettings starts an empty set for the named service. Help goes to out.
@@ -25,7 +27,7 @@ func NewSettings(name string, getenv func(string) string, out io.Writer) *Settin
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // a wrong option is one line of error, not a page of usage
 	fs.Usage = func() {}
-	return &Settings{flags: fs, getenv: getenv, out: out}
+	return &Settings{flags: fs, getenv: getenv, out: out, origins: map[string]string{}}
 }
 
 // EnvName is the environment variable of an option: redis-url becomes
@@ -66,24 +68,34 @@ func (s *Settings) Duration(p *time.Duration, name string, def time.Duration, us
 
 // List binds a comma-separated list; empty entries are dropped.
 func (s *Settings) List(p *[]string, name, usage string) {
-	s.flags.Func(name, usage, func(v string) error {
-		*p = nil
-		for e := range strings.SplitSeq(v, ",") {
-			if e = strings.TrimSpace(e); e != "" {
-				*p = append(*p, e)
-			}
-		}
-		return nil
-	})
+	s.flags.Var((*list)(p), name, usage)
 	s.fromEnv(name)
 }
 
+type list []string
+
+// Set implements flag.Value.
+func (l *list) Set(v string) error {
+	*l = nil
+	for e := range strings.SplitSeq(v, ",") {
+		if e = strings.TrimSpace(e); e != "" {
+			*l = append(*l, e)
+		}
+	}
+	return nil
+}
+
+// String implements flag.Value.
+func (l *list) String() string { return strings.Join(*l, ",") }
+
+// fromEnv sets the value and not the flag, so that Each can tell the two apart.
 func (s *Settings) fromEnv(name string) {
 	v := s.getenv(EnvName(name))
 	if v == "" {
 		return
 	}
-	if err := s.flags.Set(name, v); err != nil {
+	s.origins[name] = EnvName(name)
+	if err := s.flags.Lookup(name).Value.Set(v); err != nil {
 		s.faults = append(s.faults, fmt.Errorf("%s=%s: %w", EnvName(name), strconv.Quote(v), err))
 	}
 }
@@ -99,6 +111,7 @@ func (s *Settings) Parse(args []string) error {
 	} else if s.flags.NArg() > 0 {
 		s.faults = append(s.faults, fmt.Errorf("unexpected argument %q; options look like --name=value", s.flags.Arg(0)))
 	}
+	s.flags.Visit(func(f *flag.Flag) { s.origins[f.Name] = "--" + f.Name })
 	return errors.Join(s.faults...)
 }
 
@@ -116,6 +129,24 @@ func (s *Settings) help() {
 		}
 		fmt.Fprintf(s.out, "  --%s%s  %s\n      %s\n", f.Name, kind, EnvName(f.Name), usage)
 	})
+}
+
+// Setting is an option with its value. Origin is the flag or the environment
+// variable that gave it, "" for a default.
+type Setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Origin string `json:"origin,omitempty"`
+}
+
+// Each lists the options with their values, sorted by name. Whoever shows them
+// knows that none of them is a secret.
+func (s *Settings) Each() []Setting {
+	var out []Setting
+	s.flags.VisitAll(func(f *flag.Flag) {
+		out = append(out, Setting{Name: f.Name, Value: f.Value.String(), Origin: s.origins[f.Name]})
+	})
+	return out
 }
 
 // Names lists every bound option, sorted.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -181,5 +182,26 @@ func TestEnvName(t *testing.T) {
 		if got := service.EnvName(option); got != want {
 			t.Errorf("EnvName(%s) = %s, want %s", option, got, want)
 		}
+	}
+}
+
+func TestSettingsKnowWhereTheirValuesComeFrom(t *testing.T) {
+	env := map[string]string{"TOWLINE_B": "x, y", "TOWLINE_C": "env"}
+	s := service.NewSettings("x", func(k string) string { return env[k] }, io.Discard)
+	var a, c, d string
+	var b []string
+	s.String(&a, "a", "default", "")
+	s.List(&b, "b", "")
+	s.String(&c, "c", "", "")
+	s.String(&d, "d", "", "")
+	if err := s.Parse([]string{"--c=flag", "--d", "flag"}); err != nil {
+		t.Fatal(err)
+	}
+	want := []service.Setting{
+		{Name: "a", Value: "default"}, {Name: "b", Value: "x,y", Origin: "TOWLINE_B"},
+		{Name: "c", Value: "flag", Origin: "--c"}, {Name: "d", Value: "flag", Origin: "--d"},
+	}
+	if diff := cmp.Diff(want, s.Each()); diff != "" {
+		t.Error(diff)
 	}
 }
