@@ -78,7 +78,7 @@ func TestStatusAndText(t *testing.T) {
 		"a local token":   {[]string{"one"}, 0, "one/config.yaml:2:1: notice: agent: a token in a configuration file is readable by whoever reads the file; a Secret is the place for it, and GitLab's server refuses the section\n\n1 file in order, 1 notice\n", ""},
 		"GitLab's token":  {[]string{"token"}, 1, "token/.gitlab/agents/x/config.yaml:1:1: fault: agent: unknown key; GitLab's server refuses it; keep the agent's token in a Secret\n\n1 fault in 1 file; Towline would keep the last good version in force\n", ""},
 		"towline.yaml":    {[]string{"beside/towline.yaml", ".gitlab/agents/test/towline.yaml"}, 0, "2 files in order\n", ""},
-		"rules":           {[]string{"rules"}, 1, "rules/b.yml:2:11: fault: rules[0].name: \"not-x\" is taken; the first one is in rules/a.yaml:2\n\n1 fault in 2 files; Towline would keep the last good version in force\n", ""},
+		"rules":           {[]string{"rules"}, 1, "rules/b.yml:2:11: fault: rules[0].name: \"not-x\" is the name of another rule; that one is in rules/a.yaml:2\n\n1 fault in 2 files; Towline would keep the last good version in force\n", ""},
 		"one rules file":  {[]string{"rules/a.yaml"}, 0, "1 file in order\n", ""},
 		"faulty rules":    {[]string{"broken"}, 1, "", ""},
 		"not there":       {[]string{"nowhere"}, 2, "", "nowhere: no such file or directory"},
