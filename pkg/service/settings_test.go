@@ -198,8 +198,10 @@ func TestSettingsKnowWhereTheirValuesComeFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []service.Setting{
-		{Name: "a", Value: "default"}, {Name: "b", Value: "x,y", Origin: "TOWLINE_B"},
-		{Name: "c", Value: "flag", Origin: "--c"}, {Name: "d", Value: "flag", Origin: "--d"},
+		{Name: "a", Value: "default"},
+		{Name: "b", Value: "x,y", Origin: "TOWLINE_B"},
+		{Name: "c", Value: "flag", Origin: "--c"},
+		{Name: "d", Value: "flag", Origin: "--d"},
 	}
 	if diff := cmp.Diff(want, s.Each()); diff != "" {
 		t.Error(diff)
