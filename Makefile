@@ -68,6 +68,8 @@ stale:
 	  (cd $$m && GOWORK=off go mod tidy -diff) || { echo "run: make tidy"; exit 1; }; done
 	@echo "== linked modules"
 	@$(TOOL) ./cmd/deps
+	@echo "== schema and tables of the chart's values"
+	@$(TOOL) ./cmd/values
 
 $(LINTER): tools/go.mod tools/go.sum
 	@echo "building $@; it takes a minute or two, once"
@@ -132,8 +134,9 @@ bench: toolbox ## side-by-side benchmarks
 ##### Making
 
 .PHONY: generate
-generate: ## write the generated files: services/*/deps.txt
+generate: ## write the generated files: services/*/deps.txt, the chart's schema and tables of values
 	@$(TOOL) ./cmd/deps -write
+	@$(TOOL) ./cmd/values -write
 
 .PHONY: tidy
 tidy: ## set the versions of tools/versions.txt and tidy every module

@@ -40,7 +40,7 @@ func exits(t *testing.T, r rendered, service string) []string {
 
 func TestOnlyTheTunnelLeavesTheCluster(t *testing.T) {
 	const dns = "pods 169.254.0.0/16 at 53 5353"
-	r := render(t, combinations["narrowed and with an agent account"])
+	r := render(t, combinations["narrowed-and-with-an-agent-account"])
 	want := map[string][]string{
 		"tunnel": {dns, "pods 198.51.100.0/24 at 6380", "policy at http", "anywhere at 443"},
 		"policy": {"203.0.113.7/32 at 8443"},
@@ -56,7 +56,7 @@ func TestOnlyTheTunnelLeavesTheCluster(t *testing.T) {
 	if diff := cmp.Diff([]string{inside}, exits(t, render(t, minimal), "policy")); diff != "" {
 		t.Errorf("policy of the minimal values (-want +got):\n%s", diff)
 	}
-	r = render(t, combinations["without network policies"])
+	r = render(t, combinations["without-network-policies"])
 	if r.has("NetworkPolicy/towline-tunnel") || r.has("NetworkPolicy/towline-policy") || r.has("NetworkPolicy/towline-runner") {
 		t.Error("there are NetworkPolicies although they are not wanted")
 	}

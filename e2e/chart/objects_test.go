@@ -70,30 +70,47 @@ func TestPodLabelsCannotBreakTheSelector(t *testing.T) {
 	}
 }
 
+// brought are the names of what people bring along.
+var brought = []string{
+	"gitlab-runner", "redis", "company-ca", "gitlab", "keys", "proxy", "redis-passwords", "policy-tls", "tunnel-tls", "redis-tls",
+	"tools", "caches", "certs", "more",
+}
+
 // Every name that an object uses for another is one that exists.
 func TestReferencesLeadSomewhere(t *testing.T) {
-	brought := []string{"gitlab-runner", "redis", "company-ca", "gitlab", "keys"}
 	eachCombination(t, func(t *testing.T, r rendered) {
-		for _, s := range services {
-			pod := deployment(t, r, s).Spec.Template.Spec
-			if account := "ServiceAccount/" + pod.ServiceAccountName; !r.has(account) {
-				t.Errorf("%s: no %s", s, account)
+		issued := certificates(r)
+		for component, pod := range pods(t, r) {
+			if account := "ServiceAccount/" + pod.Spec.ServiceAccountName; component != "redis" && !r.has(account) {
+				t.Errorf("%s: no %s", component, account)
 			}
-			for _, ref := range references(pod) {
-				if _, name, _ := strings.Cut(ref, "/"); !r.has(ref) && !slices.Contains(brought, name) {
-					t.Errorf("%s uses the %s, which neither is rendered nor was given", s, ref)
+			for _, ref := range references(pod.Spec) {
+				if _, name, _ := strings.Cut(ref, "/"); !r.has(ref) && !slices.Contains(brought, name) && !slices.Contains(issued, name) {
+					t.Errorf("%s uses the %s, which neither is rendered nor was given", component, ref)
 				}
 			}
 		}
 		for _, o := range r.objects {
-			if o.GetKind() == "Service" {
+			switch o.GetKind() {
+			case "Service":
 				checkService(t, r, as[corev1.Service](t, o))
-			}
-			if o.GetKind() == "NetworkPolicy" {
+			case "NetworkPolicy":
 				checkNetworkPolicy(t, r, as[networkingv1.NetworkPolicy](t, o))
 			}
 		}
 	})
+}
+
+// certificates are the Secrets that cert-manager is asked for.
+func certificates(r rendered) []string {
+	var names []string
+	for _, o := range r.objects {
+		if o.GetKind() == "Certificate" {
+			name, _, _ := unstructured.NestedString(o.Object, "spec", "secretName")
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // references are the Secrets and ConfigMaps a pod needs.
@@ -106,6 +123,17 @@ func references(pod corev1.PodSpec) []string {
 		if v.ConfigMap != nil {
 			refs = append(refs, "ConfigMap/"+v.ConfigMap.Name)
 		}
+		if v.Projected == nil {
+			continue
+		}
+		for _, s := range v.Projected.Sources {
+			if s.Secret != nil {
+				refs = append(refs, "Secret/"+s.Secret.Name)
+			}
+			if s.ConfigMap != nil {
+				refs = append(refs, "ConfigMap/"+s.ConfigMap.Name)
+			}
+		}
 	}
 	for _, e := range pod.Containers[0].Env {
 		if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
@@ -115,28 +143,30 @@ func references(pod corev1.PodSpec) []string {
 	return refs
 }
 
-// selected returns the one service whose pods have these labels.
-func selected(t *testing.T, r rendered, by map[string]string) *appsv1.Deployment {
+// selected returns the component whose pods have these labels.
+func selected(t *testing.T, r rendered, by map[string]string) corev1.PodTemplateSpec {
 	t.Helper()
-	for _, s := range services {
-		if d := deployment(t, r, s); labels.SelectorFromSet(by).Matches(labels.Set(d.Spec.Template.Labels)) {
-			return d
+	for _, p := range pods(t, r) {
+		if labels.SelectorFromSet(by).Matches(labels.Set(p.Labels)) {
+			return p
 		}
 	}
 	t.Fatalf("no pods have the labels %v", by)
-	return nil
+	return corev1.PodTemplateSpec{}
 }
 
-func hasPort(d *appsv1.Deployment, name string) bool {
-	return slices.ContainsFunc(d.Spec.Template.Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool { return p.Name == name })
+func hasPort(p corev1.PodTemplateSpec, name string) bool {
+	return slices.ContainsFunc(p.Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool { return p.Name == name })
 }
+
+func component(p corev1.PodTemplateSpec) string { return p.Labels["app.kubernetes.io/component"] }
 
 func checkService(t *testing.T, r rendered, s *corev1.Service) {
 	t.Helper()
-	d := selected(t, r, s.Spec.Selector)
-	for _, p := range s.Spec.Ports {
-		if !hasPort(d, p.TargetPort.StrVal) {
-			t.Errorf("Service %s: %s has no port %s", s.Name, d.Name, p.TargetPort.StrVal)
+	p := selected(t, r, s.Spec.Selector)
+	for _, port := range s.Spec.Ports {
+		if !hasPort(p, port.TargetPort.StrVal) {
+			t.Errorf("Service %s: %s has no port %s", s.Name, component(p), port.TargetPort.StrVal)
 		}
 	}
 }
@@ -148,8 +178,13 @@ func checkNetworkPolicy(t *testing.T, r rendered, p *networkingv1.NetworkPolicy)
 		t.Errorf("NetworkPolicy %s covers %v only", p.Name, p.Spec.PolicyTypes)
 	}
 	for _, in := range p.Spec.Ingress {
+		if len(in.From) == 0 {
+			t.Errorf("NetworkPolicy %s lets everybody in", p.Name)
+		}
 		for _, from := range in.From {
-			selected(t, r, from.PodSelector.MatchLabels)
+			if from.NamespaceSelector == nil {
+				selected(t, r, from.PodSelector.MatchLabels)
+			}
 		}
 		checkPorts(t, p, own, in.Ports)
 	}
@@ -162,14 +197,14 @@ func checkNetworkPolicy(t *testing.T, r rendered, p *networkingv1.NetworkPolicy)
 	}
 }
 
-func checkPorts(t *testing.T, p *networkingv1.NetworkPolicy, d *appsv1.Deployment, ports []networkingv1.NetworkPolicyPort) {
+func checkPorts(t *testing.T, p *networkingv1.NetworkPolicy, to corev1.PodTemplateSpec, ports []networkingv1.NetworkPolicyPort) {
 	t.Helper()
 	if len(ports) == 0 {
-		t.Errorf("NetworkPolicy %s allows every port of %s", p.Name, d.Name)
+		t.Errorf("NetworkPolicy %s allows every port of %s", p.Name, component(to))
 	}
 	for _, port := range ports {
-		if port.Port.Type == intstr.String && !hasPort(d, port.Port.StrVal) {
-			t.Errorf("NetworkPolicy %s: %s has no port %s", p.Name, d.Name, port.Port.StrVal)
+		if port.Port.Type == intstr.String && !hasPort(to, port.Port.StrVal) {
+			t.Errorf("NetworkPolicy %s: %s has no port %s", p.Name, component(to), port.Port.StrVal)
 		}
 	}
 }
@@ -181,8 +216,8 @@ const imageToolbox = "/opt/towline/toolbox"
 // options name are the ones that are declared.
 func TestOptionsAndPodsAgree(t *testing.T) {
 	eachCombination(t, func(t *testing.T, r rendered) {
-		for _, s := range services {
-			c := deployment(t, r, s).Spec.Template.Spec.Containers[0]
+		for s, pod := range pods(t, r) {
+			c := pod.Spec.Containers[0]
 			for _, arg := range c.Args {
 				name, value, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 				for _, file := range strings.Split(value, ":") {
@@ -204,7 +239,7 @@ func TestOptionsAndPodsAgree(t *testing.T) {
 func TestImages(t *testing.T) {
 	tests := map[string]map[string]string{
 		"minimal": {"tunnel": "towline/tunnel:0.1.0", "policy": "towline/policy:0.1.0", "runner": "towline/runner:0.1.0"},
-		"everything brought along": {
+		"everything-brought-along": {
 			"tunnel": "registry.example.com:5000/mirror/towline/tunnel:v9@sha256:" + someDigest,
 			"policy": "registry.example.com:5000/mirror/towline/policy:v9",
 			"runner": "example.com/runner:dev",
@@ -248,10 +283,14 @@ func TestReleasesKeepApart(t *testing.T) {
 func TestEveryObjectIsLabelled(t *testing.T) {
 	eachCombination(t, func(t *testing.T, r rendered) {
 		for _, o := range r.objects {
+			if o.GetKind() == "List" || o.GetName() == release+"-more" {
+				continue
+			}
 			if l := o.GetLabels(); l["app.kubernetes.io/managed-by"] != "Helm" || l["helm.sh/chart"] == "" || l["app.kubernetes.io/version"] == "" {
 				t.Errorf("%s has the labels %v", id(o), l)
 			}
-			if !clusterWide(o) && o.GetNamespace() != "towline" {
+			// Rights are where jobs act.
+			if rights := o.GetKind() == "RoleBinding" || o.GetKind() == "Role"; !clusterWide(o) && !rights && o.GetNamespace() != "towline" {
 				t.Errorf("%s is in the namespace %q", id(o), o.GetNamespace())
 			}
 		}

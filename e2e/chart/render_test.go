@@ -2,8 +2,11 @@ package chart
 
 import (
 	"bufio"
+	"fmt"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +16,7 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -29,57 +33,13 @@ const (
 
 var services = []string{"tunnel", "policy", "runner"}
 
-// minimal are the values that have to be given.
+// minimal are the values that have to be given, with a Redis that is there.
 const minimal = `
 gitlab: {url: "https://gitlab.example.com"}
 agent: platform/clusters:production
 credentials: {runner: {existingSecret: gitlab-runner}}
 redis: {external: {existingSecret: redis}}
 `
-
-// combinations are installations that people have.
-var combinations = map[string]string{
-	"minimal": minimal,
-	"values instead of Secrets": `
-gitlab: {url: "http://gitlab.internal:8080/gitlab"}
-agent: platform/clusters:production
-agentId: 1234567890
-credentials: {runner: {value: glrt-abc}, config: {value: glpat-abc}}
-redis: {external: {url: "rediss://user:p%40ss@redis.internal:6390/2"}}
-`,
-	"everything brought along": minimal + `---
-image:
-  registry: registry.example.com:5000
-  repository: mirror/towline
-  tag: v9
-  digest: {tunnel: "sha256:` + someDigest + `"}
-  pullSecrets: [registry]
-runner: {image: "example.com/runner:dev", drainTimeout: 90m, sandbox: "off", podLabels: {team: platform}}
-tunnel: {replicas: 3, tolerations: [{key: dedicated, operator: Exists, effect: NoSchedule}]}
-policy: {resources: {requests: {cpu: 1, memory: 64Mi}, limits: {memory: 128Mi}}, nodeSelector: {}}
----` + withCredentials,
-	"configuration as a value": minimal + `---
-gitlab: {url: "https://gitlab.example.com", caBundle: {existingConfigMap: company-ca, key: bundle.pem}}
-config: {ci_access: {projects: [{id: group/project, access_as: {ci_job: {}}}]}}
-jobs: {concurrent: 1}
-log: {format: text, level: debug}
-`,
-	"narrowed and with an agent account": minimal + `---
-access: {namespaces: [shop, shop-staging], agentServiceAccount: {create: true}}
-networkPolicy:
-  apiServer: {cidrs: [203.0.113.7/32], ports: [8443]}
-  redis: {cidrs: [198.51.100.0/24], ports: [6380]}
-`,
-	"programs and caches on volumes": minimal + `---
-jobs: {limits: {log: 1000000, scratch: 536870912, memory: 268435456}, debugTrace: false}
-runner:
-  toolbox: {volume: {persistentVolumeClaim: {claimName: tools, readOnly: true}}}
-  cache: {volume: {persistentVolumeClaim: {claimName: caches}}, maxAge: 48h, maxSize: 5368709120}
-`,
-	"without network policies": minimal + `---
-networkPolicy: {enabled: false}
-`,
-}
 
 const (
 	someDigest      = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -91,6 +51,26 @@ credentials:
   signing: {existingSecret: keys, key: sign}
 `
 )
+
+// combinations are installations that people have: the files of the chart's ci
+// directory by their names.
+var combinations = readCombinations()
+
+func readCombinations() map[string]string {
+	files, err := filepath.Glob(filepath.Join(chartDir, "ci", "*-values.yaml"))
+	if err != nil || len(files) < 30 {
+		panic(fmt.Sprint("too few value files of the chart: ", len(files), err))
+	}
+	all := map[string]string{}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			panic(err)
+		}
+		all[strings.TrimSuffix(filepath.Base(f), "-values.yaml")] = string(b)
+	}
+	return all
+}
 
 // eachCombination runs f once per combination, with what is rendered of it.
 func eachCombination(t *testing.T, f func(t *testing.T, r rendered)) {
@@ -109,7 +89,16 @@ type rendered struct {
 // target says where a chart is rendered for.
 type target struct {
 	release, namespace string
+	kinds              []string     // group/version/Kind that the cluster knows beside its own
 	api                *rest.Config // for lookup; nil is helm template
+}
+
+// capabilities are a present cluster's.
+func (to target) capabilities() *chartutil.Capabilities {
+	c := *chartutil.DefaultCapabilities
+	c.KubeVersion = chartutil.KubeVersion{Version: "v1.37.0", Major: "1", Minor: "37"}
+	c.APIVersions = append(slices.Clone(c.APIVersions), to.kinds...)
+	return &c
 }
 
 func render(t *testing.T, documents string) rendered {
@@ -142,7 +131,7 @@ func renderFor(t *testing.T, to target, documents string) (rendered, error) {
 func renderFiles(t *testing.T, to target, documents string) (map[string]string, error) {
 	t.Helper()
 	c := load(t)
-	all, err := chartutil.ToRenderValues(c, values(t, documents), chartutil.ReleaseOptions{Name: to.release, Namespace: to.namespace, Revision: 1, IsInstall: true}, nil)
+	all, err := chartutil.ToRenderValues(c, values(t, documents), chartutil.ReleaseOptions{Name: to.release, Namespace: to.namespace, Revision: 1, IsInstall: true}, to.capabilities())
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +156,7 @@ func load(t *testing.T) *helmchart.Chart {
 func values(t *testing.T, documents string) map[string]any {
 	t.Helper()
 	all := map[string]any{}
-	for doc := range strings.SplitSeq(documents, "---\n") {
+	for doc := range strings.SplitSeq(documents, "\n---\n") {
 		var one map[string]any
 		if err := yaml.UnmarshalStrict([]byte(doc), &one); err != nil {
 			t.Fatalf("the test's own values: %v\n%s", err, doc)
@@ -229,4 +218,32 @@ func deployment(t *testing.T, r rendered, service string) *appsv1.Deployment {
 // has says whether an object is rendered.
 func (r rendered) has(want string) bool {
 	return slices.ContainsFunc(r.objects, func(o *unstructured.Unstructured) bool { return id(o) == want })
+}
+
+// pods are the templates of all pods by their component.
+func pods(t *testing.T, r rendered) map[string]corev1.PodTemplateSpec {
+	t.Helper()
+	all := map[string]corev1.PodTemplateSpec{}
+	for _, o := range r.objects {
+		var p corev1.PodTemplateSpec
+		switch o.GetKind() {
+		case "Deployment":
+			p = as[appsv1.Deployment](t, o).Spec.Template
+		case "StatefulSet":
+			set := as[appsv1.StatefulSet](t, o)
+			p = set.Spec.Template
+			for _, claim := range set.Spec.VolumeClaimTemplates { // as the controller adds them
+				p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: claim.Name, VolumeSource: corev1.VolumeSource{
+					PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name + "-" + set.Name + "-0"},
+				}})
+			}
+		case "Pod":
+			pod := as[corev1.Pod](t, o)
+			p = corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: pod.Spec}
+		default:
+			continue
+		}
+		all[p.Labels["app.kubernetes.io/component"]] = p
+	}
+	return all
 }

@@ -136,7 +136,7 @@ func (s *server) create(ctx context.Context, o *unstructured.Unstructured, dry b
 func TestServerAcceptsEveryObject(t *testing.T) {
 	s := newServer(t)
 	// Pods are refused without their ServiceAccount, so these are really made.
-	for _, o := range s.render(t, combinations["narrowed and with an agent account"]).objects {
+	for _, o := range s.render(t, minimal).objects {
 		if o.GetKind() == "ServiceAccount" {
 			if err := s.create(t.Context(), o, false); err != nil {
 				t.Fatal(err)
@@ -150,6 +150,12 @@ func TestServerAcceptsEveryObject(t *testing.T) {
 				if o.GetKind() == "ServiceAccount" {
 					continue
 				}
+				if isForeign(o) {
+					continue
+				}
+				if o.GetNamespace() != "" { // rights are made where jobs act, which is nowhere here
+					o.SetNamespace(s.namespace)
+				}
 				if err := s.create(t.Context(), o, true); err != nil {
 					t.Errorf("%s: %v", id(o), err)
 				}
@@ -157,20 +163,23 @@ func TestServerAcceptsEveryObject(t *testing.T) {
 					t.Errorf("%s: the server warns: %s", id(o), strings.Join(said, "; "))
 				}
 			}
-			for _, service := range services {
-				s.checkPod(t, r, service)
+			for component, template := range pods(t, r) {
+				s.checkPod(t, component, template)
 			}
 		})
 	}
 }
 
-// checkPod shows a Deployment's pod to the admission that the Deployment itself
-// does not meet.
-func (s *server) checkPod(t *testing.T, r rendered, service string) {
+// isForeign says whether an object's kind is one that the cluster does not know.
+func isForeign(o *unstructured.Unstructured) bool {
+	return slices.Contains([]string{"monitoring.coreos.com/v1", "keda.sh/v1alpha1", "cert-manager.io/v1"}, o.GetAPIVersion())
+}
+
+// checkPod shows a pod to the admission that its Deployment does not meet.
+func (s *server) checkPod(t *testing.T, service string, template corev1.PodTemplateSpec) {
 	t.Helper()
-	template := deployment(t, r, service).Spec.Template
 	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
-	pod.GenerateName = release + "-" + service + "-"
+	pod.Name, pod.Namespace, pod.GenerateName = "", s.namespace, release+"-"+service+"-"
 	made, err := s.kube.CoreV1().Pods(s.namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		t.Errorf("a pod of %s: %v", service, err)
@@ -183,7 +192,7 @@ func (s *server) checkPod(t *testing.T, r rendered, service string) {
 	for _, v := range made.Spec.Volumes {
 		token = token || strings.HasPrefix(v.Name, "kube-api-access")
 	}
-	if want := service != "tunnel"; token != want {
+	if want := service != "tunnel" && service != "redis"; token != want {
 		t.Errorf("a pod of %s gets a token for the Kubernetes API: %t, want %t", service, token, want)
 	}
 }

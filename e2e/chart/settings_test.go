@@ -80,6 +80,7 @@ func TestArgumentsAreOptionsOfTheServices(t *testing.T) {
 	eachCombination(t, func(t *testing.T, r rendered) {
 		for _, s := range services {
 			c := deployment(t, r, s).Spec.Template.Spec.Containers[0]
+			c.Env = slices.DeleteFunc(c.Env, func(e corev1.EnvVar) bool { return !strings.HasPrefix(e.Name, "TOWLINE_") }) // Go's own and proxies
 			var seen []string
 			for _, arg := range c.Args {
 				name, value, ok := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
@@ -134,40 +135,48 @@ func checkEnvironment(t *testing.T, service string, c corev1.Container, known ma
 // Options whose default is no use in a pod have to be given.
 func TestServicesGetWhatTheyCannotDoWithout(t *testing.T) {
 	local := map[string][]string{
-		"tunnel": {"gitlab-url", "agent", "token-file", "seal-key-file", "policy-url", "redis-url"},
+		"tunnel": {"gitlab-url", "agent", "token-file", "seal-key-file", "policy-url"},
 		"policy": {"agent", "callers", "signing-key-file"},
-		"runner": {"seal-key-file", "policy-url", "egress-address", "work-dir", "redis-url"},
+		"runner": {"seal-key-file", "policy-url", "egress-address", "work-dir"},
 	}
 	eachCombination(t, func(t *testing.T, r rendered) {
 		for _, s := range services {
 			c := deployment(t, r, s).Spec.Template.Spec.Containers[0]
 			for _, option := range local[s] {
 				flag, env := "--"+option+"=", "TOWLINE_"+strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
-				if !slices.ContainsFunc(c.Args, func(a string) bool { return strings.HasPrefix(a, flag) }) &&
-					!slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == env }) {
+				if !gives(c, flag, env) {
 					t.Errorf("%s gets no %s", s, option)
 				}
+			}
+			if s != "policy" && !gives(c, "--redis-addresses=", "TOWLINE_REDIS_URL") {
+				t.Errorf("%s does not know where Redis is", s)
 			}
 		}
 	})
 }
 
+// gives says whether a container gets an option in one of its two ways.
+func gives(c corev1.Container, flag, env string) bool {
+	return slices.ContainsFunc(c.Args, func(a string) bool { return strings.HasPrefix(a, flag) }) ||
+		slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == env })
+}
+
 func TestValuesReachTheServices(t *testing.T) {
 	tests := map[string]map[string][]string{
-		"everything brought along": {
+		"everything-brought-along": {
 			"tunnel": {"--config-token-file=/etc/towline/config/token"},
 			"runner": {"--drain-timeout=90m", "--sandbox=off"},
 		},
-		"values instead of Secrets": {
+		"values-instead-of-secrets": {
 			"tunnel": {"--gitlab-url=http://gitlab.internal:8080/gitlab"},
 			"policy": {"--agent-id=1234567890"},
 		},
-		"configuration as a value": {
+		"configuration-as-a-value": {
 			"tunnel": {"--gitlab-ca-file=/etc/towline/gitlab-ca/ca.crt", "--log-format=text", "--log-level=debug"},
 			"policy": {"--config=/etc/agent/config"},
 			"runner": {"--git-ca-file=/etc/towline/gitlab-ca/ca.crt", "--concurrent=1", "--warm=1"},
 		},
-		"programs and caches on volumes": {
+		"programs-and-caches-on-volumes": {
 			"tunnel": {"--cache=true"},
 			"runner": {
 				"--toolbox=/opt/towline/toolbox:/opt/towline/more", "--cache-dir=/var/cache/towline", "--cache-max-age=48h", "--cache-max-size=5368709120",
@@ -175,7 +184,7 @@ func TestValuesReachTheServices(t *testing.T) {
 			},
 		},
 		"minimal": {"runner": {"--toolbox=/opt/towline/toolbox", "--scratch-limit=2147483648", "--debug-trace=true"}},
-		"narrowed and with an agent account": {
+		"narrowed-and-with-an-agent-account": {
 			"policy": {"--namespaces=shop,shop-staging", "--agent-service-account=towline/towline-agent", "--callers=system:serviceaccount:towline:towline-tunnel"},
 		},
 	}

@@ -8,8 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/towline/towline/pkg/retry"
 )
+
+var linkUp = prometheus.NewDesc("towline_link_up", "Whether what the service depends on answers (1) or not (0), by link.", []string{"link"}, nil)
 
 // Health collects the links a service needs: it is ready while all are up.
 // Liveness is another matter: an outage of GitLab or Redis restarts nothing.
@@ -112,4 +116,20 @@ func (h *Health) Report() Report {
 		}
 	}
 	return r
+}
+
+// Describe implements prometheus.Collector.
+func (h *Health) Describe(to chan<- *prometheus.Desc) { to <- linkUp }
+
+// Collect implements prometheus.Collector: one figure for each link.
+func (h *Health) Collect(to chan<- prometheus.Metric) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, why := range h.links {
+		var up float64
+		if why == "" {
+			up = 1
+		}
+		to <- prometheus.MustNewConstMetric(linkUp, prometheus.GaugeValue, up, name)
+	}
 }

@@ -30,8 +30,10 @@ func NewRegistry() *prometheus.Registry {
 }
 
 // NewRouter returns a gin engine that serves /livez, /readyz and /metrics and
-// turns a panic of a handler into a 500 and a log line.
+// turns a panic of a handler into a 500 and a log line. The state of the links
+// becomes a metric of reg.
 func NewRouter(h *Health, reg *prometheus.Registry, log *slog.Logger) *gin.Engine {
+	reg.MustRegister(h)
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	r.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, what any) {

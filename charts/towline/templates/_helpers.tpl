@@ -25,6 +25,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: towline
+{{- with .Values.commonLabels }}
+{{ omit . "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" | toYaml }}
+{{- end }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end -}}
 
@@ -60,9 +63,38 @@ labels:
 
 {{/* Addresses of the services. */}}
 {{- define "towline.policyURL" -}}
-http://{{ include "towline.fullname" . }}-policy.{{ .Release.Namespace }}.svc:8081
+{{ ternary "http" "https" (eq .Values.tls.mode "off") }}://{{ include "towline.fullname" . }}-policy.{{ .Release.Namespace }}.svc:8081
 {{- end -}}
 
 {{- define "towline.egressAddress" -}}
 {{ include "towline.fullname" . }}-tunnel.{{ .Release.Namespace }}.svc:8082
+{{- end -}}
+
+{{- define "towline.redisImage" -}}
+{{- $image := .Values.redis.embedded.image -}}
+{{- with .Values.image.registry }}{{ . }}/{{ end -}}
+{{- $image.repository -}}
+{{- with $image.tag }}:{{ . }}{{ end -}}
+{{- with $image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* All images, for mirrors and for who looks what a release needs. */}}
+{{- define "towline.imageList" -}}
+{{- $all := list -}}
+{{- range list "tunnel" "policy" "runner" -}}
+{{- $all = append $all (include "towline.image" (dict "root" $ "name" .)) -}}
+{{- end -}}
+{{- if eq .Values.redis.mode "embedded" -}}
+{{- $all = append $all (include "towline.redisImage" .) -}}
+{{- end -}}
+{{- join "," $all -}}
+{{- end -}}
+
+{{- define "towline.agentAccount" -}}
+{{- .Values.access.agentServiceAccount.name | default (printf "%s-agent" (include "towline.fullname" .)) -}}
+{{- end -}}
+
+{{/* Whether objects of a kind are rendered: root, mode, kind (group/version/Kind). */}}
+{{- define "towline.renders" -}}
+{{- if or (eq .mode "always") (and (eq .mode "ifCRDPresent") (.root.Capabilities.APIVersions.Has .kind)) -}}true{{- end -}}
 {{- end -}}

@@ -24,7 +24,18 @@
 {{- end -}}
 
 {{- define "towline.allowRedis" -}}
+{{- if eq .Values.redis.mode "embedded" -}}
+- to:
+    - podSelector:
+        matchLabels:
+          {{- include "towline.selector" (dict "root" . "name" "redis") | nindent 10 }}
+  ports:
+    - {protocol: TCP, port: redis}
+{{- else -}}
 {{- $ports := list -}}
+{{- range .Values.redis.external.addresses -}}
+{{- $ports = append $ports (regexReplaceAll "^.*:" . "" | int) -}}
+{{- end -}}
 {{- range .Values.networkPolicy.redis.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
 {{- with .Values.redis.external.url -}}
 {{- /* What follows the host, and Redis' own port where nothing does. */ -}}
@@ -40,6 +51,7 @@
     {{- range $ports | uniq }}
     - {protocol: TCP, port: {{ . }}}
     {{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* NetworkPolicies apply before or after a Service's address is translated,
@@ -79,4 +91,46 @@
 {{- define "towline.gitlabPort" -}}
 {{- $default := ternary "80" "443" (hasPrefix "http://" .Values.gitlab.url) -}}
 {{- regexReplaceAll "^https?://(?:[^@/]*@)?(?:\\[[^]]*\\]|[^:/?]*):?([0-9]*).*$" .Values.gitlab.url "${1}" | default $default -}}
+{{- end -}}
+
+{{/* The way to GitLab, or to the proxy on the way there, whose addresses nobody
+     promises: any, unless they are given. */}}
+{{- define "towline.allowGitLab" -}}
+{{- $ports := list (include "towline.gitlabPort" . | int) -}}
+{{- with .Values.gitlab.proxy.https -}}
+{{- $default := ternary "443" "80" (hasPrefix "https://" .) -}}
+{{- $ports = append $ports (regexReplaceAll "^https?://(?:[^@/]*@)?(?:\\[[^]]*\\]|[^:/?]*):?([0-9]*).*$" . "${1}" | default $default | int) -}}
+{{- end -}}
+{{- if .Values.gitlab.proxy.existingSecret -}}
+{{- $ports = concat $ports (list 3128 8080) -}}
+{{- end -}}
+- ports:
+    {{- range $ports | uniq }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+  {{- with .Values.networkPolicy.gitlab.cidrs }}
+  to:
+    {{- range . }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{/* Who may read metrics, at the port http. */}}
+{{- define "towline.allowMetrics" -}}
+{{- with .Values.networkPolicy.metricsFrom -}}
+- from:
+    {{- toYaml . | nindent 4 }}
+  ports:
+    - {protocol: TCP, port: http}
+{{- end -}}
+{{- end -}}
+
+{{/* The pods of some services as peers: root, names. */}}
+{{- define "towline.peers" -}}
+{{- range .names }}
+- podSelector:
+    matchLabels:
+      {{- include "towline.selector" (dict "root" $.root "name" .) | nindent 6 }}
+{{- end }}
 {{- end -}}

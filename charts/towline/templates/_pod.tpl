@@ -6,7 +6,7 @@ metadata:
   {{- /* The selector's labels win: with others the pods would not be found. */}}
   labels:
     {{- merge (include "towline.selector" . | fromYaml) $own.podLabels | toYaml | nindent 4 }}
-  {{- with .annotations }}
+  {{- with merge (.annotations | default dict) $own.podAnnotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -28,6 +28,26 @@ spec:
     - name: {{ . }}
     {{- end }}
   {{- end }}
+  {{- with $own.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with $own.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  topologySpreadConstraints:
+    {{- with $own.topologySpreadConstraints }}
+    {{- toYaml . | nindent 4 }}
+    {{- else }}
+    {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+    - maxSkew: 1
+      topologyKey: {{ . }}
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "towline.selector" $ | nindent 10 }}
+    {{- end }}
+    {{- end }}
   {{- with $own.nodeSelector }}
   nodeSelector:
     {{- toYaml . | nindent 4 }}
@@ -55,12 +75,17 @@ resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 # An outage of GitLab or Redis makes a pod unready and restarts nothing.
+{{- $scheme := ternary "HTTPS" "HTTP" (and (eq .name "policy") (ne .root.Values.tls.mode "off")) }}
+startupProbe:
+  httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
+  periodSeconds: 2
+  failureThreshold: 30
 livenessProbe:
-  httpGet: {path: /livez, port: http}
+  httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
   periodSeconds: 20
   timeoutSeconds: 5
 readinessProbe:
-  httpGet: {path: /readyz, port: http}
+  httpGet: {path: /readyz, port: http, scheme: {{ $scheme }}}
   periodSeconds: 5
   timeoutSeconds: 3
 {{- end -}}
@@ -69,23 +94,6 @@ readinessProbe:
 {{- define "towline.logArgs" -}}
 - --log-format={{ .Values.log.format }}
 - --log-level={{ .Values.log.level }}
-{{- end -}}
-
-{{/* Redis: an argument, the address from its Secret, and what restarts pods when
-     an address given as a value changes. */}}
-{{- define "towline.redisEnv" -}}
-{{- $redis := .Values.redis.external -}}
-- name: TOWLINE_REDIS_URL
-  valueFrom:
-    secretKeyRef:
-      name: {{ $redis.existingSecret | default (printf "%s-redis" (include "towline.fullname" .)) }}
-      key: {{ ternary $redis.key "url" (ne $redis.existingSecret "") }}
-{{- end -}}
-
-{{- define "towline.redisChecksum" -}}
-{{- with .Values.redis.external.url -}}
-checksum/redis: {{ printf "%s/%s/%s" $.Release.Namespace $.Release.Name . | sha256sum }}
-{{- end -}}
 {{- end -}}
 
 {{/* A volume with one key of a Secret as the file "file": volume, file, secret, key. */}}
@@ -108,13 +116,49 @@ checksum/redis: {{ printf "%s/%s/%s" $.Release.Namespace $.Release.Name . | sha2
 {{- with .Values.gitlab.caBundle -}}
 - name: gitlab-ca
   configMap:
-    name: {{ .existingConfigMap }}
+    name: {{ .existingConfigMap | default (printf "%s-gitlab-ca" (include "towline.fullname" $)) }}
     items:
-      - {key: {{ .key | quote }}, path: ca.crt}
+      - {key: {{ ternary .key "ca.crt" (ne .existingConfigMap "") | quote }}, path: ca.crt}
 {{- end -}}
+{{- end -}}
+
+{{/* Whether there are certificates to trust for GitLab: "true" or "". */}}
+{{- define "towline.hasGitLabCA" -}}
+{{- if or .Values.gitlab.caBundle.existingConfigMap .Values.gitlab.caBundle.value }}true{{ end -}}
 {{- end -}}
 
 {{/* Whether there is a token for the configuration project: "true" or "". */}}
 {{- define "towline.hasConfigToken" -}}
 {{- if or .Values.credentials.config.existingSecret .Values.credentials.config.value }}true{{ end -}}
+{{- end -}}
+
+{{/* Variables of a service: root, name. */}}
+{{- define "towline.env" -}}
+{{- include "towline.redisEnv" .root }}
+{{- with (get .root.Values .name).extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The tunnel's, with the way through a proxy. What is inside the cluster is
+     reached without it. */}}
+{{- define "towline.tunnelEnv" -}}
+{{- include "towline.env" (dict "root" . "name" "tunnel") }}
+{{- with .Values.gitlab.proxy }}
+{{- if or .https .existingSecret }}
+{{- range list "HTTPS_PROXY" "HTTP_PROXY" }}
+- name: {{ . }}
+  {{- with $.Values.gitlab.proxy }}
+  {{- if .existingSecret }}
+  valueFrom:
+    secretKeyRef: {name: {{ .existingSecret }}, key: {{ .key }}}
+  {{- else }}
+  value: {{ .https | quote }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+- name: NO_PROXY
+  value: {{ concat (list "localhost" "127.0.0.1" ".svc" ".cluster.local") .noProxy | join "," | quote }}
+{{- end }}
+{{- end }}
 {{- end -}}

@@ -1,5 +1,16 @@
 {{/* Everything that is missing or does not go together, told at once. */}}
 {{- define "towline.validate" -}}
+{{- include "towline.init" . -}}
+{{- include "towline.validateOutside" . -}}
+{{- include "towline.validateCredentials" . -}}
+{{- include "towline.validateRedis" . -}}
+{{- include "towline.validateAccess" . -}}
+{{- with .Values.faults -}}
+{{- fail (printf "\n\n%s\n\nvalues.yaml of the chart says more about each value.\n" (join "\n" .)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "towline.validateOutside" -}}
 {{- $faults := list -}}
 {{- $v := .Values -}}
 {{- if not $v.gitlab.url -}}
@@ -12,6 +23,22 @@
 {{- else if not (regexMatch "^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+:[a-z0-9]([-a-z0-9]*[a-z0-9])?$" $v.agent) -}}
 {{- $faults = append $faults (printf "agent is %q: it has the form group/project:name, the agent's configuration project and its name there" $v.agent) -}}
 {{- end -}}
+{{- with $v.gitlab.caBundle -}}
+{{- if and .existingConfigMap .value -}}
+{{- $faults = append $faults "gitlab.caBundle has both existingConfigMap and value: leave one of them empty" -}}
+{{- else if and .value (not (contains "-----BEGIN CERTIFICATE-----" .value)) -}}
+{{- $faults = append $faults "gitlab.caBundle.value holds no PEM certificate: it begins with -----BEGIN CERTIFICATE-----" -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.gitlab.proxy.https $v.gitlab.proxy.existingSecret -}}
+{{- $faults = append $faults "gitlab.proxy has both https and existingSecret: leave one of them empty" -}}
+{{- end -}}
+{{- $_ := set $v "faults" (concat $v.faults $faults) -}}
+{{- end -}}
+
+{{- define "towline.validateCredentials" -}}
+{{- $faults := list -}}
+{{- $v := .Values -}}
 {{- with $v.credentials.runner -}}
 {{- if and .existingSecret .value -}}
 {{- $faults = append $faults "credentials.runner has both existingSecret and value: leave one of them empty" -}}
@@ -32,16 +59,96 @@
 {{- if dig "agent" "token" "" $v.config -}}
 {{- $faults = append $faults "config.agent.token would lie open in a ConfigMap: give the token under credentials.runner" -}}
 {{- end -}}
+{{- if eq $v.tls.mode "existing" -}}
+{{- if not (and $v.tls.existing.policy $v.tls.existing.tunnel) -}}
+{{- $faults = append $faults "tls.existing is missing: with tls.mode existing, name the Secrets of policy and tunnel" -}}
+{{- end -}}
+{{- if and (eq $v.redis.mode "embedded") (not $v.tls.existing.redis) -}}
+{{- $faults = append $faults "tls.existing.redis is missing: with tls.mode existing, name the Secret of the embedded Redis" -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $v "faults" (concat $v.faults $faults) -}}
+{{- end -}}
+
+{{- define "towline.validateRedis" -}}
+{{- $faults := list -}}
+{{- $v := .Values -}}
 {{- with $v.redis.external -}}
+{{- $given := or .existingSecret .url .addresses -}}
+{{- if and (eq $v.redis.mode "external") (not $given) -}}
+{{- $faults = append $faults "redis.external is missing: put the address of your Redis (redis://:password@host:6379/0) into a Secret and name that in redis.external.existingSecret, or give it as redis.external.url, or host:port as redis.external.addresses; or leave redis.mode empty for a Redis of this release" -}}
+{{- else if and (eq $v.redis.mode "embedded") $given -}}
+{{- $faults = append $faults "redis.external is given, and redis.mode is embedded: leave one of them empty" -}}
+{{- end -}}
 {{- if and .existingSecret .url -}}
 {{- $faults = append $faults "redis.external has both existingSecret and url: leave one of them empty" -}}
-{{- else if not (or .existingSecret .url) -}}
-{{- $faults = append $faults "redis.external is missing: this chart brings no Redis of its own yet, so put the address of one (redis://:password@host:6379/0) into a Secret and name that in redis.external.existingSecret, or give it as redis.external.url" -}}
 {{- else if and .url (not (regexMatch "^rediss?://[^/]+" .url)) -}}
 {{- $faults = append $faults "redis.external.url is no address of Redis: it has the form redis://:password@host:6379/0, or rediss:// for TLS" -}}
 {{- end -}}
+{{- if and .addresses (or .existingSecret .url) -}}
+{{- $faults = append $faults "redis.external has addresses and an address in url or existingSecret: leave one of them empty" -}}
 {{- end -}}
-{{- if $faults -}}
-{{- fail (printf "\n\n%s\n\nvalues.yaml of the chart says more about each value.\n" (join "\n" $faults)) -}}
+{{- range .addresses -}}
+{{- if not (regexMatch "^[^:\\s]+:[0-9]+$|^\\[[0-9a-fA-F:]+\\]:[0-9]+$" .) -}}
+{{- $faults = append $faults (printf "redis.external.addresses has %q: it has the form host:port" .) -}}
 {{- end -}}
+{{- end -}}
+{{- if and .cluster .sentinel.master -}}
+{{- $faults = append $faults "redis.external has both cluster and sentinel.master: Redis is one or the other" -}}
+{{- end -}}
+{{- if and (or .cluster .sentinel.master) (not .addresses) -}}
+{{- $faults = append $faults "redis.external.addresses is missing: name the nodes of the Cluster or the Sentinels" -}}
+{{- end -}}
+{{- if and (gt (len .addresses) 1) (not .cluster) (not .sentinel.master) -}}
+{{- $faults = append $faults "redis.external.addresses names several servers: say what they are with redis.external.cluster or redis.external.sentinel.master" -}}
+{{- end -}}
+{{- if and .password.existingSecret .password.value -}}
+{{- $faults = append $faults "redis.external.password has both existingSecret and value: leave one of them empty" -}}
+{{- end -}}
+{{- if and .tls.caBundle.existingConfigMap .tls.caBundle.existingSecret -}}
+{{- $faults = append $faults "redis.external.tls.caBundle has both existingConfigMap and existingSecret: leave one of them empty" -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $v "faults" (concat $v.faults $faults) -}}
+{{- end -}}
+
+{{- define "towline.validateAccess" -}}
+{{- $faults := list -}}
+{{- $v := .Values -}}
+{{- if eq $v.access.mode "serviceAccount" -}}
+{{- if not $v.access.namespaces -}}
+{{- $faults = append $faults "access.namespaces is missing: with access.mode serviceAccount, say in which namespaces jobs may act" -}}
+{{- end -}}
+{{- with $v.access.impersonate -}}
+{{- if or .users .groups .serviceAccounts .extras -}}
+{{- $faults = append $faults "access.impersonate needs a ClusterRole, and with access.mode serviceAccount none is made: leave it empty" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $i, $b := $v.access.bindings -}}
+{{- $who := list -}}
+{{- range list "project" "group" "agent" "user" "groupName" -}}
+{{- if hasKey $b . }}{{ $who = append $who . }}{{ end -}}
+{{- end -}}
+{{- if ne (len $who) 1 -}}
+{{- $faults = append $faults (printf "access.bindings[%d] has to say for whom with one of project, group, agent, user and groupName; it has %d of them" $i (len $who)) -}}
+{{- end -}}
+{{- if eq (hasKey $b "clusterRole") (hasKey $b "role") -}}
+{{- $faults = append $faults (printf "access.bindings[%d] has to name one of clusterRole and role" $i) -}}
+{{- else if eq ($b.clusterRole | default "") "cluster-admin" -}}
+{{- $faults = append $faults (printf "access.bindings[%d] gives cluster-admin, which this chart gives to nobody: admin is all of a namespace" $i) -}}
+{{- end -}}
+{{- if and (or $b.tier $b.environment) (not (or $b.project $b.group)) -}}
+{{- $faults = append $faults (printf "access.bindings[%d] has a tier or an environment: those belong to a project or a group" $i) -}}
+{{- else if and $b.environment (or $b.tier $b.group) -}}
+{{- $faults = append $faults (printf "access.bindings[%d] has an environment, which belongs to a project and stands without a tier" $i) -}}
+{{- end -}}
+{{- if and $b.agent (not $v.access.agentServiceAccount.allowed) -}}
+{{- $faults = append $faults (printf "access.bindings[%d] is for the agent's ServiceAccount, and there is none: set access.agentServiceAccount.create" $i) -}}
+{{- end -}}
+{{- if and (eq $v.access.mode "serviceAccount") (not $b.agent) -}}
+{{- $faults = append $faults (printf "access.bindings[%d] is for identities that jobs do not have with access.mode serviceAccount: give agent: true" $i) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $v "faults" (concat $v.faults $faults) -}}
 {{- end -}}

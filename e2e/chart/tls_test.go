@@ -1,0 +1,178 @@
+package chart
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"maps"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// servers are whom others speak TLS to.
+var servers = []string{"policy", "redis", "tunnel"}
+
+// trusts says whether the bundle of one rendering accepts a server of another,
+// by the name that it is reached by.
+func trusts(t *testing.T, client, server rendered, name, namespace string) error {
+	t.Helper()
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(find[corev1.ConfigMap](t, client, "ConfigMap/towline-ca").Data["ca.crt"])) {
+		t.Fatal("the bundle holds no certificate")
+	}
+	secret := find[corev1.Secret](t, server, "Secret/towline-tls-"+name).Data
+	pair, err := tls.X509KeyPair(secret["tls.crt"], secret["tls.key"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = pair.Leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "towline-" + name + "." + namespace + ".svc"})
+	return err
+}
+
+func TestServicesTrustEachOther(t *testing.T) {
+	r := render(t, combinations["minimal"])
+	for _, s := range servers {
+		if err := trusts(t, r, r, s, "towline"); err != nil {
+			t.Errorf("%s: %v", s, err)
+		}
+		if err := trusts(t, render(t, combinations["minimal"]), r, s, "towline"); err == nil {
+			t.Errorf("another release trusts %s", s)
+		}
+	}
+	// The authority's key is for Helm alone.
+	for component, p := range pods(t, r) {
+		if slices.Contains(references(p.Spec), "Secret/towline-ca") {
+			t.Errorf("%s sees the authority's key", component)
+		}
+	}
+}
+
+// install makes what a release keeps, and what another rendering has changed.
+func (s *server) install(t *testing.T, r rendered) {
+	t.Helper()
+	for _, o := range r.objects {
+		if o.GetKind() != "Secret" {
+			continue
+		}
+		secret := as[corev1.Secret](t, o)
+		_ = s.kube.CoreV1().Secrets(s.namespace).Delete(t.Context(), secret.Name, metav1.DeleteOptions{})
+		if err := s.create(t.Context(), o, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func certificatesOf(t *testing.T, r rendered) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, s := range servers {
+		out[s] = string(find[corev1.Secret](t, r, "Secret/towline-tls-"+s).Data["tls.crt"])
+	}
+	return out
+}
+
+func TestCertificatesAreKeptAndRenewed(t *testing.T) {
+	s := newServer(t)
+	first := s.render(t, combinations["minimal"])
+	s.install(t, first)
+	if diff := cmp.Diff(certificatesOf(t, first), certificatesOf(t, s.render(t, combinations["minimal"]))); diff != "" {
+		t.Error("an upgrade makes other certificates")
+	}
+	// Three months later, only the certificates are new.
+	past := strconv.FormatInt(time.Now().Add(-91*24*time.Hour).Unix(), 10)
+	for _, name := range servers {
+		patch := `{"metadata":{"annotations":{"towline/made-at":"` + past + `"}}}`
+		if _, err := s.kube.CoreV1().Secrets(s.namespace).Patch(t.Context(), "towline-tls-"+name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := s.render(t, combinations["minimal"])
+	for name, before := range certificatesOf(t, first) {
+		if certificatesOf(t, later)[name] == before {
+			t.Errorf("%s is not renewed", name)
+		}
+		if err := trusts(t, first, later, name, s.namespace); err != nil {
+			t.Errorf("who has not heard of it: %v", err)
+		}
+	}
+	never := s.render(t, combinations["minimal"]+"\n---\ntls: {renewAfterDays: 0}\n")
+	if !maps.Equal(certificatesOf(t, never), certificatesOf(t, first)) {
+		t.Error("renewed although it is never to be")
+	}
+	redis := func(r rendered) map[string]string { return pods(t, r)["redis"].Annotations }
+	if cmp.Equal(redis(later), redis(first)) || !cmp.Equal(redis(never), redis(first)) {
+		t.Error("Redis, which reads its certificate at the start only, does not restart when it is renewed, or does without")
+	}
+}
+
+// The authority changes in one step, and at no time anybody meets a stranger:
+// who has the old bundle trusts the new certificates and the other way round.
+func TestTheAuthorityChangesWithoutAStranger(t *testing.T) {
+	s := newServer(t)
+	var all []rendered
+	for generation := 1; generation <= 3; generation++ {
+		r := s.render(t, combinations["minimal"]+"\n---\ntls: {generation: "+strconv.Itoa(generation)+"}\n")
+		s.install(t, r)
+		all = append(all, r)
+	}
+	authority := func(r rendered) string {
+		return string(find[corev1.Secret](t, r, "Secret/towline-ca").Data["tls.crt"])
+	}
+	if authority(all[0]) == authority(all[1]) || authority(all[1]) == authority(all[2]) {
+		t.Error("the authority does not change")
+	}
+	for i := 1; i < len(all); i++ {
+		for _, name := range servers {
+			if err := trusts(t, all[i-1], all[i], name, s.namespace); err != nil {
+				t.Errorf("old bundle, new certificate of %s: %v", name, err)
+			}
+			if err := trusts(t, all[i], all[i-1], name, s.namespace); err != nil {
+				t.Errorf("new bundle, old certificate of %s: %v", name, err)
+			}
+		}
+	}
+	if err := trusts(t, all[2], all[0], "policy", s.namespace); err == nil {
+		t.Error("an authority is trusted for ever")
+	}
+	var n int
+	for rest := []byte(find[corev1.ConfigMap](t, all[2], "ConfigMap/towline-ca").Data["ca.crt"]); ; n++ {
+		var b *pem.Block
+		if b, rest = pem.Decode(rest); b == nil {
+			break
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d authorities are trusted", n)
+	}
+}
+
+func TestPasswordsOfRedisAreKeptAndChanged(t *testing.T) {
+	s := newServer(t)
+	at := func(r rendered) map[string][]byte { return find[corev1.Secret](t, r, "Secret/towline-redis").Data }
+	first := s.render(t, combinations["minimal"])
+	s.install(t, first)
+	if !cmp.Equal(at(first), at(s.render(t, combinations["minimal"]))) {
+		t.Error("an upgrade makes other passwords")
+	}
+	changed := s.render(t, combinations["minimal"]+"\n---\nredis: {embedded: {generation: 2}}\n")
+	for _, user := range []string{"tunnel", "runner", "scaler"} {
+		key := user + "-password"
+		if string(at(changed)[key]) == string(at(first)[key]) || string(at(changed)[key+"-previous"]) != string(at(first)[key]) {
+			t.Errorf("%s: the password is not changed, or the one before not kept", user)
+		}
+	}
+	s.install(t, changed)
+	if !cmp.Equal(at(changed), at(s.render(t, combinations["minimal"]+"\n---\nredis: {embedded: {generation: 2}}\n"))) {
+		t.Error("the next upgrade changes them again")
+	}
+	if cmp.Equal(pods(t, changed)["redis"].Annotations, pods(t, first)["redis"].Annotations) {
+		t.Error("Redis does not restart to learn of them")
+	}
+}
