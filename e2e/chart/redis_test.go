@@ -8,7 +8,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/seal"
 )
 
 // embedded is the Redis of the chart, started as its pod would start it, but
@@ -114,6 +118,10 @@ func TestUsersOfRedisMayDoTheirWork(t *testing.T) {
 	e := startEmbedded(t)
 	tunnel, runner := e.as(t, "tunnel"), e.as(t, "runner")
 	ctx, ttl := t.Context(), time.Minute
+	box, err := seal.New(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
 	steps := []struct {
 		what string
 		do   func() error
@@ -154,6 +162,18 @@ func TestUsersOfRedisMayDoTheirWork(t *testing.T) {
 		{"tunnel forgets", func() error { return tunnel.Forget(ctx, 1) }},
 		{"runner restores", func() error { return runner.Restore(ctx, 2, ledger.Claim{}, "r", ttl) }},
 		{"tunnel does not close what is leased", func() error { return but(tunnel.Close(ctx, 2, nil, nil), ledger.ErrLost) }},
+		{"tunnel wants a sync", func() error { return second(tunnel.WantSync(ctx, "s", []byte("task"))) }},
+		{"tunnel follows", func() error { return second(tunnel.FollowSync(ctx, "s", "t", ttl)) }},
+		{"tunnel puts a bundle", func() error { return tunnel.PutBundle(ctx, box, "d", []byte("content")) }},
+		{"tunnel holds it", func() error { return second(tunnel.HoldBundle(ctx, "d")) }},
+		{"tunnel repairs the sync", func() error { return tunnel.RepairSync(ctx, "s") }},
+		{"runner waits for a sync", func() error { return second(runner.NextSync(ctx, time.Second)) }},
+		{"runner claims it", func() error { _, _, err := runner.ClaimSync(ctx, "s", "r", ttl); return err }},
+		{"runner reads the bundle", func() error { return second(runner.Bundle(ctx, box, "d")) }},
+		{"runner renews the sync", func() error { return second(runner.RenewSync(ctx, "s", "r", ttl)) }},
+		{"runner finishes the sync", func() error { return runner.FinishSync(ctx, "s", "r", 1, []byte("result")) }},
+		{"tunnel loads the sync", func() error { return second(tunnel.LoadSync(ctx, "s")) }},
+		{"tunnel leaves the sync", func() error { return tunnel.LeaveSync(ctx, "s", "t") }},
 		{"tunnel leaves", func() error { return tunnel.StopPolling(ctx, "t") }},
 		{"the scaler counts", func() error {
 			return e.client(t, "scaler", e.passwords["scaler"]).Eval(ctx, "return redis.call('llen', KEYS[1])", []string{"pre:queue"}).Err()
@@ -208,6 +228,67 @@ func but(err, want error) error {
 		return nil
 	}
 	return fmt.Errorf("%w, want %w", err, want)
+}
+
+// The rules follow the table of keys in pkg/ledger: who writes a key may write
+// it, and who neither writes nor reads it may not read it.
+func TestRulesOfRedisFollowTheTableOfKeys(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(root, "pkg", "ledger", "doc.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^//\t(\S+)\s+(zset|list|string|hash)\s+(tunnel|runner|tunnel, runner|runner, tunnel)\s+(tunnel|runner|both)\s`).FindAllStringSubmatch(string(source), -1)
+	if len(rows) < 19 {
+		t.Fatalf("only %d keys found: this test no longer knows the table", len(rows))
+	}
+	r := render(t, combinations["without-tls"])
+	for _, row := range rows {
+		key := "towline:" + regexp.MustCompile(`<[a-z]+>`).ReplaceAllString(row[1], "7")
+		for _, user := range []string{"tunnel", "runner"} {
+			rules := userRules(t, r, user)
+			if writes := strings.Contains(row[3], user); writes && !rules.may(key, true) {
+				t.Errorf("the %s may not write %s", user, row[1])
+			}
+			reads := row[4] == "both" || row[4] == user
+			if reads && !rules.may(key, false) {
+				t.Errorf("the %s may not read %s", user, row[1])
+			}
+			// A job's script declares all keys of the job, whoever runs it.
+			ofJob := strings.HasPrefix(row[1], "{<id>}") || strings.HasPrefix(row[1], "{sync:") && !strings.HasSuffix(row[1], ":follow")
+			if !reads && !strings.Contains(row[3], user) && !ofJob && row[1] != "revoked:<jti>" && rules.may(key, false) {
+				t.Errorf("the %s may read %s for nothing", user, row[1])
+			}
+		}
+	}
+}
+
+// aclRules are a user's patterns of keys.
+type aclRules []string
+
+func userRules(t *testing.T, r rendered, user string) aclRules {
+	t.Helper()
+	for line := range strings.Lines(find[corev1.ConfigMap](t, r, "ConfigMap/towline-redis").Data["users"]) {
+		if rules, ok := strings.CutPrefix(line, user+" "); ok {
+			return strings.Fields(rules)
+		}
+	}
+	t.Fatalf("no rules for %s", user)
+	return nil
+}
+
+func (a aclRules) may(key string, write bool) bool {
+	return slices.ContainsFunc(a, func(rule string) bool {
+		pattern, full := strings.CutPrefix(rule, "~")
+		if !full {
+			var reads bool
+			if pattern, reads = strings.CutPrefix(rule, "%R~"); !reads || write {
+				return false
+			}
+		}
+		// Redis' globs are those of path.Match here: a key has no slash.
+		ok, err := path.Match(pattern, key)
+		return err == nil && ok
+	})
 }
 
 // What a user does not need it may not do.

@@ -19,7 +19,7 @@ import (
 
 func TestMadeKeysAreTheOnesTheServicesRead(t *testing.T) {
 	r := render(t, minimal)
-	block, rest := pem.Decode(find[corev1.Secret](t, r, "Secret/towline-signing").Data["ed25519.pem"])
+	block, rest := pem.Decode(find[corev1.Secret](t, r, "Secret/towline-signing").Data["0001.pem"])
 	if block == nil || block.Type != "PRIVATE KEY" || len(rest) > 0 {
 		t.Fatal("the signing key is not one PKCS#8 PEM block")
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/towline/towline/pkg/seal"
 )
 
 // servers are whom others speak TLS to.
@@ -174,5 +177,62 @@ func TestPasswordsOfRedisAreKeptAndChanged(t *testing.T) {
 	}
 	if cmp.Equal(pods(t, changed)["redis"].Annotations, pods(t, first)["redis"].Annotations) {
 		t.Error("Redis does not restart to learn of them")
+	}
+}
+
+// The sealing key changes in one step: who has the old file opens what the new
+// one seals, and the other way round.
+func TestTheSealingKeyChangesWithoutAnUnreadableJob(t *testing.T) {
+	s := newServer(t)
+	var boxes []*seal.Box
+	var all []rendered
+	for generation := 1; generation <= 3; generation++ {
+		r := s.render(t, minimal+"\n---\ncredentials: {runner: {value: x}, seal: {generation: "+strconv.Itoa(generation)+"}}\n")
+		s.install(t, r)
+		path := filepath.Join(t.TempDir(), "seal.key")
+		write(t, path, string(find[corev1.Secret](t, r, "Secret/towline-seal").Data["seal.key"]))
+		box, err := seal.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		boxes, all = append(boxes, box), append(all, r)
+	}
+	opens := func(to, from *seal.Box) bool {
+		sealed, err := from.Seal([]byte("job"), "purpose")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = to.Open(sealed, "purpose")
+		return err == nil
+	}
+	for i := 1; i < len(boxes); i++ {
+		if !opens(boxes[i-1], boxes[i]) || !opens(boxes[i], boxes[i-1]) {
+			t.Errorf("steps %d and %d do not read each other's jobs", i, i+1)
+		}
+		if cmp.Equal(deployment(t, all[i], "tunnel").Spec.Template.Annotations, deployment(t, all[i-1], "tunnel").Spec.Template.Annotations) {
+			t.Error("pods do not restart to use the new key")
+		}
+	}
+	if opens(boxes[2], boxes[0]) {
+		t.Error("a key is kept for ever")
+	}
+}
+
+func TestTheSigningKeyChangesAndTheOneBeforeCounts(t *testing.T) {
+	s := newServer(t)
+	keys := func(r rendered) map[string][]byte {
+		return find[corev1.Secret](t, r, "Secret/towline-signing").Data
+	}
+	first := s.render(t, minimal)
+	s.install(t, first)
+	changed := s.render(t, minimal+"\n---\ncredentials: {runner: {value: x}, signing: {generation: 2}}\n")
+	if names := slices.Sorted(maps.Keys(keys(changed))); !slices.Equal(names, []string{"0001.pem", "0002.pem"}) ||
+		string(keys(changed)["0001.pem"]) != string(keys(first)["0001.pem"]) || string(keys(changed)["0002.pem"]) == string(keys(first)["0001.pem"]) {
+		t.Errorf("the keys are %v", names)
+	}
+	s.install(t, changed)
+	last := s.render(t, minimal+"\n---\ncredentials: {runner: {value: x}, signing: {generation: 3}}\n")
+	if names := slices.Sorted(maps.Keys(keys(last))); !slices.Equal(names, []string{"0002.pem", "0003.pem"}) {
+		t.Errorf("after another step the keys are %v", names)
 	}
 }

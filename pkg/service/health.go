@@ -125,9 +125,9 @@ func (h *Health) Describe(to chan<- *prometheus.Desc) { to <- linkUp }
 func (h *Health) Collect(to chan<- prometheus.Metric) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for name, why := range h.links {
+	for name, now := range h.links {
 		var up float64
-		if why == "" {
+		if now.why == "" {
 			up = 1
 		}
 		to <- prometheus.MustNewConstMetric(linkUp, prometheus.GaugeValue, up, name)

@@ -74,9 +74,10 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What restarts pods when an address given as a value changes. */}}
+{{/* What restarts pods: another address given as a value, another sealing key. */}}
 {{- define "towline.redisChecksum" -}}
-{{- with .Values.redis.external.url -}}
+checksum/seal: {{ printf "%s/%d" .Values.credentials.seal.existingSecret (int .Values.credentials.seal.generation) | sha256sum }}
+{{ with .Values.redis.external.url -}}
 checksum/redis: {{ printf "%s/%s/%s" $.Release.Namespace $.Release.Name . | sha256sum }}
 {{- end -}}
 {{- end -}}
@@ -146,11 +147,14 @@ checksum/redis: {{ printf "%s/%s/%s" $.Release.Namespace $.Release.Name . | sha2
 {{- $job := printf "%s:{[0-9]*}" $p -}}
 {{- $jobs := printf "~%s ~%s:payload ~%s:trace ~%s:owner ~%s:lease" $job $job $job $job $job -}}
 {{- $tickets := printf "~%s:{tickets} ~%s:{tickets}:bell ~%s:{tickets}:held:*" $p $p $p -}}
-{{- $link := "-@all +ping +hello +auth +multi +exec +discard +eval +evalsha +script|load +exists +get +set +del +time +pexpire +pttl +hget +hset +hmget +hdel +strlen +append +zadd +zrem +zrange +zrevrange +zremrangebyscore +zcard +rpush +llen" -}}
+{{- $sync := printf "%s:{sync:*}" $p -}}
+{{- $syncs := printf "~%s:syncs ~%s ~%s:task ~%s:lease" $p $sync $sync $sync -}}
+{{- $bundle := printf "%s:{bundle:*}" $p -}}
+{{- $link := "-@all +ping +hello +auth +multi +exec +discard +eval +evalsha +script|load +exists +get +set +del +time +pexpire +pttl +hget +hset +hmget +hdel +strlen +append +zadd +zrem +zrange +zrevrange +zremrangebyscore +zcard +rpush +llen +lpos +blpop +publish +hincrby" -}}
 {{- if eq .name "tunnel" -}}
-resetchannels &{{ $p }}:wake {{ $jobs }} {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:{poll} ~{{ $p }}:{poll}:cursor %R~{{ $p }}:revoked:* {{ $link }} +blpop +lpos +getrange +publish +subscribe +unsubscribe
+resetchannels &{{ $p }}:wake &{{ $p }}:synced {{ $jobs }} {{ $syncs }} ~{{ $sync }}:follow ~{{ $bundle }} ~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:{poll} ~{{ $p }}:{poll}:cursor %R~{{ $p }}:revoked:* {{ $link }} +getrange +subscribe +unsubscribe
 {{- else if eq .name "runner" -}}
-resetchannels &{{ $p }}:wake {{ $jobs }} {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:revoked:* {{ $link }} +blpop +lpop +publish
+resetchannels &{{ $p }}:wake &{{ $p }}:synced {{ $jobs }} {{ $syncs }} %R~{{ $bundle }} %R~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:revoked:* {{ $link }} +lpop
 {{- else -}}
 resetchannels ~{{ $p }}:queue -@all +ping +hello +auth +llen +type +eval +evalsha +script|load
 {{- end -}}
