@@ -118,11 +118,11 @@ const maxSlug = 63
 // it: lower case, at most 63 bytes, everything but letters and digits a dash,
 // none at the ends. Different names may have the same slug.
 func RefSlug(ref string) string {
-	b := []byte(strings.ToLower(ref))
-	for i, c := range b {
+	s := strings.Map(func(c rune) rune {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			b[i] = '-'
+			return '-'
 		}
-	}
-	return strings.Trim(string(b[:min(len(b), maxSlug)]), "-")
+		return c
+	}, strings.ToLower(ref))
+	return strings.Trim(s[:min(len(s), maxSlug)], "-")
 }

@@ -188,15 +188,3 @@ func TestCostsAreLimited(t *testing.T) {
 		t.Errorf("%d refusals: %+v", len(v.Refusals), v)
 	}
 }
-
-func TestSlug(t *testing.T) {
-	t.Parallel()
-	for name, want := range map[string]string{
-		"main": "main", "Feature/ABC_1": "feature-abc-1", "--x--": "x", "": "", "///": "", "ümläut": "ml-ut",
-		strings.Repeat("a", 62) + "/b": strings.Repeat("a", 62), "refs/merge-requests/1/head": "refs-merge-requests-1-head",
-	} {
-		if got := Slug(name); got != want {
-			t.Errorf("Slug(%q) = %q, want %q", name, got, want)
-		}
-	}
-}

@@ -1,12 +1,12 @@
 package rules
 
 import (
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/google/cel-go/cel"
 
+	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/grant"
 )
 
@@ -68,7 +68,7 @@ func (f *facts) variable(name string) any {
 		return map[string]any{"id": u.ID, "username": u.Username, "roles": some(u.Roles), "acts_for": u.ActsFor}
 	case "ref":
 		r := c.Facts.Ref
-		return map[string]any{"name": r.Name, "slug": Slug(r.Name), "type": r.Type, "protected": r.Protected}
+		return map[string]any{"name": r.Name, "slug": agentconfig.RefSlug(r.Name), "type": r.Type, "protected": r.Protected}
 	case "environment":
 		return environmentOf(c.Facts.Environment)
 	case "image":
@@ -157,17 +157,4 @@ func requestOf(r *Request) any {
 		"verb": r.Verb, "group": r.APIGroup, "version": r.APIVersion, "resource": r.Resource,
 		"subresource": r.Subresource, "namespace": r.Namespace, "name": r.Name, "path": r.Path,
 	}
-}
-
-var notInSlug = regexp.MustCompile(`[^a-z0-9]`)
-
-// maxSlug is the longest slug, which a namespace's name may be as well.
-const maxSlug = 63
-
-// Slug is CI_COMMIT_REF_SLUG of a ref's name, as GitLab makes it: lower case,
-// everything but letters and digits replaced by dashes, cut to 63 bytes, without
-// dashes at the ends.
-func Slug(name string) string {
-	s := notInSlug.ReplaceAllString(strings.ToLower(name), "-")
-	return strings.Trim(s[:min(len(s), maxSlug)], "-")
 }

@@ -205,16 +205,6 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func FuzzSlug(f *testing.F) {
-	f.Add("Feature/x")
-	f.Fuzz(func(t *testing.T, name string) {
-		s := Slug(name)
-		if len(s) > maxSlug || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || strings.HasPrefix(s, "-") || strings.HasSuffix(s, "-") {
-			t.Errorf("Slug(%q) = %q", name, s)
-		}
-	})
-}
-
 // What one decision and one request cost with 50 rules.
 func BenchmarkRules(b *testing.B) {
 	var content strings.Builder

@@ -42,6 +42,10 @@ func NewWatcher(path string, report func(*Set, error)) *Watcher {
 
 // Run checks the files at once and then each WatchInterval, until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
+	if w == nil {
+		<-ctx.Done()
+		return nil
+	}
 	t := time.NewTicker(WatchInterval)
 	defer t.Stop()
 	for {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/policyapi"
+	"github.com/towline/towline/pkg/rules"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/policy/internal/callers"
 	"github.com/towline/towline/services/policy/internal/configuration"
@@ -38,6 +39,12 @@ type Configurations interface {
 	Resolve(sent *policyapi.Configuration) (decide.Config, error)
 }
 
+// Rules are those of the cluster's owner. Its error is that of pkg/rules when
+// there never were any that can be used.
+type Rules interface {
+	Current() (set *rules.Set, faulty, err error)
+}
+
 // Signer signs grants. JWKS is what verifiers need for that.
 type Signer interface {
 	Sign(c grant.Claims) (string, error)
@@ -49,6 +56,7 @@ type API struct {
 	Settings       decide.Settings
 	Callers        Authenticator
 	Configurations Configurations
+	Rules          Rules
 	Signer         Signer
 	Log            *slog.Logger
 }
@@ -128,11 +136,16 @@ func (h *handler) decide(c *gin.Context) {
 	if !ok {
 		return
 	}
-	e := decide.Evidence{Evidence: req.Evidence}
-	e.IDToken, e.IDTokenFault = idtoken.Verify(req.Evidence, time.Now())
-	d := decide.Decide(h.Settings, conf, e)
+	owner, _, err := h.Rules.Current() // why newer ones are not in force is in policy's log
+	if err != nil {
+		h.fail(c, http.StatusServiceUnavailable, policyapi.CodeUnavailable, err.Error())
+		return
+	}
+	e := decide.Evidence{Evidence: req.Evidence, Now: time.Now()}
+	e.IDToken, e.IDTokenFault = idtoken.Verify(req.Evidence, e.Now)
+	d := decide.Decide(h.Settings, conf, owner, e)
 	if d.Allow {
-		if d.Grant, err = h.Signer.Sign(claims(d, conf, req.Evidence)); err != nil {
+		if d.Grant, err = h.Signer.Sign(claims(d, conf, e)); err != nil {
 			h.Log.Error("grant not signed", service.JobID(req.Job.ID), service.Err(err))
 			refuse(&d, err)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/policyapi"
+	"github.com/towline/towline/pkg/rules"
 	"github.com/towline/towline/services/policy/internal/callers"
 	"github.com/towline/towline/services/policy/internal/configuration"
 	"github.com/towline/towline/services/policy/internal/decide"
@@ -61,7 +62,7 @@ func start(t *testing.T, change func(*API)) *fixture {
 	a := &API{
 		Settings: decide.Settings{Agent: grant.Agent{ID: 5, Project: "group/agents", Name: "prod"}, Namespaces: []string{"app"}},
 		Callers:  accounts{"tkn": nil, "stranger": callers.ErrForbidden, "away": callers.ErrUnavailable}, Configurations: configuration.New(configuration.Settings{}, upLink{}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)),
-		Signer: k, Log: log,
+		Rules: (*rules.Watcher)(nil), Signer: k, Log: log,
 	}
 	if change != nil {
 		change(a)
@@ -113,6 +114,7 @@ func TestDecideAllowsAndSigns(t *testing.T) {
 		Job:              grant.Job{ID: 1001, PipelineID: 6, ProjectID: 150, ProjectPath: "group/app"},
 		Identity:         d.Identity, Agent: grant.Agent{ID: 5, Project: "group/agents", Name: "prod"},
 		Namespaces: []string{"app"}, DefaultNamespace: "app", PayloadDigest: grant.Digest([]byte("x")),
+		Facts:          grant.Facts{JobName: "author's words", User: grant.User{ID: 7, Username: "root"}},
 		ConfigRevision: agentconfig.Revision([]byte(allowing)),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -276,5 +278,28 @@ func TestTimeout(t *testing.T) {
 		if got := timeout(seconds); got != want {
 			t.Errorf("%d s: %v, want %v", seconds, got, want)
 		}
+	}
+}
+
+// ruling is the rules of a cluster's owner, or why there are none.
+type ruling struct {
+	set *rules.Set
+	err error
+}
+
+func (r ruling) Current() (set *rules.Set, faulty, err error) { return r.set, nil, r.err }
+
+func TestRulesOfTheOwner(t *testing.T) {
+	set, err := rules.Parse(rules.File{Name: "rules.yaml", Content: []byte("rules: [{name: closed, deny: user.username == 'root', message: not today}]")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := start(t, func(a *API) { a.Rules = ruling{set: set} }).client("tkn").Decide(t.Context(), evidence(), conf(allowing))
+	if err != nil || d.Allow || d.Grant != "" || d.Rule != `rule "closed" (rules.yaml:1)` || !strings.Contains(strings.Join(d.Reasons, "\n"), "refuses: not today") {
+		t.Errorf("%+v, %v", d, err)
+	}
+	_, err = start(t, func(a *API) { a.Rules = ruling{err: rules.ErrUnusable} }).client("tkn").Decide(t.Context(), evidence(), conf(allowing))
+	if !errors.Is(err, policyapi.ErrUnavailable) {
+		t.Errorf("without usable rules: %v", err)
 	}
 }

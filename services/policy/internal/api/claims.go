@@ -20,11 +20,10 @@ const (
 )
 
 // claims is the grant for a decision.
-func claims(d policyapi.Decision, conf decide.Config, e policyapi.Evidence) grant.Claims {
-	job := grant.Job{ID: e.Job.ID, PipelineID: e.Job.PipelineID, ProjectID: e.Job.ProjectID, ProjectPath: e.Job.ProjectPath}
+func claims(d policyapi.Decision, conf decide.Config, e decide.Evidence) grant.Claims {
 	return grant.Claims{
-		RegisteredClaims: jwt.RegisteredClaims{ExpiresAt: jwt.NewNumericDate(time.Now().Add(timeout(e.Job.TimeoutSeconds) + GrantMargin))},
-		Job:              job, Identity: d.Identity, Agent: d.Agent, Namespaces: d.Namespaces, DefaultNamespace: d.DefaultNamespace,
+		RegisteredClaims: jwt.RegisteredClaims{ExpiresAt: jwt.NewNumericDate(e.Now.Add(timeout(e.Job.TimeoutSeconds) + GrantMargin))},
+		Job:              decide.Job(e), Facts: decide.Facts(e), Identity: d.Identity, Agent: d.Agent, Namespaces: d.Namespaces, DefaultNamespace: d.DefaultNamespace,
 		PayloadDigest: e.Job.PayloadDigest, ConfigRevision: conf.Revision,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/towline/towline/pkg/certs"
 	"github.com/towline/towline/pkg/policyapi"
+	"github.com/towline/towline/pkg/rules"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/policy/internal/api"
 	"github.com/towline/towline/services/policy/internal/callers"
@@ -64,10 +66,11 @@ func run(ctx context.Context, s *settings, l net.Listener, out io.Writer) error 
 	health, reg := service.NewHealth(log), service.NewRegistry()
 	kube := health.Link("kubernetes")
 	source := configuration.New(s.configuration(), health.Link("configuration"), reg, log)
+	owner := ownerRules(s.rules, health, log)
 	who := callers.New(reviews, policyapi.Audience, s.callers)
 	router := service.NewRouter(health, reg, log)
 	(&api.API{
-		Settings: s.decide, Callers: who, Configurations: source, Signer: key, Log: log,
+		Settings: s.decide, Callers: who, Configurations: source, Rules: owner, Signer: key, Log: log,
 	}).Mount(router, reg)
 
 	log.Info("policy starts", "agent", s.decide.Agent.Context(), "listen", l.Addr().String(), "kid", key.KeyID())
@@ -75,9 +78,18 @@ func run(ctx context.Context, s *settings, l net.Listener, out io.Writer) error 
 		ctx,
 		service.Stage{Name: "configuration", Run: source.Run},
 		service.Stage{Name: "keys", Run: key.Run},
+		service.Stage{Name: "rules", Run: owner.Run},
 		service.Stage{Name: "callers", Run: func(ctx context.Context) error { return who.Watch(ctx, kube) }},
 		service.Stage{Name: "http", Run: func(ctx context.Context) error { return service.Serve(ctx, l, router, log) }},
 	)
+}
+
+// ownerRules watches the rules of the cluster's owner; nil without any.
+func ownerRules(path string, health *service.Health, log *slog.Logger) *rules.Watcher {
+	if path == "" {
+		return nil
+	}
+	return rules.NewWatcher(path, rules.Reporter(health.Link("rules"), log))
 }
 
 // tokenReviews makes the client that checks callers. It dials nothing.

@@ -8,16 +8,18 @@ import (
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/policyapi"
+	"github.com/towline/towline/pkg/rules"
 )
 
-// Decide answers for one job. The decision carries no grant yet.
-func Decide(s Settings, c Config, evidence Evidence) policyapi.Decision {
+// Decide answers for one job; owner are the rules of the cluster's owner, nil
+// for none. The decision carries no grant yet.
+func Decide(s Settings, c Config, owner *rules.Set, evidence Evidence) policyapi.Decision {
 	e := evidence.Evidence
 	d := decision{Decision: policyapi.Decision{Agent: s.Agent}}
 	if evidence.IDTokenFault != "" {
 		d.notice("the job's ID token does not count: %s", evidence.IDTokenFault)
 	}
-	if !d.known(e) || !d.ours(s, e) || !d.configured(c) {
+	if !d.known(e) || !d.readable(e) || !d.ours(s, e) || !d.configured(c) {
 		return d.Decision
 	}
 	entry, ok := d.match(s, c, e)
@@ -28,10 +30,11 @@ func Decide(s Settings, c Config, evidence Evidence) policyapi.Decision {
 	if !d.branch(entry, e) || !d.environment(entry, e) || !d.identity(s, entry, e) {
 		return d.Decision
 	}
-	d.namespaces(s, entry)
-	if !d.refine(c, e) {
+	d.Namespaces = slices.Clone(s.Namespaces)
+	if !d.refine(c, e) || !d.owner(owner, evidence) {
 		return d.Decision
 	}
+	d.begin(entry, e)
 	d.listed(s, e)
 	d.Allow = true
 	d.reason("%s lets jobs of %s in", entry, e.Job.ProjectPath)
@@ -73,6 +76,21 @@ func (d *decision) known(e policyapi.Evidence) bool {
 		return d.deny(again, "GitLab handed out a job of project %d, but its answer about the job's token speaks of project %d", e.Job.ProjectID, a.ProjectID)
 	case e.Job.ID <= 0 || e.Job.ProjectID <= 0 || e.Job.ProjectPath == "":
 		return d.deny(again, "GitLab did not say which job or project this is")
+	}
+	return true
+}
+
+// maxText bounds each text of the author's that rules may ask about, in bytes.
+// GitLab's own names are far shorter.
+const maxText = 1024
+
+// readable refuses a job whose texts are too long for a grant and for rules.
+func (d *decision) readable(e policyapi.Evidence) bool {
+	for _, of := range []struct{ what, text string }{{"name", e.Job.Name}, {"ref", e.Job.Ref}, {"image", e.Job.Image}} {
+		if len(of.text) > maxText {
+			d.Rule = "evidence"
+			return d.deny("choose a shorter one", "the job's %s has %d bytes, and at most %d are read", of.what, len(of.text), maxText)
+		}
 	}
 	return true
 }
@@ -168,23 +186,6 @@ func (d *decision) environment(entry agentconfig.Entry, e policyapi.Evidence) bo
 	}
 	d.reason("the environment %q matches %q", e.EnvironmentName, m.Pattern)
 	return true
-}
-
-// namespaces narrows what the entry says to what the cluster owner allows.
-func (d *decision) namespaces(s Settings, entry agentconfig.Entry) {
-	d.Namespaces = slices.Clone(s.Namespaces)
-	d.DefaultNamespace = entry.DefaultNamespace
-	if len(s.Namespaces) == 0 {
-		return
-	}
-	if d.DefaultNamespace != "" && !slices.Contains(s.Namespaces, d.DefaultNamespace) {
-		d.notice("default_namespace %q of %s is not among the namespaces that the cluster's owner allows (%s) and is left out",
-			d.DefaultNamespace, entry, strings.Join(s.Namespaces, ", "))
-		d.DefaultNamespace = ""
-	}
-	if d.DefaultNamespace == "" && len(s.Namespaces) == 1 {
-		d.DefaultNamespace = s.Namespaces[0]
-	}
 }
 
 // listed tells when GitLab itself would not offer the agent: on the free tier

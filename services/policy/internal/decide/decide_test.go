@@ -51,7 +51,7 @@ const ciJobAccess = "access_as: {ci_job: {}}"
 
 // The identity of the agent-config sheet, section 3.1, word for word.
 func TestCIJobIdentity(t *testing.T) {
-	d := Decide(settings, config(t, entry(ciJobAccess)), job())
+	d := Decide(settings, config(t, entry(ciJobAccess)), nil, job())
 	want := policyapi.Decision{
 		Allow: true,
 		Identity: grant.Identity{
@@ -81,7 +81,7 @@ func TestCIJobIdentity(t *testing.T) {
 func TestCIJobIdentityWithoutEnvironmentAndWithUnknownIDs(t *testing.T) {
 	s := settings
 	s.Agent.ID = 0
-	d := Decide(s, config(t, entry(ciJobAccess)), job(func(e *policyapi.Evidence) {
+	d := Decide(s, config(t, entry(ciJobAccess)), nil, job(func(e *policyapi.Evidence) {
 		e.AllowedAgents.Environment, e.AllowedAgents.GroupIDs = nil, nil
 	}))
 	want := grant.Identity{
@@ -98,7 +98,7 @@ func TestCIJobIdentityWithoutEnvironmentAndWithUnknownIDs(t *testing.T) {
 
 func TestImpersonateIdentity(t *testing.T) {
 	c := config(t, entry(`access_as: {impersonate: {username: deployer, uid: u7, groups: [g1, g2], extra: [{key: reason, val: [a, b]}]}}`))
-	d := Decide(settings, c, job())
+	d := Decide(settings, c, nil, job())
 	want := grant.Identity{Mode: "impersonate", User: "deployer", UID: "u7", Groups: []string{"g1", "g2"}, Extra: map[string][]string{"reason": {"a", "b"}}}
 	if diff := cmp.Diff(want, d.Identity); diff != "" || !d.Allow {
 		t.Errorf("allow %v, identity (-want +got):\n%s", d.Allow, diff)
@@ -108,13 +108,13 @@ func TestImpersonateIdentity(t *testing.T) {
 func TestAgentIdentityOnlyIfTheOwnerSaysSo(t *testing.T) {
 	s := settings
 	s.AgentServiceAccount = ServiceAccount{"towline", "agent"}
-	d := Decide(s, config(t, entry("access_as: {agent: {}}")), job())
+	d := Decide(s, config(t, entry("access_as: {agent: {}}")), nil, job())
 	want := grant.Identity{Mode: "agent", User: "system:serviceaccount:towline:agent"}
 	if diff := cmp.Diff(want, d.Identity); diff != "" || !d.Allow {
 		t.Errorf("allow %v, identity (-want +got):\n%s", d.Allow, diff)
 	}
 	own := job(func(e *policyapi.Evidence) { e.Job.ProjectPath = "group/agents" })
-	if d := Decide(s, config(t, ""), own); !d.Allow || d.Rule != "the implicit entry of the agent's own project" {
+	if d := Decide(s, config(t, ""), nil, own); !d.Allow || d.Rule != "the implicit entry of the agent's own project" {
 		t.Errorf("own project: %+v", d)
 	}
 }
@@ -211,7 +211,7 @@ func TestDeny(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&e.Evidence)
 			}
-			d := Decide(settings, config(t, tt.config), e)
+			d := Decide(settings, config(t, tt.config), nil, e)
 			if d.Allow || !cmp.Equal(d.Identity, grant.Identity{}) || d.Namespaces != nil || d.DefaultNamespace != "" || d.Grant != "" {
 				t.Fatalf("not a refusal: %+v", d)
 			}
@@ -229,17 +229,17 @@ func TestDeny(t *testing.T) {
 }
 
 func TestWithoutAConfiguration(t *testing.T) {
-	d := Decide(settings, Config{}, job())
+	d := Decide(settings, Config{}, nil, job())
 	if d.Allow || d.Reasons[0] != "no configuration of this agent is known" {
 		t.Errorf("%+v", d)
 	}
-	d = Decide(settings, Config{Faults: []string{"f:1:1: x: unknown key"}}, job())
+	d = Decide(settings, Config{Faults: []string{"f:1:1: x: unknown key"}}, nil, job())
 	if d.Allow || !cmp.Equal(d.Reasons, []string{"f:1:1: x: unknown key", "the agent's configuration cannot be used"}) {
 		t.Errorf("%+v", d)
 	}
 	c := config(t, entry(ciJobAccess))
 	c.Faults = []string{"f:1:1: x: unknown key"}
-	d = Decide(settings, c, job())
+	d = Decide(settings, c, nil, job())
 	if !d.Allow || len(d.Notices) != 1 || !strings.Contains(d.Notices[0], "last good one stays in force: f:1:1") {
 		t.Errorf("%+v", d)
 	}
@@ -260,7 +260,7 @@ func TestNotices(t *testing.T) {
 		"readings agree on refuse": {entry("environments: ['prod*']\n      " + ciJobAccess), "dev", true, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := Decide(settings, config(t, tt.config), job(func(e *policyapi.Evidence) {
+			d := Decide(settings, config(t, tt.config), nil, job(func(e *policyapi.Evidence) {
 				e.EnvironmentName = tt.environment
 				if !tt.listed {
 					e.AllowedAgents.Agents = nil
@@ -287,13 +287,13 @@ func TestNamespacesOnlyNarrow(t *testing.T) {
 		{nil, "", "", false, nil},
 		{nil, "app", "app", false, nil},
 		{[]string{"app", "web"}, "app", "app", false, []string{"app", "web"}},
-		{[]string{"app", "web"}, "kube-system", "", true, []string{"app", "web"}},
+		{[]string{"app", "web"}, "kube-system", "app", true, []string{"app", "web"}},
 		{[]string{"app"}, "kube-system", "app", true, []string{"app"}},
 		{[]string{"app"}, "", "app", false, []string{"app"}},
 	} {
 		s := settings
 		s.Namespaces = tt.owner
-		d := Decide(s, config(t, entry("default_namespace: '"+tt.file+"'\n      "+ciJobAccess)), job())
+		d := Decide(s, config(t, entry("default_namespace: '"+tt.file+"'\n      "+ciJobAccess)), nil, job())
 		if !d.Allow || d.DefaultNamespace != tt.wantDefault || !cmp.Equal(d.Namespaces, tt.wantMayUseIn) || (len(d.Notices) > 0) != tt.wantNotice {
 			t.Errorf("%v with %q: %+v", tt.owner, tt.file, d)
 		}
@@ -304,8 +304,8 @@ func TestNamespacesOnlyNarrow(t *testing.T) {
 // must give the same answer.
 func TestAuthorsWordsDoNotMatter(t *testing.T) {
 	c := config(t, entry("environments: [prod]\n      "+ciJobAccess))
-	first := Decide(settings, c, job())
-	second := Decide(settings, c, job(func(e *policyapi.Evidence) {
+	first := Decide(settings, c, nil, job())
+	second := Decide(settings, c, nil, job(func(e *policyapi.Evidence) {
 		e.Job.Name, e.RequestedAgent.Value = "gitlab:ci_job:1", "Group/Agents:prod"
 	}))
 	if diff := cmp.Diff(first, second); diff != "" {
@@ -316,7 +316,7 @@ func TestAuthorsWordsDoNotMatter(t *testing.T) {
 // A grant must be signable for whatever is allowed.
 func TestAllowedIdentitiesAreValid(t *testing.T) {
 	for _, in := range []string{entry(ciJobAccess), entry("access_as: {impersonate: {username: u}}")} {
-		if d := Decide(settings, config(t, in), job()); !d.Allow || d.Identity.Validate() != nil {
+		if d := Decide(settings, config(t, in), nil, job()); !d.Allow || d.Identity.Validate() != nil {
 			t.Errorf("%+v", d)
 		}
 	}

@@ -1,11 +1,17 @@
 package decide
 
-import "github.com/towline/towline/pkg/policyapi"
+import (
+	"time"
+
+	"github.com/towline/towline/pkg/policyapi"
+)
 
 // Evidence is what a decision is made from: what the tunnel tells and what
 // policy has verified itself.
 type Evidence struct {
 	policyapi.Evidence
+	// Now is when the decision is made; rules may ask for it.
+	Now time.Time
 	// IDToken is nil when the job has no ID token for Towline that is good.
 	// Whether there is one is up to the job's author, so that its absence proves
 	// nothing and a rule that needs one refuses.

@@ -49,7 +49,7 @@ func TestNamedCases(t *testing.T) {
 		"free tier, nobody listed us": {config(t, ""), with(free), "no entry of ci_access"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := Decide(settings, tt.config, job(tt.change...))
+			d := Decide(settings, tt.config, nil, job(tt.change...))
 			switch last := d.Reasons[len(d.Reasons)-1]; {
 			case d.Allow && d.Identity.Mode != tt.want:
 				t.Errorf("allowed as %s, want %s", d.Identity.Mode, tt.want)
@@ -72,7 +72,7 @@ func TestFreeTierNeverGivesTheAgentsIdentity(t *testing.T) {
 	s.AgentServiceAccount = ServiceAccount{"towline", "agent"}
 	for _, access := range []string{ciJobAccess, "access_as: {impersonate: {username: deployer}}"} {
 		for _, agents := range [][]policyapi.AllowedAgent{nil, {{ID: 5, ConfigProjectID: 3}}, {{ID: 6, ConfigProjectID: 3}}} {
-			d := Decide(s, config(t, entry(access)), job(func(e *policyapi.Evidence) { e.AllowedAgents.Agents = agents }))
+			d := Decide(s, config(t, entry(access)), nil, job(func(e *policyapi.Evidence) { e.AllowedAgents.Agents = agents }))
 			if !d.Allow || d.Identity.Mode == grant.ModeAgent || d.Identity.User == grant.ServiceAccountUser("towline", "agent") {
 				t.Errorf("%s with %v: %+v", access, agents, d.Identity)
 			}
@@ -88,15 +88,15 @@ func TestFreeTierNeverGivesTheAgentsIdentity(t *testing.T) {
 // from neither.
 func TestIDTokensDoNotChangeWhoTheJobIs(t *testing.T) {
 	c := config(t, entry(ciJobAccess))
-	without := Decide(settings, c, job())
+	without := Decide(settings, c, nil, job())
 	e := job()
 	e.IDToken = &IDToken{ProjectID: 99, ProjectPath: "eve/app", JobProjectID: 150, UserLogin: "mallory", Environment: "other", RefProtected: true}
-	got := Decide(settings, c, e)
+	got := Decide(settings, c, nil, e)
 	if got.Identity.User != without.Identity.User || !slices.Equal(got.Identity.Groups, without.Identity.Groups) || !got.Allow {
 		t.Errorf("%+v, want %+v", got, without)
 	}
 	e.IDToken, e.IDTokenFault = nil, "it has expired"
-	if got = Decide(settings, c, e); !got.Allow || !slices.Contains(got.Notices, "the job's ID token does not count: it has expired") {
+	if got = Decide(settings, c, nil, e); !got.Allow || !slices.Contains(got.Notices, "the job's ID token does not count: it has expired") {
 		t.Errorf("%+v", got)
 	}
 }

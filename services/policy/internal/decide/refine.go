@@ -151,13 +151,6 @@ func (d *decision) leaves(r agentconfig.Refinement, e policyapi.Evidence) bool {
 			"%s leaves the namespaces %s only, and %s", r, list(r.Namespaces), before)
 	}
 	d.Namespaces = left
-	if d.DefaultNamespace != "" && !slices.Contains(left, d.DefaultNamespace) {
-		d.notice("the default namespace %q is not among the namespaces that %s leaves (%s)", d.DefaultNamespace, r, list(left))
-		d.DefaultNamespace = ""
-	}
-	if d.DefaultNamespace == "" && len(left) == 1 {
-		d.DefaultNamespace = left[0]
-	}
 	d.reason("%s leaves the namespaces %s", r, list(left))
 	return true
 }

@@ -89,7 +89,7 @@ func TestRefine(t *testing.T) {
 		"two entries without one":    {"  - {namespaces: [a]}\n  - {namespaces: [b]}\n", nil, `towline.yaml:3: refine[1] leaves the namespaces b only, and of these the job may use none otherwise, only a`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := Decide(anyNamespace, refined(t, tt.refine), job(tt.job...))
+			d := Decide(anyNamespace, refined(t, tt.refine), nil, job(tt.job...))
 			if !d.Allow {
 				if !strings.Contains(d.Reasons[len(d.Reasons)-1], tt.want) || !strings.HasPrefix(d.Rule, "towline.yaml:") || d.Remedy == "" ||
 					d.Identity.User != "" || d.Namespaces != nil || d.DefaultNamespace != "" {
@@ -111,11 +111,11 @@ func TestRefine(t *testing.T) {
 func TestRefineStaysInsideWhatTheOwnerAllows(t *testing.T) {
 	s := anyNamespace
 	s.Namespaces = []string{"app", "review"}
-	d := Decide(s, refined(t, "  - {namespaces: [review, kube-system]}\n"), job())
+	d := Decide(s, refined(t, "  - {namespaces: [review, kube-system]}\n"), nil, job())
 	if !d.Allow || !slices.Equal(d.Namespaces, []string{"review"}) || d.DefaultNamespace != "review" {
 		t.Errorf("%+v", d)
 	}
-	if d := Decide(s, refined(t, "  - {namespaces: [kube-system]}\n"), job()); d.Allow {
+	if d := Decide(s, refined(t, "  - {namespaces: [kube-system]}\n"), nil, job()); d.Allow {
 		t.Errorf("%+v", d)
 	}
 	if !slices.Equal(s.Namespaces, []string{"app", "review"}) {
@@ -126,9 +126,9 @@ func TestRefineStaysInsideWhatTheOwnerAllows(t *testing.T) {
 func TestRefineChangesTheDefaultNamespace(t *testing.T) {
 	c := refined(t, "  - {namespaces: [a, b]}\n")
 	c.CIAccess.Projects[0].DefaultNamespace = "x"
-	d := Decide(anyNamespace, c, job())
-	want := []string{`the default namespace "x" is not among the namespaces that towline.yaml:2: refine[0] leaves (a, b)`}
-	if diff := cmp.Diff(want, d.Notices); !d.Allow || d.DefaultNamespace != "" || diff != "" {
+	d := Decide(anyNamespace, c, nil, job())
+	want := []string{`default_namespace "x" of config.yaml:3: ci_access.projects[0] (id "group/sub/app") is not among the namespaces that this job may use (a, b) and is left out`}
+	if diff := cmp.Diff(want, d.Notices); !d.Allow || d.DefaultNamespace != "a" || diff != "" {
 		t.Errorf("%+v\n%s", d, diff)
 	}
 }
@@ -190,7 +190,7 @@ func TestAnotherEntryNeverAllowsMore(t *testing.T) {
 		before.Towline.Refine = entries
 		after.Towline.Refine = slices.Insert(slices.Clone(entries), r.IntN(len(entries)+1), refinement())
 		for _, j := range jobs {
-			a, b := Decide(s, Config{Config: &before}, j), Decide(s, Config{Config: &after}, j)
+			a, b := Decide(s, Config{Config: &before}, nil, j), Decide(s, Config{Config: &after}, nil, j)
 			if !noMore(a, b) {
 				t.Fatalf("%+v allows more than without it\nbefore %+v\nafter %+v", after.Towline.Refine, a, b)
 			}

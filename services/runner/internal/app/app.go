@@ -71,6 +71,7 @@ type runner struct {
 	ledger  *ledger.Ledger
 	gate    *gate.Gate
 	gateL   net.Listener
+	rules   []service.Stage // none without --rules
 	relay   *relay.Relay
 	cache   *caching // nil: none is set up
 	work    *workdir.Dir
@@ -100,7 +101,9 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 		return nil, err
 	}
 	keys := grant.NewRemoteKeys(strings.TrimRight(cfg.policyURL, "/")+policyapi.PathJWKS, r.http)
-	if r.gate, err = gate.New(gate.Config{API: r.api, Verifier: grant.NewVerifier(keys), Revocations: r.ledger, Log: log}); err != nil {
+	owner, stages := r.watchRules()
+	r.rules = stages
+	if r.gate, err = gate.New(gate.Config{API: r.api, Verifier: grant.NewVerifier(keys), Revocations: r.ledger, Rules: owner, Log: log}); err != nil {
 		return nil, err
 	}
 	gitCA, err := readCA(cfg.gitCAFile)
@@ -245,6 +248,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		{Name: "relay", Run: r.relay.Run},
 		{Name: "gate", Run: func(ctx context.Context) error { return service.Serve(ctx, r.gateL, r.gate, r.log) }},
 	}, r.cache.stages(r)...)
+	stages = append(stages, r.rules...)
 	return service.RunStages(ctx, append(stages, service.Stage{Name: "worker", Run: r.worker.Run})...)
 }
 

@@ -107,7 +107,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}))
-	r, err := h.build("--git-ca-file="+h.file("ca.pem", ca), "--ca-file="+h.file("cas.pem", ca), "--egress-tls", "--concurrent=7", "--warm=3", "--log-limit=12345", "--scratch-limit=5368709120", "--memory-limit=6442450944", "--drain-timeout=5s", "--debug-trace=false", "--feature-flags=FF_SCRIPT_SECTIONS=false", "--name=my runner", "--egress-address=egress:1", "--cache-dir="+t.TempDir(), "--toolbox="+t.TempDir())
+	r, err := h.build("--rules="+h.file("rules.yaml", "rules: []"), "--git-ca-file="+h.file("ca.pem", ca), "--ca-file="+h.file("cas.pem", ca), "--egress-tls", "--concurrent=7", "--warm=3", "--log-limit=12345", "--scratch-limit=5368709120", "--memory-limit=6442450944", "--drain-timeout=5s", "--debug-trace=false", "--feature-flags=FF_SCRIPT_SECTIONS=false", "--name=my runner", "--egress-address=egress:1", "--cache-dir="+t.TempDir(), "--toolbox="+t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +122,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 		"redis": r.ledger.Ping(t.Context()) == nil, "caFile": r.trust != nil, "egressTLS": r.relay.Dial != nil, "redisPrefix": prefixed == 1, "sealKeyFile": opened == nil,
 		"policyURL": r.askPolicy(t.Context()) == nil, "egressAddress": r.relay.Target == "egress:1",
 		"kubeconfig": r.api.Host == h.api.URL, "gitCAFile": r.worker.GitCA == ca,
+		"rules":      len(r.rules) == 1, // TestRulesAreAskedOfEachRequest shows it
 		"concurrent": r.worker.Slots == 7, "warm": r.worker.Warm == 3, "logLimit": r.worker.LogLimit == 12345,
 		"workDir":      filepath.Dir(r.worker.Dir) == r.cfg.workDir,
 		"scratchLimit": r.worker.Limits.Scratch == 5<<30, "memoryLimit": r.worker.Limits.Memory == 6<<30,

@@ -36,7 +36,7 @@ type settings struct {
 	policyURL, egressAddress          string
 	caFile                            string
 	egressTLS                         bool
-	kubeconfig, gitCAFile             string
+	kubeconfig, gitCAFile, rules      string
 	concurrent, warm, logLimit        int
 	scratchLimit, memoryLimit         int
 	workDir, sandbox                  string
@@ -66,6 +66,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.Bool(&c.egressTLS, "egress-tls", false, "speak TLS to the tunnel's egress proxy")
 	s.String(&c.caFile, "ca-file", "", "PEM file of the authorities that the certificates of policy and of the tunnel must come from; empty: the system's. Read again when it changes")
 	s.String(&c.kubeconfig, "kubeconfig", "", "kubeconfig for the Kubernetes API; empty uses the pod's ServiceAccount")
+	s.String(&c.rules, "rules", "", "the cluster owner's rules, for each request to the Kubernetes API: a file, or a directory of such, the same as policy's; empty: none")
 	s.String(&c.gitCAFile, "git-ca-file", "", "PEM file of certificates to trust for Git beside the system's")
 	s.Int(&c.concurrent, "concurrent", 10, "jobs at a time")
 	s.Int(&c.warm, "warm", 2, "job processes kept ready")
