@@ -39,11 +39,13 @@ const (
 	maxName = 1024
 )
 
-// The modes of an identity (agent-config sheet, section 1.2).
+// The modes of an identity (agent-config sheet, section 1.2). GitLab only
+// designed ModeCIUser.
 const (
 	ModeAgent       = "agent"
 	ModeImpersonate = "impersonate"
 	ModeCIJob       = "ci_job"
+	ModeCIUser      = "ci_user"
 	// ModeGitOps is a sync that acts as itself.
 	ModeGitOps = "gitops"
 )
@@ -185,7 +187,7 @@ func (i Identity) Validate() error {
 		if !accountName.MatchString(i.User) {
 			return fmt.Errorf("mode agent needs a ServiceAccount as user, not %q", i.User)
 		}
-	case ModeImpersonate, ModeCIJob, ModeGitOps:
+	case ModeImpersonate, ModeCIJob, ModeCIUser, ModeGitOps:
 		switch {
 		case i.User == "":
 			return fmt.Errorf("mode %s needs a user", i.Mode)
@@ -195,6 +197,8 @@ func (i Identity) Validate() error {
 			return fmt.Errorf("user %q is not a CI job", i.User)
 		case i.Mode == ModeGitOps && !strings.HasPrefix(i.User, GitOpsUser):
 			return fmt.Errorf("user %q is not a sync", i.User)
+		case i.Mode == ModeCIUser && (!strings.HasPrefix(i.User, userPrefix) || i.User == userPrefix):
+			return fmt.Errorf("user %q is not a user of GitLab", i.User)
 		}
 	default:
 		return fmt.Errorf("unknown mode %q", i.Mode)
@@ -210,6 +214,9 @@ func (i Identity) Validate() error {
 	}
 	return i.printable()
 }
+
+// userPrefix stands in front of the names of GitLab's users.
+const userPrefix = "gitlab:user:"
 
 // reserved says whether a name is in the space that Kubernetes keeps to itself.
 func reserved(name string) bool {

@@ -214,7 +214,7 @@ func TestVerifyRefusesClaims(t *testing.T) {
 		"bad namespace":   forge(t, s, nil, set("namespaces", []string{"app/../kube-system"})),
 		"default outside": forge(t, s, nil, set("namespaces", []string{"other"})),
 		"no mode":         forge(t, s, nil, identity(map[string]any{"user": "u"})),
-		"unknown mode":    forge(t, s, nil, identity(map[string]any{"mode": "ci_user", "user": "u"})),
+		"unknown mode":    forge(t, s, nil, identity(map[string]any{"mode": "ci_owner", "user": "u"})),
 		"no user":         forge(t, s, nil, identity(map[string]any{"mode": "impersonate"})),
 		"masters":         forge(t, s, nil, identity(map[string]any{"mode": "impersonate", "user": "u", "groups": []string{"system:masters"}})),
 		"system user":     forge(t, s, nil, identity(map[string]any{"mode": "impersonate", "user": "system:admin"})),

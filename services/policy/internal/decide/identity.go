@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,12 @@ func (d *decision) identity(s Settings, entry agentconfig.Entry, e policyapi.Evi
 	case agentconfig.AsCIJob:
 		d.Identity = ciJob(s, e)
 		d.reason("access_as.ci_job: the job acts as itself, %s", d.Identity.User)
+	case agentconfig.AsCIUser:
+		if !d.person(entry, e) {
+			return false
+		}
+		d.Identity = ciUser(s, e)
+		d.reason("access_as.ci_user: the job acts as the user who runs it, %s", d.Identity.User)
 	case agentconfig.AsImpersonate:
 		d.Identity = impersonate(entry.AccessAs.Impersonate)
 		d.reason("access_as.impersonate: the job acts as %s", d.Identity.User)
@@ -28,7 +35,7 @@ func (d *decision) identity(s Settings, entry agentconfig.Entry, e policyapi.Evi
 		d.Identity = grant.Identity{Mode: grant.ModeAgent, User: grant.ServiceAccountUser(a.Namespace, a.Name)}
 		d.reason("access_as.agent: the job acts as the agent's ServiceAccount %s/%s", a.Namespace, a.Name)
 	default:
-		return d.deny("use agent, ci_job or impersonate", "%s has an access_as that is not known", entry)
+		return d.deny("use agent, ci_job, ci_user or impersonate", "%s has an access_as that is not known", entry)
 	}
 	if err := d.Identity.Validate(); err != nil {
 		return d.deny("choose another user or other groups under access_as; names that start with system: belong to Kubernetes",
@@ -82,6 +89,47 @@ func ciJob(s Settings, e policyapi.Evidence) grant.Identity {
 		set("environment_tier", env.Tier)
 	}
 	return grant.Identity{Mode: grant.ModeCIJob, User: "gitlab:ci_job:" + text(a.JobID), Groups: groups, Extra: extra}
+}
+
+// person refuses to act as a user who is not one person: a job that nobody runs
+// and one of a service account that acts for somebody, whose roles are not the
+// person's.
+func (d *decision) person(entry agentconfig.Entry, e policyapi.Evidence) bool {
+	switch u := e.AllowedAgents.User; {
+	case u.Username == "":
+		return d.deny("use access_as: {ci_job: {}} for it", "%s lets a job act as the user who runs it (access_as.ci_user), and GitLab names none", entry)
+	case e.Job.ScopedUserID != nil:
+		return d.deny("use access_as: {ci_job: {}} for it, or let the person run the job",
+			"%s lets a job act as the user who runs it (access_as.ci_user), and %q is a service account that acts for somebody else", entry, bounded(u.Username))
+	case e.Job.UserID != 0 && u.ID != 0 && e.Job.UserID != u.ID:
+		return d.deny("run the job again; if this stays, tell whoever runs Towline, for the two answers must agree",
+			"GitLab handed out a job of the user %d, but its answer about the job's token speaks of user %d", e.Job.UserID, u.ID)
+	}
+	return true
+}
+
+// fromDeveloper is the lowest role that counts: GitLab gives people no access to
+// a cluster below it.
+const fromDeveloper = "developer"
+
+// ciUser is the user who runs the job, as GitLab's agent shows a user of
+// user_access (agent-config sheet, section 3.3), with the roles in the job's
+// project. Roles in groups are not known to a job.
+func ciUser(s Settings, e policyapi.Evidence) grant.Identity {
+	a := e.AllowedAgents
+	groups := []string{"gitlab:user"}
+	if slices.Contains(a.User.Roles, fromDeveloper) {
+		for _, role := range a.User.Roles {
+			groups = append(groups, "gitlab:project_role:"+text(a.ProjectID)+":"+role)
+		}
+	}
+	extra := map[string][]string{extraPrefix + "username": {a.User.Username}}
+	for key, id := range map[string]int64{"id": s.Agent.ID, "config_project_id": configProject(s, e), "project_id": a.ProjectID, "ci_pipeline_id": e.Job.PipelineID, "ci_job_id": a.JobID} {
+		if id != 0 {
+			extra[extraPrefix+key] = []string{text(id)}
+		}
+	}
+	return grant.Identity{Mode: grant.ModeCIUser, User: "gitlab:user:" + a.User.Username, Groups: groups, Extra: extra}
 }
 
 // configProject is the id of the agent's project when GitLab has said it.
