@@ -48,16 +48,16 @@ type tableJob struct {
 	User                 *string
 	UserID               *int64 `yaml:"user_id"` // by the payload
 	Roles                []string
-	ActsFor              *int64           `yaml:"acts_for"`
-	Agent                string           // the agent that the job asks for
-	Namespace            string           // the namespace that it asks for
-	Unlisted             bool             // GitLab would not offer the agent
-	AnotherJob           bool             `yaml:"another_job"`
-	AnotherProject       bool             `yaml:"another_project"`
-	Unasked              bool             // GitLab could not be asked
-	NoGroups             bool             `yaml:"no_groups"`
-	Token                *grant.IDToken   // what an ID token says
-	BadToken             string           `yaml:"bad_token"`
+	ActsFor              *int64         `yaml:"acts_for"`
+	Agent                string         // the agent that the job asks for
+	Namespace            string         // the namespace that it asks for
+	Unlisted             bool           // GitLab would not offer the agent
+	AnotherJob           bool           `yaml:"another_job"`
+	AnotherProject       bool           `yaml:"another_project"`
+	Unasked              bool           // GitLab could not be asked
+	NoGroups             bool           `yaml:"no_groups"`
+	Token                *grant.IDToken // what an ID token says
+	BadToken             string         `yaml:"bad_token"`
 }
 
 type tableWant struct {
