@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chart/loader"
+
+	"github.com/towline/towline/services/runner/internal/egress"
 )
 
 // unpack reads a packed chart of at most limit bytes. The names of its files
@@ -21,7 +23,7 @@ func unpack(packed io.Reader, limit int64) (chartFiles, error) {
 		return nil, errors.New("it is not a packed chart")
 	}
 	over := fmt.Errorf("%w: it is larger than %d MiB unpacked", ErrLimit, maxChartBytes>>20)
-	archive := tar.NewReader(&budget{r: unzipped, left: limit + maxChartFiles*1024, over: over}) // and the headers
+	archive := tar.NewReader(egress.Bound(unzipped, limit+maxChartFiles*1024, over)) // and the headers
 	var files chartFiles
 	for {
 		header, err := archive.Next()
@@ -48,6 +50,9 @@ func unpack(packed io.Reader, limit int64) (chartFiles, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		if limit -= int64(len(text)); limit < 0 {
+			return nil, over
+		}
 		files = append(files, &loader.BufferedFile{Name: name, Data: bytes.TrimPrefix(text, []byte("\xEF\xBB\xBF"))})
 	}
 }
@@ -61,21 +66,4 @@ func nameInChart(name string) (string, error) {
 		return "", fmt.Errorf("the file %q is not inside the chart's directory", name)
 	}
 	return clean, nil
-}
-
-// budget reads at most left bytes.
-type budget struct {
-	r    io.Reader
-	left int64
-	over error
-}
-
-// Read implements io.Reader.
-func (b *budget) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, b.over
-	}
-	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
 }

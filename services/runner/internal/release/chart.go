@@ -78,15 +78,16 @@ func measure(files chartFiles, left *int64, depth int) error {
 }
 
 // fetch gets the files of the chart.
-func (r *run) fetch(_ context.Context) (chartFiles, error) {
+func (r *run) fetch(ctx context.Context) (files chartFiles, err error) {
 	if d := r.spec.Chart.Directory; d != nil {
-		files, err := readDirectory(d)
-		if err != nil {
-			return nil, fmt.Errorf("release %s: chart %s: %w", r.spec.ID(), r.chartName(), err)
-		}
-		return files, nil
+		files, err = readDirectory(d)
+	} else {
+		files, err = r.fetchRepository(ctx)
 	}
-	return nil, r.spec.fault("source.repository", "charts from repositories are not fetched yet")
+	if err != nil {
+		return nil, fmt.Errorf("release %s: chart %s: %w", r.spec.ID(), r.chartName(), err)
+	}
+	return files, nil
 }
 
 // walk reads a chart's directory.

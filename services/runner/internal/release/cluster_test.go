@@ -6,7 +6,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,7 +45,7 @@ func newPlace(t testing.TB) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := New(cfg)
+	engine, err := New(cfg, Options{Cache: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,22 +91,6 @@ func (p *place) revisions(t testing.TB, name string) []string {
 		}
 	}
 	return out
-}
-
-// write makes a chart of files and returns its directory.
-func write(t testing.TB, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
 }
 
 // webChart is a ConfigMap and a Deployment without replicas.
@@ -179,7 +162,7 @@ func inline(pairs ...any) Values {
 // revision, and the history told nothing.
 func TestNoRevisionWithoutAChange(t *testing.T) {
 	p := newPlace(t)
-	spec := p.spec(write(t, webChart()), inline("message", "one"))
+	spec := p.spec(files(t, webChart()), inline("message", "one"))
 	p.must(t, spec, ActionInstall)
 	for range 20 {
 		p.must(t, spec)
@@ -199,7 +182,7 @@ func TestNoRevisionWithoutAChange(t *testing.T) {
 // the helm binary, and ours on its releases.
 func TestHelmWorksOnOurReleases(t *testing.T) {
 	p := newPlace(t)
-	dir := write(t, webChart())
+	dir := files(t, webChart())
 	spec := p.spec(dir, inline("message", "one"))
 	spec.MaxHistory = 10
 	p.must(t, spec, ActionInstall)

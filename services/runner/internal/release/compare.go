@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	kubejson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/cli-runtime/pkg/resource"
@@ -24,6 +25,7 @@ import (
 
 const (
 	maxDriftFields = 5      // named of one object
+	maxCompares    = 5      // of one object that is changed all the time
 	maxSeen        = 20_000 // objects that are remembered as unchanged
 )
 
@@ -56,8 +58,18 @@ type comparison struct {
 	seen    *seen
 }
 
-// compare returns what is different, nil if nothing is.
-func (c *comparison) compare(object *resource.Info) (*Change, error) {
+// compare returns what is different, nil if nothing is. An object that somebody
+// changes meanwhile is compared again.
+func (c *comparison) compare(object *resource.Info) (change *Change, err error) {
+	for range maxCompares {
+		if change, err = c.compareOnce(object); !apierrors.IsConflict(err) {
+			break
+		}
+	}
+	return change, err
+}
+
+func (c *comparison) compareOnce(object *resource.Info) (*Change, error) {
 	name := objectName(object)
 	helper := resource.NewHelper(object.Client, object.Mapping).WithFieldManager(kube.ManagedFieldsManager)
 	got, err := helper.Get(object.Namespace, object.Name)
@@ -81,6 +93,9 @@ func (c *comparison) compare(object *resource.Info) (*Change, error) {
 	}
 	if string(patch) == "{}" {
 		return nil, nil //nolint:nilnil // no change
+	}
+	if patch, err = onlyFor(live, patch); err != nil {
+		return nil, fmt.Errorf("%s: compare: %w", name, err)
 	}
 	return c.patched(helper, object, live, patch, kind)
 }
@@ -162,6 +177,19 @@ func patchTowards(object *resource.Info, wanted, live *unstructured.Unstructured
 	}
 	patch, err := strategicpatch.CreateThreeWayMergePatch(desired, desired, current, keys, true)
 	return patch, types.StrategicMergePatchType, err
+}
+
+// onlyFor makes the server refuse a patch for an object that is not as it was
+// compared. The answer would hold what others have changed since.
+func onlyFor(live *unstructured.Unstructured, patch []byte) ([]byte, error) {
+	var p map[string]any
+	if err := kubejson.Unmarshal(patch, &p); err != nil { // whole numbers stay whole
+		return nil, err
+	}
+	if err := unstructured.SetNestedField(p, live.GetResourceVersion(), "metadata", "resourceVersion"); err != nil {
+		return nil, err
+	}
+	return json.Marshal(p)
 }
 
 // substance is an object without what the server keeps about it.

@@ -84,7 +84,7 @@ func (b *boundTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		limit = b.duty
 	}
 	if limit.Err() != nil {
-		return refusal(req, "the run has ended: "+context.Cause(limit).Error()), nil
+		return refusal(req, context.Cause(limit)), nil //nolint:nilerr // the refusal says it
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	stop := context.AfterFunc(limit, func() { cancel(context.Cause(limit)) })
@@ -112,13 +112,13 @@ func (b *boundBody) Close() error {
 
 // refusal is an answer that nobody tries again: Helm's waiting goes on through
 // broken connections, but not through a 4xx.
-func refusal(req *http.Request, why string) *http.Response {
+func refusal(req *http.Request, why error) *http.Response {
 	if req.Body != nil {
 		_ = req.Body.Close()
 	}
 	text, _ := json.Marshal(&metav1.Status{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
-		Status:   metav1.StatusFailure, Message: why, Reason: metav1.StatusReasonForbidden, Code: http.StatusForbidden,
+		Status:   metav1.StatusFailure, Message: "the run has ended: " + why.Error(), Reason: metav1.StatusReasonForbidden, Code: http.StatusForbidden,
 	})
 	return &http.Response{
 		Status: "403 Forbidden", StatusCode: http.StatusForbidden, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

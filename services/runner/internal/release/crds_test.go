@@ -66,10 +66,10 @@ func TestCRDPolicies(t *testing.T) {
 	p := newPlace(t)
 	_ = p.things(t) // removes the kind
 	name := "things." + group(p.namespace)
-	files := webChart()
+	texts := webChart()
 	crd := crdChart(p.namespace)
-	files["crds/things.yaml"] = crd["crds/things.yaml"]
-	spec := p.spec(write(t, files))
+	texts["crds/things.yaml"] = crd["crds/things.yaml"]
+	spec := p.spec(files(t, texts))
 	spec.CRDs = CRDSkip
 	p.must(t, spec, ActionInstall)
 	if _, err := p.crds(t).Get(t.Context(), name, metav1.GetOptions{}); err == nil {
@@ -77,12 +77,12 @@ func TestCRDPolicies(t *testing.T) {
 	}
 
 	// An upgrade makes it, together with the first object of its kind.
-	files["templates/thing.yaml"] = crd["templates/thing.yaml"]
-	spec.Chart.Directory.Root, spec.CRDs = write(t, files), CRDCreate
+	texts["templates/thing.yaml"] = crd["templates/thing.yaml"]
+	spec.Chart.Directory.Root, spec.CRDs = files(t, texts), CRDCreate
 	p.must(t, spec, ActionUpgrade)
 
-	files["crds/things.yaml"] = strings.Replace(crd["crds/things.yaml"], "plural: things", "plural: things, shortNames: [th]", 1)
-	spec.Chart.Directory.Root = write(t, files)
+	texts["crds/things.yaml"] = strings.Replace(crd["crds/things.yaml"], "plural: things", "plural: things, shortNames: [th]", 1)
+	spec.Chart.Directory.Root = files(t, texts)
 	p.must(t, spec, ActionUpgrade)
 	shortNames := func() string {
 		got, err := p.crds(t).Get(t.Context(), name, metav1.GetOptions{})

@@ -98,7 +98,7 @@ func (r *run) compareAll(ctx context.Context, objects kube.ResourceList) ([]Chan
 	if err != nil {
 		return nil, err
 	}
-	c := &comparison{ignores: ignores, correct: r.spec.Drift.Mode == DriftCorrect, seen: r.seen}
+	c := &comparison{ignores: ignores, correct: r.spec.Drift.Mode == DriftCorrect, seen: &r.engine.seen}
 	changes, errs := make([]*Change, len(objects)), make([]error, len(objects))
 	slots := make(chan struct{}, comparers)
 	var wg sync.WaitGroup

@@ -33,7 +33,7 @@ func (p *place) config1(t *testing.T, name string) *corev1.ConfigMap {
 
 func TestDriftIsCorrectedWithoutARevision(t *testing.T) {
 	p := newPlace(t)
-	spec := p.spec(write(t, webChart()), inline("message", "one"))
+	spec := p.spec(files(t, webChart()), inline("message", "one"))
 	spec.Drift = Drift{Mode: DriftCorrect}
 	p.must(t, spec, ActionInstall)
 	if r := p.must(t, spec); r.Objects != 2 || len(r.Drift) > 0 {
@@ -82,7 +82,7 @@ func TestDriftIsCorrectedWithoutARevision(t *testing.T) {
 
 func TestDriftRules(t *testing.T) {
 	p := newPlace(t)
-	spec := p.spec(write(t, webChart()))
+	spec := p.spec(files(t, webChart()))
 	spec.Drift = Drift{Mode: DriftReport, Ignore: []Ignore{{Kind: "Deployment", Name: "w*", Paths: []string{"/spec/replicas", "/spec/template/spec/containers/*/image"}}}}
 	p.must(t, spec, ActionInstall)
 	p.patchDeployment(t, `{"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"web","image":"other"}]}}}}`)
@@ -107,9 +107,9 @@ func TestDriftRules(t *testing.T) {
 // TestDriftOfCustomResources: Helm's own upgrade does not see these.
 func TestDriftOfCustomResources(t *testing.T) {
 	p := newPlace(t)
-	files := webChart()
-	maps.Copy(files, crdChart(p.namespace))
-	spec := p.spec(write(t, files))
+	texts := webChart()
+	maps.Copy(texts, crdChart(p.namespace))
+	spec := p.spec(files(t, texts))
 	spec.Drift = Drift{Mode: DriftCorrect}
 	p.must(t, spec, ActionInstall)
 	p.must(t, spec)

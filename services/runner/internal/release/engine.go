@@ -14,17 +14,28 @@ import (
 	"github.com/towline/towline/services/runner/internal/toolbox/helm/library"
 )
 
+// Options of an engine.
+type Options struct {
+	// Proxy is the address of the HTTP proxy through which charts are fetched,
+	// with its credentials; empty fetches directly.
+	Proxy string
+	// Cache is a directory of the engine alone for fetched charts; empty keeps none.
+	Cache string
+}
+
 // Engine keeps releases in one cluster, as one identity. It may be used for
 // several releases at once.
 type Engine struct {
+	options   Options
 	config    *rest.Config
 	discovery discovery.CachedDiscoveryInterface
 	seen      seen
+	indexes   indexCache
 }
 
 // New prepares an engine that reaches the cluster with cfg. It connects to
 // nothing.
-func New(cfg *rest.Config) (*Engine, error) {
+func New(cfg *rest.Config, o Options) (*Engine, error) {
 	library.SetUp()
 	silence()
 	cfg = rest.CopyConfig(cfg)
@@ -36,7 +47,7 @@ func New(cfg *rest.Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	return &Engine{config: cfg, discovery: memory.NewMemCacheClient(client)}, nil
+	return &Engine{options: o, config: cfg, discovery: memory.NewMemCacheClient(client)}, nil
 }
 
 // Reconcile makes the release what spec says. Failures are *Failure, *SpecError,
@@ -109,7 +120,7 @@ func (e *Engine) Uninstall(ctx context.Context, removal Removal) (*Result, error
 // run prepares one run; end gives up what it holds.
 func (e *Engine) run(ctx context.Context, spec *Spec) (*run, func(), error) {
 	conn, end := newConnection(ctx, e.config, e.discovery, spec.Namespace)
-	r := &run{spec: spec, conn: conn, seen: &e.seen, done: map[Action]bool{}}
+	r := &run{engine: e, spec: spec, conn: conn, done: map[Action]bool{}}
 	var err error
 	if r.config, err = configuration(ctx, conn, r.log.printf); err != nil {
 		end()

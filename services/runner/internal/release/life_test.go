@@ -17,13 +17,13 @@ import (
 
 // failing is webChart with a Service that no server accepts if port says so.
 func failing() map[string]string {
-	files := webChart()
-	files["templates/zservice.yaml"] = `apiVersion: v1
+	texts := webChart()
+	texts["templates/zservice.yaml"] = `apiVersion: v1
 kind: Service
 metadata: {name: web}
 spec: {ports: [{port: {{ .Values.port | default 80 }}}]}
 `
-	return files
+	return texts
 }
 
 func failure(t *testing.T, err error) *Failure {
@@ -37,7 +37,7 @@ func failure(t *testing.T, err error) *Failure {
 
 func TestFailedUpgradeIsRolledBack(t *testing.T) {
 	p := newPlace(t)
-	spec := p.spec(write(t, failing()), inline("message", "one"))
+	spec := p.spec(files(t, failing()), inline("message", "one"))
 	spec.Upgrade = Remedy{OnFailure: RemedyRollback, Attempts: 2}
 	p.must(t, spec, ActionInstall)
 	spec.Values = []Values{inline("message", "two", "port", 70000)}
@@ -72,7 +72,7 @@ func TestFailedUpgradeIsRolledBack(t *testing.T) {
 
 func TestFailedInstallIsUninstalled(t *testing.T) {
 	p := newPlace(t)
-	spec := p.spec(write(t, failing()), inline("port", 70000))
+	spec := p.spec(files(t, failing()), inline("port", 70000))
 	spec.Install = Remedy{OnFailure: RemedyUninstall, Attempts: 1}
 	r, err := p.Reconcile(t.Context(), spec)
 	if failure(t, err); !equal(r.Actions, []Action{ActionInstall, ActionUninstall}) {
@@ -93,7 +93,7 @@ func TestFailedInstallIsUninstalled(t *testing.T) {
 // by an upgrade.
 func TestFailedInstallIsInstalledAgain(t *testing.T) {
 	p := newPlace(t)
-	spec := p.spec(write(t, failing()), inline("port", 70000))
+	spec := p.spec(files(t, failing()), inline("port", 70000))
 	if _, err := p.Reconcile(t.Context(), spec); failure(t, err).Action != ActionInstall {
 		t.Error(err)
 	}
@@ -129,7 +129,7 @@ func TestRecovery(t *testing.T) {
 	} {
 		t.Run(status.String(), func(t *testing.T) {
 			p := newPlace(t)
-			spec := p.spec(write(t, webChart()))
+			spec := p.spec(files(t, webChart()))
 			p.must(t, spec, ActionInstall)
 			p.leave(t, status, true)
 			p.must(t, spec, ActionRecover, first)
@@ -138,14 +138,14 @@ func TestRecovery(t *testing.T) {
 	}
 	t.Run("uninstalling", func(t *testing.T) {
 		p := newPlace(t)
-		spec := p.spec(write(t, webChart()))
+		spec := p.spec(files(t, webChart()))
 		p.must(t, spec, ActionInstall)
 		p.leave(t, helmrelease.StatusUninstalling, true)
 		p.must(t, spec, ActionUninstall, ActionInstall)
 	})
 	t.Run("somebody else's", func(t *testing.T) {
 		p := newPlace(t)
-		spec := p.spec(write(t, webChart()))
+		spec := p.spec(files(t, webChart()))
 		p.must(t, spec, ActionInstall)
 		p.leave(t, helmrelease.StatusPendingUpgrade, false)
 		if _, err := p.Reconcile(t.Context(), spec); !errors.Is(err, ErrBusy) {
@@ -162,7 +162,7 @@ func TestRecovery(t *testing.T) {
 // TestTheEndOfARun: what waits is given up at once, and the record says so.
 func TestTheEndOfARun(t *testing.T) {
 	p := newPlace(t)
-	spec := p.spec(write(t, webChart()), inline("replicas", 1)) // never ready: there is no kubelet
+	spec := p.spec(files(t, webChart()), inline("replicas", 1)) // never ready: there is no kubelet
 	spec.Wait = true
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
@@ -191,7 +191,7 @@ func TestTheEndOfARun(t *testing.T) {
 
 func TestUninstall(t *testing.T) {
 	p := newPlace(t)
-	dir := write(t, webChart())
+	dir := files(t, webChart())
 	removal := Removal{Name: "web", Namespace: p.namespace}
 	if r, err := p.Uninstall(t.Context(), removal); err != nil || len(r.Actions) > 0 {
 		t.Errorf("%v, %v, want nothing done about nothing", r.Actions, err)
@@ -212,19 +212,19 @@ func TestUninstall(t *testing.T) {
 // tested is webChart with a test that is a ConfigMap, which succeeds when it can
 // be made, unless bad is set.
 func tested() map[string]string {
-	files := webChart()
-	files["templates/tests/one.yaml"] = `apiVersion: v1
+	texts := webChart()
+	texts["templates/tests/one.yaml"] = `apiVersion: v1
 kind: ConfigMap
 metadata:
   name: test-{{ .Release.Revision }}{{ if .Values.bad }}_{{ end }}
   annotations: {helm.sh/hook: test}
 `
-	return files
+	return texts
 }
 
 func TestTestHooks(t *testing.T) {
 	p := newPlace(t)
-	spec := p.spec(write(t, tested()))
+	spec := p.spec(files(t, tested()))
 	spec.Test.Enabled = true
 	spec.Upgrade = Remedy{OnFailure: RemedyRollback, Attempts: 1}
 	p.must(t, spec, ActionInstall, ActionTest)
@@ -261,7 +261,7 @@ func TestValuesFromTheCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := p.spec(write(t, webChart()),
+	spec := p.spec(files(t, webChart()),
 		Values{ConfigMap: &Reference{Name: "base"}},
 		Values{Text: []byte("message: file")},
 		Values{Secret: &Reference{Name: "hush", Key: "password", Target: "message"}},
@@ -303,17 +303,17 @@ func TestSecretsStayInside(t *testing.T) {
 		"template": `{{ fail (printf "the password %s is bad" .Values.password) }}`,
 		"syntax":   "a: {{ .Values.password }}: [",
 	} {
-		files := webChart()
-		maps.Copy(files, map[string]string{"templates/secret.yaml": template})
-		spec := p.spec(write(t, files), Values{Secret: &Reference{Name: "hush"}})
+		texts := webChart()
+		maps.Copy(texts, map[string]string{"templates/secret.yaml": template})
+		spec := p.spec(files(t, texts), Values{Secret: &Reference{Name: "hush"}})
 		_, err := p.Reconcile(t.Context(), spec)
 		if text := failure(t, err).Error(); strings.Contains(text, secret) || name != "syntax" && !strings.Contains(text, blacked) {
 			t.Errorf("%s: %s", name, text)
 		}
 	}
-	files := webChart()
-	files["values.schema.json"] = `{"properties": {"password": {"type": "integer"}}}`
-	_, err = p.Reconcile(t.Context(), p.spec(write(t, files), Values{Secret: &Reference{Name: "hush"}}))
+	texts := webChart()
+	texts["values.schema.json"] = `{"properties": {"password": {"type": "integer"}}}`
+	_, err = p.Reconcile(t.Context(), p.spec(files(t, texts), Values{Secret: &Reference{Name: "hush"}}))
 	if text := failure(t, err).Error(); strings.Contains(text, secret) || !strings.Contains(text, "password") {
 		t.Error(text)
 	}
@@ -321,7 +321,7 @@ func TestSecretsStayInside(t *testing.T) {
 
 func TestPatches(t *testing.T) {
 	p := newPlace(t)
-	spec := p.spec(write(t, webChart()))
+	spec := p.spec(files(t, webChart()))
 	spec.Drift.Mode = DriftCorrect
 	p.must(t, spec, ActionInstall)
 	spec.Patches = []Patch{
@@ -345,7 +345,7 @@ func TestPatches(t *testing.T) {
 
 func TestNamespaces(t *testing.T) {
 	p := newPlace(t)
-	spec := p.spec(write(t, webChart()))
+	spec := p.spec(files(t, webChart()))
 	spec.Namespace = p.namespace + "-new"
 	_, err := p.Reconcile(t.Context(), spec)
 	if text := failure(t, err).Error(); !strings.Contains(text, "create_namespace") {

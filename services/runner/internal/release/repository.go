@@ -1,6 +1,84 @@
 package release
 
-import "net/url"
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+	"helm.sh/helm/v3/pkg/registry"
+
+	"github.com/towline/towline/services/runner/internal/egress"
+)
+
+// Limits on what repositories send.
+const (
+	fetchTimeout    = 2 * time.Minute // of everything that one chart needs
+	maxIndex        = 64 << 20
+	maxArchive      = 16 << 20 // packed
+	maxRegistryBody = maxArchive
+)
+
+// check refuses what cannot be fetched, before anything is.
+func (r *Repository) check() error {
+	u, err := url.Parse(r.URL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" && u.Scheme != registry.OCIScheme:
+		return errors.New("url: an address like https://charts.example.com or oci://registry.example.com/charts is needed")
+	case u.User != nil:
+		return errors.New("url: credentials do not belong into the address; use username and password")
+	case r.Chart == "" || r.Chart != path.Base(r.Chart) || strings.HasPrefix(r.Chart, "."):
+		return fmt.Errorf("chart: %q is no name of a chart", r.Chart)
+	}
+	if r.Version != "" {
+		if _, err := semver.NewConstraint(r.Version); err != nil {
+			return fmt.Errorf("version: %q is neither a version nor a range like ~1.2", r.Version)
+		}
+	}
+	return nil
+}
+
+// source is one chart in a repository while it is fetched.
+type source struct {
+	*Repository
+	client *http.Client
+	engine *Engine
+}
+
+// fetchRepository gets a chart from its repository, or from what was kept of it.
+func (r *run) fetchRepository(ctx context.Context) (chartFiles, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, fmt.Errorf("the repository takes longer than %s", fetchTimeout))
+	defer cancel()
+	where := r.spec.Chart.Repository
+	transport, err := egress.NewTransport(r.engine.options.Proxy, where.CA)
+	if err != nil {
+		return nil, err
+	}
+	defer transport.CloseIdleConnections()
+	s := &source{
+		Repository: where, engine: r.engine,
+		client: &http.Client{Transport: &boundTransport{run: ctx, duty: ctx, next: transport}},
+	}
+	var packed []byte
+	if registry.IsOCI(where.URL) {
+		packed, err = s.pull()
+	} else {
+		packed, err = s.download(ctx)
+	}
+	if ended := context.Cause(ctx); err != nil && ended != nil {
+		return nil, ended
+	}
+	if err != nil {
+		return nil, err
+	}
+	return unpack(bytes.NewReader(packed), maxChartBytes)
+}
 
 // redactURL is an address without its credentials.
 func redactURL(address string) string {

@@ -17,13 +17,13 @@ const maxSteps = 10
 
 // run is one reconciliation.
 type run struct {
+	engine   *Engine
 	spec     *Spec
 	conn     *connection
 	config   *action.Configuration
 	metadata metadata.Interface
 	log      logLines
 	secrets  blacking
-	seen     *seen
 
 	chart   *chart.Chart
 	values  map[string]any

@@ -226,6 +226,11 @@ func (s *Spec) check() error {
 	if (s.Chart.Directory == nil) == (s.Chart.Repository == nil) {
 		return s.fault("source", "exactly one of a directory and a repository is needed")
 	}
+	if s.Chart.Repository != nil {
+		if err := s.Chart.Repository.check(); err != nil {
+			return s.fault("source.repository", "%v", err)
+		}
+	}
 	if s.MaxHistory < 0 {
 		return s.fault("max_history", "%d is not positive", s.MaxHistory)
 	}

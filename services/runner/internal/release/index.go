@@ -1,0 +1,165 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/repo"
+
+	"github.com/towline/towline/services/runner/internal/egress"
+)
+
+// resolved is what an index said of a wanted version.
+type resolved struct {
+	etag, address, digest string
+}
+
+// download gets a packed chart from a repository with an index.yaml.
+func (s *source) download(ctx context.Context) ([]byte, error) {
+	where, err := s.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if where.digest != "" {
+		if packed := s.engine.kept(s.key(where.address, where.digest), where.digest); packed != nil {
+			return packed, nil
+		}
+	}
+	answer, err := s.get(ctx, where.address, "")
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	packed, err := readAll(answer.Body, maxArchive)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", redactURL(where.address), err)
+	}
+	if sum := hexSum(packed); where.digest != "" && sum != where.digest {
+		return nil, fmt.Errorf("%s: its SHA-256 is %s, but the index says %s", redactURL(where.address), sum, where.digest)
+	}
+	if where.digest != "" {
+		s.engine.keep(s.key(where.address, where.digest), packed)
+	}
+	return packed, nil
+}
+
+// resolve finds the address of the wanted version. An index that has not changed
+// is not read again.
+func (s *source) resolve(ctx context.Context) (resolved, error) {
+	address, err := repo.ResolveReferenceURL(s.URL, "index.yaml")
+	if err != nil {
+		return resolved{}, errors.New("the address cannot be read")
+	}
+	key := s.key(address, s.Chart+"\x00"+s.Version)
+	before := s.engine.indexes.get(key)
+	answer, err := s.get(ctx, address, before.etag)
+	if err != nil {
+		return resolved{}, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusNotModified {
+		return before, nil
+	}
+	text, err := readAll(answer.Body, maxIndex)
+	if err != nil {
+		return resolved{}, fmt.Errorf("index.yaml: %w", err)
+	}
+	index, err := parseIndex(text)
+	if err != nil {
+		return resolved{}, fmt.Errorf("index.yaml: %w", err)
+	}
+	found, err := index.Get(s.Chart, s.Version)
+	if err != nil {
+		return resolved{}, fmt.Errorf("the repository has no version %s of it", orNewest(s.Version))
+	}
+	if len(found.URLs) == 0 {
+		return resolved{}, fmt.Errorf("the repository has no address of version %s", found.Version)
+	}
+	where := resolved{etag: answer.Header.Get("ETag"), digest: strings.TrimPrefix(found.Digest, "sha256:")}
+	if where.address, err = repo.ResolveReferenceURL(s.URL, found.URLs[0]); err != nil {
+		return resolved{}, fmt.Errorf("the repository has no usable address of version %s", found.Version)
+	}
+	if where.etag != "" {
+		s.engine.indexes.put(key, where)
+	}
+	return where, nil
+}
+
+func orNewest(version string) string {
+	if version == "" {
+		return "that is released"
+	}
+	return version
+}
+
+// parseIndex reads an index as helm does, which it only does with files.
+func parseIndex(text []byte) (*repo.IndexFile, error) {
+	f, err := os.CreateTemp("", "index-")
+	if err != nil {
+		return nil, pathless(err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, pathless(err)
+	}
+	index, err := repo.LoadIndexFile(f.Name())
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "error loading "+f.Name()+": "))
+	}
+	return index, nil
+}
+
+// get asks for an address. Credentials go only to where the repository is.
+func (s *source) get(ctx context.Context, address, etag string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil || req.URL.Scheme != "https" && req.URL.Scheme != "http" {
+		return nil, errors.New("the repository names an address that is not HTTP")
+	}
+	home, err := url.Parse(s.URL)
+	if err != nil {
+		return nil, errors.New("the address cannot be read")
+	}
+	if s.Username != "" && home.Scheme == req.URL.Scheme && home.Host == req.URL.Host {
+		req.SetBasicAuth(s.Username.Reveal(), s.Password.Reveal())
+	}
+	if etag != "" {
+		req.Header.Set("If-None-Match", etag)
+	}
+	answer, err := s.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", redactURL(address), errors.Unwrap(err))
+	}
+	switch answer.StatusCode {
+	case http.StatusOK:
+		return answer, nil
+	case http.StatusNotModified:
+		if etag != "" {
+			return answer, nil
+		}
+	}
+	_ = answer.Body.Close()
+	why := answer.Status
+	if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
+		why += "; check the credentials of the repository"
+	}
+	return nil, fmt.Errorf("%s: %s", redactURL(address), why)
+}
+
+// readAll reads a body of at most limit bytes.
+func readAll(body io.ReadCloser, limit int64) ([]byte, error) {
+	return io.ReadAll(egress.Bound(body, limit+1, fmt.Errorf("%w: more than %d MiB", ErrLimit, limit>>20)))
+}
+
+func hexSum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
