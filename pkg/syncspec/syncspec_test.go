@@ -70,12 +70,12 @@ func TestReportsAreBounded(t *testing.T) {
 }
 
 func TestInventoryOfGitLabsAgentIsFound(t *testing.T) {
-	task := Task{AgentID: 7, ProjectID: 42, Entry: agentconfig.Manifests{Name: "a/b", Project: "a/b"}}
-	if got := task.InventoryID(); got != "7-42" {
+	task := Task{ProjectID: 42, Entry: agentconfig.Manifests{Name: "a/b", Project: "a/b"}}
+	if got := task.InventoryID(7); got != "7-42" {
 		t.Error(got)
 	}
 	task.Entry.Name = "second"
-	if got := task.InventoryID(); len(got) != len("7-42-")+labelDigest {
+	if got := task.InventoryID(7); len(got) != len("7-42-")+labelDigest {
 		t.Error(got)
 	}
 }

@@ -14,18 +14,16 @@ const Schema = 1
 type Task struct {
 	Schema    int                   `json:"schema"`
 	Entry     agentconfig.Manifests `json:"entry"`
-	AgentID   int64                 `json:"agent_id"`   // 0: not known
 	ProjectID int64                 `json:"project_id"` // in GitLab
 	Commit    string                `json:"commit"`
 	Bundle    string                `json:"bundle"` // digest
-	// Vars are substituted below those of the entry.
-	Vars map[string]string `json:"vars,omitempty"`
 }
 
 // InventoryID is the name under which GitLab's agent kept the inventory of a
 // project, and under which a second entry of the same project keeps its own.
-func (t Task) InventoryID() string {
-	id := fmt.Sprintf("%d-%d", t.AgentID, t.ProjectID)
+// agent is the agent's number, as the grant has it.
+func (t Task) InventoryID(agent int64) string {
+	id := fmt.Sprintf("%d-%d", agent, t.ProjectID)
 	if t.Entry.Name != t.Entry.Project {
 		id += "-" + label(t.Entry.Name)
 	}

@@ -1,0 +1,135 @@
+package gitlab
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// maxArchive is the largest archive of a repository in bytes, packed.
+const maxArchive = 64 << 20
+
+// CommitAt is where a ref stands.
+type CommitAt struct {
+	ID   string
+	ETag string
+}
+
+func projectPath(project string) string { return "/projects/" + url.PathEscape(project) }
+
+// repository asks for something of a repository and maps the answers that are
+// none. A nil answer means that what etag names is still current.
+func (c *Client) repository(ctx context.Context, accessToken, path, etag string, limit int64) (*answer, error) {
+	h := map[string]string{"PRIVATE-TOKEN": accessToken}
+	if etag != "" {
+		h["If-None-Match"] = etag
+	}
+	a, err := c.do(ctx, call{method: http.MethodGet, header: h, path: path, limit: limit, once: true})
+	if err != nil {
+		return nil, err
+	}
+	switch a.code {
+	case http.StatusOK:
+		return a, nil
+	case http.StatusNotModified:
+		return nil, nil
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return nil, fmt.Errorf("%w (%s)", ErrRefused, a.message())
+	case http.StatusNotFound:
+		return nil, fmt.Errorf("%w (%s)", ErrNoFile, a.message())
+	}
+	return nil, a.unexpected()
+}
+
+// ProjectID is the number of a project known by its full path.
+func (c *Client) ProjectID(ctx context.Context, accessToken, project string) (int64, error) {
+	a, err := c.repository(ctx, accessToken, projectPath(project), "", 0)
+	if err != nil {
+		return 0, err
+	}
+	var v struct {
+		ID int64 `json:"id"`
+	}
+	return v.ID, a.asJSON(&v)
+}
+
+// Commit says where a branch, a tag or HEAD stands; nil when the answer named
+// by etag is still current. A ref that is missing is an error that wraps
+// ErrNoFile.
+func (c *Client) Commit(ctx context.Context, accessToken, project, ref, etag string) (*CommitAt, error) {
+	a, err := c.repository(ctx, accessToken, projectPath(project)+"/repository/commits/"+url.PathEscape(ref), etag, 0)
+	if err != nil || a == nil {
+		return nil, err
+	}
+	var v struct {
+		ID string `json:"id"`
+	}
+	if err := a.asJSON(&v); err != nil {
+		return nil, err
+	}
+	if !isCommit(v.ID) {
+		return nil, fmt.Errorf("GitLab names no commit for %s of %s", ref, project)
+	}
+	return &CommitAt{ID: v.ID, ETag: a.header.Get("ETag")}, nil
+}
+
+// isCommit says whether a text is a SHA-1 or SHA-256 in hexadecimal.
+func isCommit(id string) bool {
+	const sha1, sha256 = 40, 64
+	if len(id) != sha1 && len(id) != sha256 {
+		return false
+	}
+	for _, r := range id {
+		if (r < '0' || r > '9') && (r < 'a' || r > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// Archive is a commit's files as tar.gz, those below path if it is not empty.
+func (c *Client) Archive(ctx context.Context, accessToken, project, commit, path string) ([]byte, error) {
+	q := url.Values{"sha": {commit}}
+	if path != "" {
+		q.Set("path", path)
+	}
+	a, err := c.repository(ctx, accessToken, projectPath(project)+"/repository/archive.tar.gz?"+q.Encode(), "", maxArchive)
+	if err != nil {
+		return nil, err
+	}
+	return a.body, nil
+}
+
+// CommitStatus is what GitLab shows beside a commit.
+type CommitStatus struct {
+	State       string `json:"state"` // pending, running, success, failed
+	Name        string `json:"name"`
+	Ref         string `json:"ref,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+// maxDescription is GitLab's limit, in characters.
+const maxDescription = 255
+
+// SetCommitStatus shows a status beside a commit. A status that GitLab has
+// already is no error.
+func (c *Client) SetCommitStatus(ctx context.Context, accessToken string, project int64, commit string, s CommitStatus) error {
+	if r := []rune(s.Description); len(r) > maxDescription {
+		s.Description = string(r[:maxDescription-1]) + "…"
+	}
+	a, err := c.do(ctx, call{
+		method: http.MethodPost, path: "/projects/" + strconv.FormatInt(project, 10) + "/statuses/" + commit, body: jsonBody(s),
+		header: map[string]string{"PRIVATE-TOKEN": accessToken, "Content-Type": "application/json"}, once: true,
+	})
+	switch {
+	case err != nil:
+		return err
+	case a.code == http.StatusCreated || a.code == http.StatusOK || a.code == http.StatusBadRequest && s.State == "pending":
+		return nil
+	case a.code == http.StatusUnauthorized || a.code == http.StatusForbidden:
+		return fmt.Errorf("%w (%s); commit statuses need a token with scope api and the role Developer", ErrRefused, a.message())
+	}
+	return a.unexpected()
+}

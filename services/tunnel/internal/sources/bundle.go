@@ -1,0 +1,167 @@
+package sources
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/syncspec"
+)
+
+// Limits on what an archive unpacks to, chosen or not.
+const (
+	maxEntries  = 200_000
+	maxUnpacked = 2 << 30
+)
+
+// Directory is what has to be fetched of a repository for an entry: the longest
+// directory that all of its globs begin with, "" for all.
+func Directory(m agentconfig.Manifests) string {
+	if m.Kustomize != "" {
+		return "" // a kustomization may use what stands beside it
+	}
+	common := ""
+	for i, g := range m.Globs {
+		base, _ := doublestar.SplitPattern(g)
+		switch {
+		case base == ".":
+			return ""
+		case i == 0:
+			common = base
+		}
+		for common != "" && base != common && !strings.HasPrefix(base, common+"/") {
+			common, _ = path.Split(common)
+			common = strings.TrimSuffix(common, "/")
+		}
+	}
+	return common
+}
+
+// Choose takes the files of an entry out of an archive. The error says what is
+// wrong with the repository, for its author.
+func Choose(m agentconfig.Manifests, archive []byte) ([]syncspec.File, error) {
+	z, err := gzip.NewReader(bytes.NewReader(archive))
+	if err != nil {
+		return nil, fmt.Errorf("the archive of the repository cannot be read: %w", err)
+	}
+	c := chooser{m: m, seen: map[string]bool{}}
+	r := tar.NewReader(&upTo{r: z, left: maxUnpacked})
+	for n := 0; ; n++ {
+		h, err := r.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return c.files, c.complete()
+		case err != nil:
+			return nil, fmt.Errorf("the archive of the repository cannot be read: %w", err)
+		case n == maxEntries:
+			return nil, fmt.Errorf("the repository has more than %d files and directories", maxEntries)
+		}
+		if err := c.take(h, r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// upTo ends with an error where io.LimitReader would end in silence.
+type upTo struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *upTo) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("it unpacks to more than %d bytes", int64(maxUnpacked))
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+type chooser struct {
+	m     agentconfig.Manifests
+	files []syncspec.File
+	seen  map[string]bool
+	total int
+}
+
+// take looks at one entry of the archive. All of them are below one directory
+// that GitLab has named.
+func (c *chooser) take(h *tar.Header, content io.Reader) error {
+	_, name, below := strings.Cut(h.Name, "/")
+	if !below || h.Typeflag == tar.TypeDir || h.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
+	if !syncspec.Clean(name) {
+		return fmt.Errorf("%q is not a path inside a repository", name)
+	}
+	chosen, err := c.chosen(name)
+	if err != nil || !chosen {
+		return err
+	}
+	switch {
+	case h.Typeflag == tar.TypeSymlink && c.m.Kustomize != "":
+		return nil // a build that needs it says so
+	case h.Typeflag != tar.TypeReg:
+		return fmt.Errorf("%s is a symbolic link or no regular file; put the file itself there, or narrow the globs", name)
+	case c.seen[name]:
+		return fmt.Errorf("%s is in the archive twice", name)
+	case len(c.files) == syncspec.MaxFiles:
+		return fmt.Errorf("more than %d files are chosen; narrow the globs, or divide the entry", syncspec.MaxFiles)
+	case h.Size > syncspec.MaxFileBytes:
+		return fmt.Errorf("%s has %d bytes; the limit for one file is %d", name, h.Size, syncspec.MaxFileBytes)
+	case c.total+int(h.Size) > syncspec.MaxBytes:
+		return fmt.Errorf("the files that are chosen have more than %d bytes together; narrow the globs, or divide the entry", syncspec.MaxBytes)
+	}
+	text, err := io.ReadAll(content)
+	if err != nil {
+		return fmt.Errorf("the archive of the repository cannot be read: %w", err)
+	}
+	c.seen[name] = true
+	c.total += len(text)
+	c.files = append(c.files, syncspec.File{Path: name, Content: text})
+	return nil
+}
+
+// chosen says whether a file belongs to the entry. Directories that begin with
+// a dot never do; a file that two globs choose is a mistake (agent-config sheet,
+// section 1.4).
+func (c *chooser) chosen(name string) (bool, error) {
+	if c.m.Kustomize != "" {
+		return !strings.HasPrefix(name, ".git/"), nil
+	}
+	dir := path.Dir(name)
+	if strings.HasPrefix(dir, ".") && dir != "." || strings.Contains(dir, "/.") {
+		return false, nil
+	}
+	by := ""
+	for _, g := range c.m.Globs {
+		if ok, err := doublestar.Match(g, name); err != nil || !ok {
+			continue
+		}
+		if by != "" {
+			return false, fmt.Errorf("%s is chosen by two globs, %s and %s; a file may be chosen once", name, by, g)
+		}
+		by = g
+	}
+	return by != "", nil
+}
+
+// complete refuses an empty choice: it would delete everything, and is a
+// mistake far more often than it is meant.
+func (c *chooser) complete() error {
+	if len(c.files) > 0 {
+		return nil
+	}
+	if c.m.Kustomize != "" {
+		return errors.New("the repository has no files")
+	}
+	return fmt.Errorf("no file matches %s; nothing was changed. To remove everything, keep one file without objects", strings.Join(c.m.Globs, ", "))
+}

@@ -1,0 +1,210 @@
+package syncs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/retry"
+	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/pkg/syncspec"
+	"github.com/towline/towline/services/tunnel/internal/gitlab"
+)
+
+// failing are the pauses before a failed sync is tried again; a new commit does
+// not wait for them.
+var failing = retry.Policy{Min: 10 * time.Second, Max: 5 * time.Minute}
+
+// looking are the pauses after looks at a ref that failed.
+var looking = retry.Policy{Min: 3 * time.Second, Max: time.Minute}
+
+// follower follows one entry.
+type follower struct {
+	*Keeper
+	entry agentconfig.Manifests
+	text  string // the entry as it was read
+	stop  context.CancelFunc
+	woken chan struct{}
+	done  chan struct{}
+
+	project int64
+	head    gitlab.CommitAt
+	problem string // why the source cannot be read, as it was logged
+	looks   int    // failures in a row
+	lookAt  time.Time
+
+	commit   string // that was wanted last
+	bundle   string // digest of what it has for the entry
+	serial   int64  // of the task that was wanted last
+	reported int64  // serial of the result that was told last
+	last     syncspec.Report
+	failures int       // in a row
+	again    time.Time // when the cluster is compared without a new commit
+	posted   string    // commit and state that GitLab was told last
+}
+
+// run follows the entry until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = f.Ledger.LeaveSync(ctx, f.entry.Name, f.Tunnel)
+	}()
+	for {
+		f.step(ctx)
+		t := time.NewTimer(f.Every - f.Every/5 + rand.N(f.Every/5+1)) //nolint:gosec // G404: nobody gains by guessing it
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-f.woken:
+			t.Stop()
+		case <-t.C:
+		}
+	}
+}
+
+// step does what is due now.
+func (f *follower) step(ctx context.Context) {
+	mine, err := f.Ledger.FollowSync(ctx, f.entry.Name, f.Tunnel, max(followFor, 3*f.Every))
+	if err != nil || !mine {
+		return // Redis is away, or another replica follows
+	}
+	rec, err := f.Ledger.LoadSync(ctx, f.entry.Name)
+	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
+		return
+	}
+	known := err == nil
+	if known {
+		f.hear(ctx, rec)
+		if rec.State != ledger.SyncDone && !rec.Leased {
+			if err := f.Ledger.RepairSync(ctx, f.entry.Name); err != nil {
+				f.Log.Warn("sync not queued again", service.KeyEntry, f.entry.Name, service.Err(err))
+			}
+		}
+	}
+	if f.entry.Suspend || !f.entry.OpenAt(time.Now()) || time.Now().Before(f.lookAt) {
+		return
+	}
+	if err := f.advance(ctx, rec, known); err != nil && ctx.Err() == nil {
+		f.looks++
+		f.lookAt = time.Now().Add(max(looking.Backoff(f.looks), min(gitlab.After(err), retry.MaxAfter)))
+		f.complain(err)
+		return
+	}
+	f.looks = 0
+}
+
+// complain logs what is wrong with a source, once.
+func (f *follower) complain(err error) {
+	f.Metrics.sourceErrors.WithLabelValues(f.entry.Name).Inc()
+	if f.problem == err.Error() {
+		return
+	}
+	f.problem = err.Error()
+	f.Log.Error("the source of an entry cannot be followed; the cluster stays as it is", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, service.Err(err))
+}
+
+// advance looks at the ref and wants what is due.
+func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known bool) error {
+	token, err := f.Token()
+	if err != nil {
+		return err
+	}
+	if err := f.look(ctx, token); err != nil {
+		return err
+	}
+	busy := known && rec.State != ledger.SyncDone
+	switch {
+	case f.head.ID != f.commit: // a new commit waits for nothing
+	case busy, time.Now().Before(f.again):
+		return nil
+	}
+	if ready, err := f.dependenciesReady(ctx); err != nil || !ready {
+		return err
+	}
+	return f.want(ctx, token)
+}
+
+// look learns where the ref stands.
+func (f *follower) look(ctx context.Context, token string) (err error) {
+	defer func() { err = f.explain(err) }()
+	if f.project == 0 {
+		if f.project, err = f.GitLab.ProjectID(ctx, token, f.entry.Project); err != nil {
+			return err
+		}
+	}
+	if f.entry.Ref.Commit != "" && f.head.ID != "" {
+		return nil // it can never move
+	}
+	at, err := f.GitLab.Commit(ctx, token, f.entry.Project, ref(f.entry.Ref), f.head.ETag)
+	if err != nil || at == nil {
+		return err
+	}
+	f.head = *at
+	return nil
+}
+
+func ref(r agentconfig.GitRef) string {
+	for _, name := range []string{r.Branch, r.Tag, r.Commit} {
+		if name != "" {
+			return name
+		}
+	}
+	return "HEAD"
+}
+
+// explain says what a person can do about a source.
+func (f *follower) explain(err error) error {
+	switch {
+	case err == nil:
+		f.problem = ""
+		return nil
+	case errors.Is(err, gitlab.ErrNoFile):
+		return fmt.Errorf("%s of project %s is not there, or --gitops-token-file may not read it: %w", f.entry.Ref, f.entry.Project, err)
+	case errors.Is(err, gitlab.ErrRefused):
+		return fmt.Errorf("reading project %s: %w; --gitops-token-file needs a token with scope read_api (api, to show commit statuses)", f.entry.Project, err)
+	}
+	return fmt.Errorf("reading project %s: %w", f.entry.Project, err)
+}
+
+// dependenciesReady says whether all that the entry depends on has succeeded.
+func (f *follower) dependenciesReady(ctx context.Context) (bool, error) {
+	for _, name := range f.entry.DependsOn {
+		all, _ := f.Entries()
+		m, ok := all.Find(name)
+		if !ok {
+			return false, nil
+		}
+		rec, err := f.Ledger.LoadSync(ctx, m.Name)
+		if errors.Is(err, ledger.ErrUnknown) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		r, err := f.open(m.Name, rec)
+		if err != nil || rec.State != ledger.SyncDone || r.State != syncspec.Succeeded {
+			return false, nil //nolint:nilerr // what cannot be read has not succeeded
+		}
+	}
+	return true, nil
+}
+
+// open reads the result of a sync.
+func (k *Keeper) open(name string, rec ledger.SyncRecord) (syncspec.Report, error) {
+	var r syncspec.Report
+	if len(rec.Result) == 0 {
+		return r, errors.New("no result yet")
+	}
+	text, err := ledger.OpenSyncResult(k.Seal, name, rec.Of, rec.Result)
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(text, &r)
+}

@@ -1,0 +1,145 @@
+package syncs
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/policyapi"
+	"github.com/towline/towline/pkg/retry"
+	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/tunnel/internal/gitlab"
+)
+
+// GitLab is what is asked of GitLab.
+type GitLab interface {
+	ProjectID(ctx context.Context, accessToken, project string) (int64, error)
+	Commit(ctx context.Context, accessToken, project, ref, etag string) (*gitlab.CommitAt, error)
+	Archive(ctx context.Context, accessToken, project, commit, path string) ([]byte, error)
+	SetCommitStatus(ctx context.Context, accessToken string, project int64, commit string, s gitlab.CommitStatus) error
+}
+
+// Policy decides about syncs.
+type Policy interface {
+	DecideSync(ctx context.Context, e policyapi.SyncEvidence, conf *policyapi.Configuration) (*policyapi.Decision, error)
+}
+
+// Config is what a Keeper needs. All of it is required.
+type Config struct {
+	GitLab GitLab
+	Policy Policy
+	Ledger *ledger.Ledger
+	Seal   ledger.Sealer
+	Token  func() (string, error) // reads the repositories
+	// Entries are those of the configuration in force, and that configuration as
+	// policy is sent it: nil when policy has its own.
+	Entries func() (agentconfig.GitOps, *policyapi.Configuration)
+	Tunnel  string        // this replica
+	Agent   string        // name, shown in commit statuses
+	Every   time.Duration // pause between looks at a ref
+	Log     *slog.Logger
+	Metrics *Metrics
+}
+
+const (
+	followFor  = 15 * time.Second
+	readEvery  = time.Second
+	maxArchive = 1 // archives that are unpacked at a time
+)
+
+// Keeper follows all entries. Make it with New.
+type Keeper struct {
+	Config
+	archives chan struct{}
+
+	mu        sync.Mutex
+	followers map[string]*follower
+}
+
+// New returns a Keeper; it starts nothing.
+func New(c Config) *Keeper {
+	return &Keeper{Config: c, archives: make(chan struct{}, maxArchive), followers: map[string]*follower{}}
+}
+
+// Run follows the entries of the configuration until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	running.Go(func() {
+		loop := retry.Policy{Idle: time.Second, Min: time.Second, Max: time.Minute}
+		loop.Loop(ctx, func(ctx context.Context) retry.Result {
+			_ = k.Ledger.Synced(ctx, k.wake)
+			return retry.Result{Outcome: retry.Failed}
+		})
+	})
+	for {
+		k.settle(ctx, &running)
+		if !retry.Sleep(ctx, readEvery) {
+			return nil
+		}
+	}
+}
+
+// settle starts and stops followers so that there is one for each entry.
+func (k *Keeper) settle(ctx context.Context, running *sync.WaitGroup) {
+	now, _ := k.Entries()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	wanted := map[string]bool{}
+	for _, m := range now.Manifests {
+		wanted[m.Name] = true
+		text, err := json.Marshal(identified{m, m.AccessAs.Impersonate})
+		if err != nil {
+			continue // our own types always marshal
+		}
+		f := k.followers[m.Name]
+		if f != nil && f.text == string(text) {
+			continue
+		}
+		if f != nil {
+			f.stop()
+		}
+		fctx, stop := context.WithCancel(ctx)
+		next := &follower{Keeper: k, entry: m, text: string(text), stop: stop, woken: make(chan struct{}, 1), done: make(chan struct{})}
+		previous := f
+		k.followers[m.Name] = next
+		running.Go(func() {
+			defer close(next.done)
+			if previous != nil {
+				<-previous.done
+			}
+			next.run(fctx)
+		})
+	}
+	for name, f := range k.followers {
+		if !wanted[name] {
+			k.Log.Info("entry is gone from the configuration; what it applied stays", service.KeyEntry, name)
+			k.Metrics.forget(name)
+			f.stop()
+			delete(k.followers, name)
+		}
+	}
+}
+
+// identified is an entry with all that makes it another one.
+type identified struct {
+	agentconfig.Manifests
+	Impersonate *agentconfig.Impersonate
+}
+
+func (k *Keeper) wake(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if f := k.followers[name]; f != nil {
+		select {
+		case f.woken <- struct{}{}:
+		default:
+		}
+	}
+}

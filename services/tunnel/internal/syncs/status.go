@@ -1,0 +1,79 @@
+package syncs
+
+import (
+	"context"
+	"time"
+
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/pkg/syncspec"
+	"github.com/towline/towline/services/tunnel/internal/gitlab"
+)
+
+// hear takes over the result of a task, once.
+func (f *follower) hear(ctx context.Context, rec ledger.SyncRecord) {
+	if rec.Of == 0 || rec.Of == f.reported {
+		return
+	}
+	r, err := f.open(f.entry.Name, rec)
+	if err != nil {
+		f.reported = rec.Of
+		f.Log.Error("result of a sync cannot be read", service.KeyEntry, f.entry.Name, service.Err(err))
+		return
+	}
+	old := f.reported == 0 && rec.Of != f.serial // told by the tunnel before this one
+	f.reported = rec.Of
+	switch r.State {
+	case syncspec.Succeeded:
+		f.failures = 0
+		f.again = time.Now().Add(f.entry.Interval)
+	case syncspec.Failed, syncspec.Lost:
+		f.failures++
+		f.again = time.Now().Add(failing.Backoff(f.failures))
+	case syncspec.Superseded:
+		return
+	}
+	if old {
+		f.again = time.Time{} // the configuration may be another since
+		f.posted = r.Commit + " " + gitlabState(r)
+	}
+	news := r.Summary() != f.last.Summary() || r.Commit != f.last.Commit
+	f.last = r
+	f.Metrics.ended(r)
+	level := f.Log.Info
+	if r.State != syncspec.Succeeded {
+		level = f.Log.Error
+	}
+	if news && !old {
+		level("sync ended", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", r.Commit, "state", string(r.State),
+			"summary", r.Summary(), "took_ms", r.Millis)
+	}
+	if r.State != syncspec.Lost {
+		f.show(ctx, r.Commit, gitlabState(r), r.Summary())
+	}
+}
+
+func gitlabState(r syncspec.Report) string {
+	if r.State == syncspec.Succeeded {
+		return "success"
+	}
+	return "failed"
+}
+
+// show tells GitLab about a commit. It is told again when the state is another
+// one, not at each comparison.
+func (f *follower) show(ctx context.Context, commit, state, text string) {
+	now := commit + " " + state
+	if f.posted == now {
+		return
+	}
+	token, err := f.Token()
+	if err == nil {
+		s := gitlab.CommitStatus{State: state, Name: "towline/" + f.Agent + "/" + f.entry.Name, Ref: f.entry.Ref.Branch, Description: text}
+		err = f.GitLab.SetCommitStatus(ctx, token, f.project, commit, s)
+	}
+	if err != nil {
+		f.Log.Warn("commit status not shown in GitLab", service.KeyEntry, f.entry.Name, "commit", commit, service.Err(err))
+	}
+	f.posted = now // a status that could not be shown is not worth a loop
+}

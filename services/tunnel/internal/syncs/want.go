@@ -1,0 +1,126 @@
+package syncs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/policyapi"
+	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/pkg/syncspec"
+	"github.com/towline/towline/services/tunnel/internal/sources"
+)
+
+// want makes the head the wanted state. An error means that it could not be
+// tried; what is wrong with the repository itself is told like a failed sync.
+func (f *follower) want(ctx context.Context, token string) error {
+	head := f.head.ID
+	if head != f.commit {
+		f.bundle = ""
+	}
+	wrong, err := f.provide(ctx, token, head)
+	if err != nil {
+		return f.explain(err)
+	}
+	if wrong != nil {
+		f.refused(ctx, head, wrong.Error())
+		return nil
+	}
+	task, err := json.Marshal(syncspec.Task{Schema: syncspec.Schema, Entry: f.entry, ProjectID: f.project, Commit: head, Bundle: f.bundle})
+	if err != nil {
+		return err
+	}
+	_, conf := f.Entries()
+	d, err := f.Policy.DecideSync(ctx, policyapi.SyncEvidence{Entry: f.entry.Name, Commit: head, PayloadDigest: grant.Digest(task)}, conf)
+	if err != nil {
+		return err
+	}
+	if !d.Allow {
+		f.refused(ctx, head, denial(d))
+		return nil
+	}
+	order, err := json.Marshal(syncspec.Order{Task: task, Grant: d.Grant})
+	if err != nil {
+		return err
+	}
+	sealed, err := ledger.SealTask(f.Seal, f.entry.Name, order)
+	if err != nil {
+		return err
+	}
+	if f.serial, err = f.Ledger.WantSync(ctx, f.entry.Name, sealed); err != nil {
+		return err
+	}
+	if head != f.commit {
+		f.Log.Info("sync wanted", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", head, "identity_user", d.Identity.User)
+		f.show(ctx, head, "pending", "waiting for a runner")
+	}
+	f.commit = head
+	f.again = time.Now().Add(f.entry.Interval)
+	return nil
+}
+
+func denial(d *policyapi.Decision) string {
+	why := "policy refuses it"
+	if len(d.Reasons) > 0 {
+		why = d.Reasons[len(d.Reasons)-1]
+	}
+	if d.Remedy != "" {
+		why += "; " + d.Remedy
+	}
+	return why
+}
+
+// provide has the bundle of a commit in the ledger. wrong is what the
+// repository's author has to repair.
+func (f *follower) provide(ctx context.Context, token, commit string) (wrong, err error) {
+	if f.bundle != "" {
+		if there, err := f.Ledger.HoldBundle(ctx, f.bundle); err != nil || there {
+			return nil, err
+		}
+	}
+	select { // an archive takes memory: one at a time
+	case f.archives <- struct{}{}:
+		defer func() { <-f.archives }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	archive, err := f.GitLab.Archive(ctx, token, f.entry.Project, commit, sources.Directory(f.entry))
+	if err != nil {
+		return nil, fmt.Errorf("archive of %.8s: %w", commit, err)
+	}
+	files, wrong := sources.Choose(f.entry, archive)
+	if wrong != nil {
+		return wrong, nil
+	}
+	packed, err := syncspec.Pack(files)
+	if err != nil {
+		return nil, err
+	}
+	digest := grant.Digest(packed)
+	there, err := f.Ledger.HoldBundle(ctx, digest)
+	if err == nil && !there {
+		err = f.Ledger.PutBundle(ctx, f.Seal, digest, packed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.bundle = digest
+	return nil, nil
+}
+
+// refused treats a state that cannot be tried as a failed sync.
+func (f *follower) refused(ctx context.Context, commit, why string) {
+	news := commit != f.commit || f.last.State != syncspec.Failed || f.last.Summary() != why
+	f.commit = commit
+	f.last = syncspec.Report{State: syncspec.Failed, Commit: commit, Entry: f.entry.Name, Problems: []string{why}}
+	f.failures++
+	f.again = time.Now().Add(failing.Backoff(f.failures))
+	f.Metrics.ended(f.last)
+	if news {
+		f.Log.Error("sync failed", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", commit, service.KeyError, why)
+		f.show(ctx, commit, "failed", why)
+	}
+}
