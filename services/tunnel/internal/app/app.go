@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/certs"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/ledger"
@@ -28,6 +29,7 @@ import (
 	"github.com/towline/towline/services/tunnel/internal/report"
 	"github.com/towline/towline/services/tunnel/internal/router"
 	"github.com/towline/towline/services/tunnel/internal/sources"
+	"github.com/towline/towline/services/tunnel/internal/syncs"
 )
 
 const (
@@ -67,6 +69,8 @@ type tunnel struct {
 	poller  *intake.Poller
 	router  *router.Source // nil without --job-router
 	egress  *egress.Proxy
+	local   *agentconfig.Watcher // the local configuration, for gitops; else nil
+	syncs   *syncs.Keeper        // nil without --gitops
 }
 
 func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel, error) {
@@ -104,6 +108,7 @@ func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel
 	t.buildSources()
 	t.buildJobs(box)
 	t.buildRouter(token, transport)
+	t.buildSyncs(box)
 	return t, t.buildEgress()
 }
 
@@ -123,7 +128,7 @@ func (t *tunnel) buildJobs(box *seal.Box) {
 	name := service.ReplicaName()
 	admission := &intake.Admission{
 		GitLab: t.client, Keys: sources.NewKeys(t.client, t.log), Ledger: t.ledger, Seal: box, Log: t.log,
-		Policy: policyapi.NewClient(t.cfg.policyURL, func() (string, error) { return readToken(t.cfg.serviceTokenFile) }, t.policy),
+		Policy: t.decider(),
 		Configuration: func() (*policyapi.Configuration, error) {
 			if t.sources == nil {
 				return nil, nil
@@ -140,6 +145,11 @@ func (t *tunnel) buildJobs(box *seal.Box) {
 		GitLab: t.client, Ledger: t.ledger, Seal: box, Tunnel: name, Every: t.cfg.pollInterval,
 		Ready: t.ready, Credential: t.client.Credential, Taken: t.keeper.Adopt, Link: t.links.gitlab, Log: t.log,
 	}
+}
+
+// decider asks policy.
+func (t *tunnel) decider() *policyapi.Client {
+	return policyapi.NewClient(t.cfg.policyURL, func() (string, error) { return readToken(t.cfg.serviceTokenFile) }, t.policy)
 }
 
 // buildRouter puts the job router in front of the API.
@@ -196,6 +206,7 @@ func (t *tunnel) run(ctx context.Context) error {
 	if t.sources != nil {
 		stages = append(stages, service.Stage{Name: "configuration", Run: t.sources.Run})
 	}
+	stages = append(stages, t.syncStages()...)
 	stages = append(stages, service.Stage{Name: "intake", Run: t.takeJobs})
 	t.log.Info("tunnel starts", "version", service.Version, "gitlab", t.client.URL(), "agent", t.cfg.agent, "system_id", t.client.SystemID(),
 		"listen", admin.Addr().String(), "egress", proxy.Addr().String())

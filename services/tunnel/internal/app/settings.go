@@ -36,6 +36,9 @@ type settings struct {
 	pollInterval, longPoll, configInterval     time.Duration
 	queueWait                                  time.Duration
 	jobRouter, cache                           bool
+	gitops                                     bool
+	gitopsTokenFile                            string
+	gitopsInterval                             time.Duration
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (*settings, error) {
@@ -65,6 +68,9 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.Duration(&c.queueWait, "queue-wait", 10*time.Minute, "longest time a taken job waits for a runner")
 	s.Bool(&c.jobRouter, "job-router", false, "take jobs by GitLab's job router (an experiment of GitLab's) where it has one; else, and whenever that does not work, by its API")
 	s.Bool(&c.cache, "cache", false, "the runners have a cache: say so to GitLab, which otherwise refuses jobs with fallback keys")
+	s.Bool(&c.gitops, "gitops", false, "keep the cluster equal to what the section gitops of the agent's configuration names")
+	s.String(&c.gitopsTokenFile, "gitops-token-file", "", "file with a token that may read the repositories of gitops (scope read_api; api, to show commit statuses); read again for each look. Empty: --config-token-file")
+	s.Duration(&c.gitopsInterval, "gitops-interval", 3*time.Second, "how often each ref of gitops is looked at")
 	s.String(&c.logFormat, "log-format", "json", "json or text")
 	s.String(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	if err := s.Parse(args); err != nil {
@@ -91,6 +97,15 @@ func (c *settings) validate() error {
 			errs = append(errs, err)
 		}
 	}
+	if c.gitopsTokenFile == "" {
+		c.gitopsTokenFile = c.configTokenFile
+	}
+	if c.gitops {
+		require(c.gitopsTokenFile, "gitops-token-file", "give a file with a token that may read the repositories of gitops")
+	}
+	if c.gitops && c.configTokenFile == "" {
+		require(c.config, "config", "gitops needs the agent's configuration: give --config-token-file, or the same --config that policy has")
+	}
 	if err := c.redis.Validate(); err != nil {
 		errs = append(errs, err)
 	}
@@ -113,6 +128,7 @@ func (c *settings) validateTimes() []error {
 	}
 	between("poll-interval", c.pollInterval, 100*time.Millisecond, time.Hour)
 	between("config-interval", c.configInterval, 100*time.Millisecond, time.Hour)
+	between("gitops-interval", c.gitopsInterval, 100*time.Millisecond, time.Hour)
 	between("long-poll", c.longPoll, 0, ledger.HoldTTL) // the ticket of a longer one would run out
 	between("queue-wait", c.queueWait, time.Second, ledger.JobTTL)
 	return errs
