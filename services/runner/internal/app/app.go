@@ -28,12 +28,16 @@ import (
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/runner/internal/relay"
 	"github.com/towline/towline/services/runner/internal/sandbox"
+	"github.com/towline/towline/services/runner/internal/syncer"
 	"github.com/towline/towline/services/runner/internal/workdir"
 	"github.com/towline/towline/services/runner/internal/worker"
 )
 
 // JobCommand is the argument with which the binary becomes a job process.
 const JobCommand = "job"
+
+// SyncCommand is the argument with which the binary becomes a sync process.
+const SyncCommand = "sync"
 
 const (
 	checkTimeout = 5 * time.Second
@@ -76,6 +80,7 @@ type runner struct {
 	cache   *caching // nil: none is set up
 	work    *workdir.Dir
 	worker  *worker.Worker
+	syncer  *syncer.Worker
 }
 
 func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error) {
@@ -133,6 +138,10 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 		Toolbox:  cfg.toolbox,
 		Limits:   worker.Limits{Scratch: int64(cfg.scratchLimit), Memory: int64(cfg.memoryLimit)},
 		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, NoDebugTrace: !cfg.debugTrace, FeatureFlags: cfg.featureFlags, GitCA: gitCA, Cache: workerCache, Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
+	})
+	r.syncer = syncer.New(syncer.Config{
+		Ledger: r.ledger, Seal: box, Gate: r.gate, GatePort: endpoint.GatePort, CA: endpoint.CA, Runner: replica, Slots: cfg.syncs,
+		Command: []string{self, SyncCommand}, Dir: r.work.Path, Sandbox: cfg.sandbox, Limits: r.worker.ProcessLimits(), Ready: r.ready, Log: log,
 	})
 	return r, nil
 }
@@ -249,7 +258,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		{Name: "gate", Run: func(ctx context.Context) error { return service.Serve(ctx, r.gateL, r.gate, r.log) }},
 	}, r.cache.stages(r)...)
 	stages = append(stages, r.rules...)
-	return service.RunStages(ctx, append(stages, service.Stage{Name: "worker", Run: r.worker.Run})...)
+	return service.RunStages(ctx, append(stages, service.Stage{Name: "syncer", Run: r.syncer.Run}, service.Stage{Name: "worker", Run: r.worker.Run})...)
 }
 
 // watch keeps a link's state true.

@@ -38,6 +38,7 @@ type settings struct {
 	egressTLS                         bool
 	kubeconfig, gitCAFile, rules      string
 	concurrent, warm, logLimit        int
+	syncs                             int
 	scratchLimit, memoryLimit         int
 	workDir, sandbox                  string
 	toolbox                           []string
@@ -69,6 +70,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.String(&c.rules, "rules", "", "the cluster owner's rules, for each request to the Kubernetes API: a file, or a directory of such, the same as policy's; empty: none")
 	s.String(&c.gitCAFile, "git-ca-file", "", "PEM file of certificates to trust for Git beside the system's")
 	s.Int(&c.concurrent, "concurrent", 10, "jobs at a time")
+	s.Int(&c.syncs, "syncs", 2, "entries of gitops that are synced at a time; 0: none")
 	s.Int(&c.warm, "warm", 2, "job processes kept ready")
 	s.Int(&c.logLimit, "log-limit", defaultLogLimit, "bytes of output per job; the rest is dropped with a notice")
 	s.Int(&c.scratchLimit, "scratch-limit", defaultScratchLimit, "bytes that the files of a job may take")

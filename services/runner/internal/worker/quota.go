@@ -34,6 +34,9 @@ const (
 	measureShare = 20
 )
 
+// ProcessLimits are those of each process of a job, and of a sync.
+func (w *Worker) ProcessLimits() sandbox.Limits { return w.limits() }
+
 // limits are those of each process of a job.
 func (w *Worker) limits() sandbox.Limits {
 	return sandbox.Limits{Memory: w.Limits.Memory, FileSize: w.Limits.Scratch, Processes: 2*maxProcesses + threadsPerSlot*w.Slots}

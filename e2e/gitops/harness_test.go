@@ -1,0 +1,208 @@
+package gitops
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/towline/towline/e2e/cluster"
+	sim "github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/e2e/rig"
+	"github.com/towline/towline/pkg/ledger/redistest"
+)
+
+const (
+	agentProject = "acme/agents"
+	agentName    = "production"
+	shop         = "acme/apps/shop"
+	within       = 60 * time.Second
+	pollEvery    = 20 * time.Millisecond
+)
+
+var binaries string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	flag.Parse()
+	if os.Getenv(rig.EnvBinaries) == "" {
+		dir, err := os.MkdirTemp("", "towline-gitops-")
+		if err == nil {
+			defer os.RemoveAll(dir)
+			err = rig.Build(context.Background(), dir, false, os.Stderr)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		binaries = dir
+	}
+	return cluster.Main(m)
+}
+
+// bench is one installation that follows the project shop.
+type bench struct {
+	testing.TB
+	cluster   *cluster.Cluster
+	kube      kubernetes.Interface
+	namespace string
+	gitlab    *sim.Server
+	redis     *redistest.Server
+	token     string // that reads shop
+	rig       *rig.Rig
+	opts      rig.Options
+	expected  []string // anomalies that the scenario provokes
+}
+
+// open starts an installation with this towline.yaml, in which NAMESPACE stands
+// for the test's own. The syncs may edit that namespace.
+func open(t testing.TB, towline string, first map[string]string) *bench {
+	t.Helper()
+	b := &bench{TB: t, cluster: cluster.Shared(t), redis: redistest.Private(t)}
+	b.namespace = b.cluster.Namespace(t)
+	cfg, err := b.cluster.RESTConfig()
+	b.must(err)
+	b.kube, err = kubernetes.NewForConfig(cfg)
+	b.must(err)
+	b.gitlab, err = sim.Start(sim.Options{LongPoll: time.Second})
+	b.must(err)
+	t.Cleanup(func() { _ = b.gitlab.Close() })
+	for _, path := range []string{agentProject, shop} {
+		_, err = b.gitlab.CreateProject(sim.ProjectOptions{Path: path})
+		b.must(err)
+	}
+	agent, err := b.gitlab.CreateAgent(agentProject, agentName)
+	b.must(err)
+	runner, err := b.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{agentName}})
+	b.must(err)
+	config, err := b.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: agentProject, Scopes: []string{"read_repository"}})
+	b.must(err)
+	b.token, err = b.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: shop, Scopes: []string{"api"}})
+	b.must(err)
+	b.configure(towline)
+	b.push(first)
+	dir := t.TempDir()
+	b.must(os.WriteFile(dir+"/gitops.token", []byte(b.token), 0o600))
+	b.opts = rig.Options{
+		Cluster: b.cluster, RedisURL: b.redis.URL, GitLabURL: b.gitlab.URL(), RunnerToken: runner.Token,
+		Agent: agentProject + ":" + agentName, AgentID: agent.ID, ConfigToken: config, Dir: dir, Binaries: binaries,
+		TunnelArgs: []string{"--gitops", "--gitops-token-file=" + dir + "/gitops.token", "--gitops-interval=300ms"},
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	b.must(rig.Allow(ctx, b.cluster, rig.Access{Group: "gitlab:gitops", Namespace: b.namespace, Role: "edit"}))
+	b.rig, err = rig.Start(ctx, b.opts)
+	b.must(err)
+	t.Cleanup(b.close)
+	return b
+}
+
+func (b *bench) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *bench) close() {
+	if err := b.rig.Stop(); err != nil {
+		b.Errorf("stop: %v", err)
+	}
+	for _, a := range b.gitlab.AnomaliesExcept(b.expected...) {
+		b.Errorf("anomaly at %s: %s", a.Endpoint, a.What)
+	}
+	if b.Failed() {
+		for _, svc := range []*rig.Service{b.rig.Policy, b.rig.Tunnel, b.rig.Runner} {
+			for _, l := range svc.Lines() {
+				b.Logf("%s: %v", svc.Name, l)
+			}
+		}
+	}
+}
+
+// configure pushes towline.yaml.
+func (b *bench) configure(towline string) {
+	b.Helper()
+	_, err := b.gitlab.Push(agentProject, "", map[string]string{
+		".gitlab/agents/" + agentName + "/config.yaml": "", ".gitlab/agents/" + agentName + "/towline.yaml": b.fill(towline),
+	})
+	b.must(err)
+}
+
+func (b *bench) fill(text string) string { return strings.ReplaceAll(text, "NAMESPACE", b.namespace) }
+
+// push changes files of shop; an empty content deletes.
+func (b *bench) push(files map[string]string) string {
+	b.Helper()
+	changes := map[string]*string{}
+	for name, content := range files {
+		if content == "" {
+			changes[name] = nil
+			continue
+		}
+		text := b.fill(content)
+		changes[name] = &text
+	}
+	sha, err := b.gitlab.PushFiles(shop, "", changes)
+	b.must(err)
+	return sha
+}
+
+// status waits for the status of an entry on a commit and returns what it says.
+func (b *bench) status(entry, sha, state string) string {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	st, err := b.gitlab.WaitCommitStatus(ctx, shop, sha, "towline/"+agentName+"/"+entry, "success", "failed")
+	b.must(err)
+	if st.Status != state {
+		b.Fatalf("status of %.8s is %s: %s", sha, st.Status, st.Description)
+	}
+	return st.Description
+}
+
+// eventually waits until what a look at the cluster says is as wanted.
+func (b *bench) eventually(what string, ok func(ctx context.Context) bool) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	for !ok(ctx) {
+		select {
+		case <-ctx.Done():
+			b.Fatalf("not in time: %s", what)
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// data is the data of a ConfigMap, nil when it is not there.
+func (b *bench) data(name string) map[string]string {
+	b.Helper()
+	cm, err := b.kube.CoreV1().ConfigMaps(b.namespace).Get(context.Background(), name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	b.must(err)
+	return cm.Data
+}
+
+func configMap(name, key, value string) string {
+	return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: %s\ndata:\n  %s: %q\n", name, key, value)
+}
+
+const plain = `
+gitops:
+  manifest_projects:
+    - id: acme/apps/shop
+      default_namespace: NAMESPACE
+      paths: [{glob: "k8s/**/*.yaml"}]
+      interval: 10s
+`

@@ -1,0 +1,79 @@
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/towline/towline/pkg/syncspec"
+	"github.com/towline/towline/services/runner/internal/sandbox"
+)
+
+// Exit codes of a sync process. How the sync ended is in its report.
+const (
+	ExitDone     = 0
+	ExitProtocol = 3
+)
+
+// Main is a sync process: it reads one Request from stdin, confines itself, does
+// the work and writes a report to out. SIGTERM stops the work in good order.
+func Main(ctx context.Context, stdin, out *os.File) int {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer stop()
+	var req Request
+	if err := readJSON(stdin, maxRequest, &req); err != nil {
+		fmt.Fprintf(os.Stderr, "sync process: %v\n", err)
+		return ExitProtocol
+	}
+	began := time.Now()
+	report := guarded(ctx, &req)
+	report.Schema, report.Commit, report.Entry = syncspec.Schema, req.Task.Commit, req.Task.Entry.Name
+	report.Millis = time.Since(began).Milliseconds()
+	if err := json.NewEncoder(out).Encode(report); err != nil {
+		return ExitProtocol
+	}
+	return ExitDone
+}
+
+// guarded does the work; a fault of ours still ends in a report.
+func guarded(ctx context.Context, req *Request) (report *syncspec.Report) {
+	report = &syncspec.Report{State: syncspec.Succeeded}
+	defer func() {
+		if v := recover(); v != nil {
+			_, _ = os.Stderr.Write(debug.Stack())
+			report.Add(fmt.Sprintf("internal error: %v", v))
+		}
+	}()
+	err := sandbox.Enter(sandbox.Config{Mode: req.Sandbox, ProjectDir: req.Dir, TempDir: req.Temp, Ports: []uint16{req.GatePort}, Limits: req.Limits})
+	if err != nil {
+		report.Add("sandbox: " + err.Error())
+		return report
+	}
+	if err := work(ctx, req, report); err != nil {
+		report.Add(err.Error())
+	}
+	return report
+}
+
+func work(ctx context.Context, req *Request, report *syncspec.Report) error {
+	packed, err := os.ReadFile(req.Bundle)
+	if err != nil {
+		return err
+	}
+	files, err := syncspec.Unpack(packed)
+	if err != nil {
+		return err
+	}
+	cluster := &rest.Config{
+		Host: fmt.Sprintf("https://127.0.0.1:%d", req.GatePort), BearerToken: req.Token, UserAgent: "towline",
+		TLSClientConfig: rest.TLSClientConfig{CAData: req.CA},
+	}
+	return applyManifests(ctx, cluster, req, files, report)
+}

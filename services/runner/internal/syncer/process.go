@@ -1,0 +1,95 @@
+package syncer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/towline/towline/pkg/syncspec"
+)
+
+const (
+	dirMode  = 0o700
+	fileMode = 0o600
+	// graceAfterStop is how long a process may take to end in good order: the
+	// engine writes its inventory.
+	graceAfterStop = 20 * time.Second
+)
+
+// process runs a claimed sync in a process of its own. The error says why there
+// is no report.
+func (w *Worker) process(ctx context.Context, c *claim) (*syncspec.Report, error) {
+	dir, err := os.MkdirTemp(w.Dir, "sync-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	req := Request{
+		Task: *c.task, AgentID: c.session.Claims().Agent.ID, Namespaces: c.session.Claims().Namespaces, Token: c.grant,
+		GatePort: w.GatePort, CA: w.CA, Dir: filepath.Join(dir, "files"), Temp: filepath.Join(dir, "tmp"),
+		Sandbox: w.Sandbox, Limits: w.Limits,
+	}
+	req.Bundle = filepath.Join(req.Dir, "bundle.tar.gz")
+	for _, d := range []string{req.Dir, req.Temp} {
+		if err := os.Mkdir(d, dirMode); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.WriteFile(req.Bundle, c.bundle, fileMode); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	out, words := &capped{left: maxReport}, &capped{left: maxWords}
+	cmd := exec.CommandContext(ctx, w.Command[0], w.Command[1:]...) //nolint:gosec // our own binary
+	cmd.Env, cmd.Dir = []string{}, "/"
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), out, words
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = graceAfterStop
+	err = cmd.Run()
+	var report syncspec.Report
+	if bad := readJSON(&out.buf, maxReport, &report); bad != nil {
+		return nil, fmt.Errorf("the sync process ended without a report (%w); it may have needed more than --memory-limit. %s", orErr(err, bad), last(words.buf.Bytes()))
+	}
+	return &report, nil
+}
+
+func orErr(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// capped keeps what fits and drops the rest.
+type capped struct {
+	buf  bytes.Buffer
+	left int
+}
+
+// Write implements io.Writer.
+func (c *capped) Write(b []byte) (int, error) {
+	n := min(len(b), c.left)
+	c.left -= n
+	_, _ = c.buf.Write(b[:n])
+	return len(b), nil
+}
+
+var _ io.Writer = (*capped)(nil)
+
+// last is the end of what a process said before it died.
+func last(words []byte) string {
+	const most = 400
+	words = bytes.TrimSpace(words)
+	return string(bytes.ToValidUTF8(words[max(0, len(words)-most):], nil))
+}

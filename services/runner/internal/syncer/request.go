@@ -1,0 +1,47 @@
+package syncer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/towline/towline/pkg/syncspec"
+	"github.com/towline/towline/services/runner/internal/sandbox"
+)
+
+// Request is what a sync process is told on its standard input.
+type Request struct {
+	Task       syncspec.Task  `json:"task"`
+	AgentID    int64          `json:"agent_id"`
+	Namespaces []string       `json:"namespaces,omitempty"` // that the grant allows; none is any
+	Token      string         `json:"token"`                // the grant
+	GatePort   uint16         `json:"gate_port"`
+	CA         []byte         `json:"ca"` // PEM, of the gate
+	Bundle     string         `json:"bundle"`
+	Dir        string         `json:"dir"`
+	Temp       string         `json:"temp"`
+	Sandbox    string         `json:"sandbox"`
+	Limits     sandbox.Limits `json:"limits"`
+}
+
+// Limits of what the two processes tell each other, in bytes.
+const (
+	maxRequest = 1 << 20
+	maxReport  = 1 << 20
+	maxWords   = 16 << 10
+)
+
+// readJSON reads one value within a limit.
+func readJSON(r io.Reader, limit int64, v any) error {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	switch {
+	case err != nil:
+		return err
+	case int64(len(b)) > limit:
+		return fmt.Errorf("more than %d bytes", limit)
+	case len(b) == 0:
+		return errors.New("nothing was said")
+	}
+	return json.Unmarshal(b, v)
+}

@@ -1,0 +1,100 @@
+package syncer
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+	"unicode"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/services/runner/internal/apply/manifests"
+)
+
+// reference is ${NAME}, ${NAME:=default}, or either after a second $, which
+// stands for itself.
+var reference = regexp.MustCompile(`\$?\$\{([A-Za-z_][A-Za-z0-9_]*)(?::=([^}\n]*))?\}`)
+
+// substitutes are the values of an entry. Those of its vars win over those of
+// objects, later objects over earlier ones.
+func substitutes(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests) (map[string]string, error) {
+	values := map[string]string{}
+	if len(m.SubstituteFrom) > 0 {
+		client, err := kubernetes.NewForConfig(cluster)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range m.SubstituteFrom {
+			data, err := read(ctx, client, m.DefaultNamespace, s)
+			switch {
+			case apierrors.IsNotFound(err) && s.Optional:
+				continue
+			case err != nil:
+				return nil, fmt.Errorf("substitute.from: %s %s/%s: %w; create it, mark it as optional, or give the sync's identity the right to read it", s.Kind, m.DefaultNamespace, s.Name, err)
+			}
+			maps.Copy(values, data)
+		}
+	}
+	maps.Copy(values, m.Substitute)
+	for name, v := range values {
+		if strings.ContainsFunc(v, unicode.IsControl) {
+			return nil, fmt.Errorf("substitute: the value of %s has more than one line or control characters; use it as a file of a Secret or ConfigMap instead", name)
+		}
+	}
+	return values, nil
+}
+
+func read(ctx context.Context, client kubernetes.Interface, namespace string, s agentconfig.ValueSource) (map[string]string, error) {
+	if s.Kind == "ConfigMap" {
+		cm, err := client.CoreV1().ConfigMaps(namespace).Get(ctx, s.Name, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		return cm.Data, nil
+	}
+	secret, err := client.CoreV1().Secrets(namespace).Get(ctx, s.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for k, v := range secret.Data {
+		out[k] = string(v)
+	}
+	return out, nil
+}
+
+// substitute puts values in place of references. A reference without a value is
+// a fault of its line.
+func substitute(files []manifests.File, values map[string]string) (out []manifests.File, faults []manifests.Fault) {
+	for _, f := range files {
+		lines := bytes.Split(f.Content, []byte("\n"))
+		for i, line := range lines {
+			lines[i] = reference.ReplaceAllFunc(line, func(ref []byte) []byte {
+				if bytes.HasPrefix(ref, []byte("$$")) {
+					return ref[1:]
+				}
+				part := reference.FindSubmatch(ref)
+				if v, ok := values[string(part[1])]; ok {
+					return []byte(v)
+				}
+				if part[2] != nil {
+					return part[2]
+				}
+				faults = append(faults, manifests.Fault{
+					Origin: manifests.Origin{File: f.Path, Line: i + 1}, Problem: "no value for ${" + string(part[1]) + "}",
+					Remedy: "add it to substitute of the entry, write ${" + string(part[1]) + ":=default}, or write $${" + string(part[1]) + "} for the text itself",
+				})
+				return ref
+			})
+		}
+		out = append(out, manifests.File{Path: f.Path, Content: bytes.Join(lines, []byte("\n"))})
+	}
+	return out, faults[:min(len(faults), manifests.MaxFaults)]
+}
