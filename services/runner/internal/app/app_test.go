@@ -123,7 +123,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 		"policyURL": r.askPolicy(t.Context()) == nil, "egressAddress": r.relay.Target == "egress:1",
 		"kubeconfig": r.api.Host == h.api.URL, "gitCAFile": r.worker.GitCA == ca,
 		"rules":      len(r.rules) == 1, // TestRulesAreAskedOfEachRequest shows it
-		"concurrent": r.worker.Slots == 7, "warm": r.worker.Warm == 3, "logLimit": r.worker.LogLimit == 12345,
+		"concurrent": r.worker.Slots == 7, "syncs": r.syncer.Slots == 4, "warm": r.worker.Warm == 3, "logLimit": r.worker.LogLimit == 12345,
 		"workDir":      filepath.Dir(r.worker.Dir) == r.cfg.workDir,
 		"scratchLimit": r.worker.Limits.Scratch == 5<<30, "memoryLimit": r.worker.Limits.Memory == 6<<30,
 		"toolbox": len(r.worker.Toolbox) == 1, "sandbox": r.worker.Sandbox == sandbox.ModeOff, "drainTimeout": r.worker.Drain == 5*time.Second, "debugTrace": r.worker.NoDebugTrace,

@@ -121,6 +121,9 @@ func (c *settings) validate() error {
 	if c.concurrent < 1 || c.concurrent > maxConcurrent {
 		bad("--concurrent=%d: use 1 to %d", c.concurrent, maxConcurrent)
 	}
+	if c.syncs < 0 || c.syncs > maxConcurrent {
+		bad("--syncs=%d: use 0 to %d", c.syncs, maxConcurrent)
+	}
 	if c.warm < 0 {
 		bad("--warm=%d: use 0 or more; more than --concurrent are never kept", c.warm)
 	}

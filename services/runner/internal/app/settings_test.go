@@ -22,7 +22,7 @@ func noEnv(string) string { return "" }
 func chosen() *settings {
 	return &settings{
 		redis: redislink.Options{URL: "redis://:pw@127.0.0.1:1/0"}, redisPrefix: "prefix", caFile: "/cas", egressTLS: true, sealKeyFile: "/seal", policyURL: "https://policy:1", egressAddress: "egress:1",
-		kubeconfig: "/kubeconfig", gitCAFile: "/ca", rules: "/rules", concurrent: 7, warm: 3, logLimit: 12345, scratchLimit: 5 << 30, memoryLimit: 6 << 30, workDir: "/work-dir", sandbox: "off", toolbox: []string{os.TempDir()},
+		kubeconfig: "/kubeconfig", gitCAFile: "/ca", rules: "/rules", concurrent: 7, syncs: 4, warm: 3, logLimit: 12345, scratchLimit: 5 << 30, memoryLimit: 6 << 30, workDir: "/work-dir", sandbox: "off", toolbox: []string{os.TempDir()},
 		drainTimeout: 5 * time.Second, listen: "127.0.0.1:1", name: "my runner", logFormat: "text", logLevel: "debug", debugTrace: false, featureFlags: map[string]bool{"FF_SCRIPT_SECTIONS": true},
 		cacheDir: "", cacheMaxAge: time.Hour, cacheMaxSize: 1 << 20, cacheS3Endpoint: "https://s3:1", cacheS3Bucket: "b", cacheS3Region: "r",
 		cacheS3AccessKeyFile: "/access", cacheS3SecretKeyFile: "/secret", cacheS3PathStyle: false,
@@ -34,7 +34,7 @@ func options() map[string]any {
 	c := chosen()
 	return map[string]any{
 		"redis-url": c.redis.URL, "ca-file": c.caFile, "egress-tls": c.egressTLS, "redis-prefix": c.redisPrefix, "seal-key-file": c.sealKeyFile, "policy-url": c.policyURL,
-		"egress-address": c.egressAddress, "kubeconfig": c.kubeconfig, "git-ca-file": c.gitCAFile, "rules": c.rules, "concurrent": c.concurrent,
+		"egress-address": c.egressAddress, "kubeconfig": c.kubeconfig, "git-ca-file": c.gitCAFile, "rules": c.rules, "concurrent": c.concurrent, "syncs": c.syncs,
 		"warm": c.warm, "log-limit": c.logLimit, "scratch-limit": c.scratchLimit, "memory-limit": c.memoryLimit, "work-dir": c.workDir, "sandbox": c.sandbox, "toolbox": strings.Join(c.toolbox, ":"), "drain-timeout": c.drainTimeout,
 		"listen": c.listen, "name": c.name, "log-format": c.logFormat, "log-level": c.logLevel, "debug-trace": c.debugTrace, "feature-flags": "FF_SCRIPT_SECTIONS=true",
 		"cache-dir": c.cacheDir, "cache-max-age": c.cacheMaxAge, "cache-max-size": c.cacheMaxSize, "cache-s3-endpoint": c.cacheS3Endpoint,

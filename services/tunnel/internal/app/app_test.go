@@ -185,6 +185,7 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		sealKeyFile: sealKey(t), policyURL: "http://policy.example.com:1/", serviceTokenFile: file(t, "st", "sa-token"), listen: "127.0.0.1:0",
 		egressListen: "127.0.0.1:0", egressHosts: []string{"h:1"}, name: "cluster one", logFormat: "json", logLevel: "info",
 		pollInterval: time.Second, longPoll: 2 * time.Second, configInterval: 3 * time.Second, queueWait: 4 * time.Second, jobRouter: true, cache: true,
+		gitops: true, gitopsTokenFile: file(t, "gt", "glpat-g"), gitopsInterval: 5 * time.Second,
 	}
 	v := reflect.ValueOf(*c)
 	for i := range v.NumField() {
@@ -197,6 +198,7 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	configToken, err := b.sources.Token()
+	gitopsToken, gitopsErr := b.syncs.Token()
 	admission, ok := b.keeper.Admit.(*intake.Admission)
 	if !ok {
 		t.Fatalf("admission is a %T", b.keeper.Admit)
@@ -213,6 +215,8 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		"egress-hosts":      b.egress.Allowed["h:1"] && len(b.egress.Allowed) == 2,
 		"agent":             b.sources.Project == "acme/agents" && b.sources.Agent == "main",
 		"config-token-file": err == nil && configToken == "glpat-x",
+		"gitops-token-file": gitopsErr == nil && gitopsToken == "glpat-g",
+		"gitops-interval":   b.syncs.Every == c.gitopsInterval,
 		"config-interval":   b.sources.Every == c.configInterval,
 		"poll-interval":     b.poller.Every == c.pollInterval,
 		"queue-wait":        b.keeper.Wait == c.queueWait,
