@@ -118,11 +118,13 @@ func (c *settings) validate() error {
 	if c.sealKeyFile == "" {
 		bad("--seal-key-file is missing: make one with `openssl rand -base64 32` and give the same file to tunnel and runner (or set %s)", service.EnvName("seal-key-file"))
 	}
-	if c.concurrent < 1 || c.concurrent > maxConcurrent {
-		bad("--concurrent=%d: use 1 to %d", c.concurrent, maxConcurrent)
-	}
-	if c.syncs < 0 || c.syncs > maxConcurrent {
-		bad("--syncs=%d: use 0 to %d", c.syncs, maxConcurrent)
+	for _, s := range []struct {
+		option       string
+		value, least int
+	}{{"concurrent", c.concurrent, 1}, {"syncs", c.syncs, 0}} {
+		if s.value < s.least || s.value > maxConcurrent {
+			bad("--%s=%d: use %d to %d", s.option, s.value, s.least, maxConcurrent)
+		}
 	}
 	if c.warm < 0 {
 		bad("--warm=%d: use 0 or more; more than --concurrent are never kept", c.warm)
