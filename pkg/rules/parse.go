@@ -51,6 +51,20 @@ func (s *Set) Len() int {
 	return len(s.rules[StageJob]) + len(s.rules[StageRequest])
 }
 
+// List names each rule with its stage and place, for people.
+func (s *Set) List() []string {
+	out := []string{}
+	if s == nil {
+		return out
+	}
+	for _, stage := range []Stage{StageJob, StageRequest} {
+		for _, r := range s.rules[stage] {
+			out = append(out, fmt.Sprintf("%s, asked for each %s", r, stage))
+		}
+	}
+	return out
+}
+
 // Parse reads rules files. When anything is wrong with any of them the error is
 // a strictyaml.Faults that lists all of it, and there is no Set.
 func Parse(files ...File) (*Set, error) {

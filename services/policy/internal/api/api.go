@@ -19,6 +19,7 @@ import (
 	"github.com/towline/towline/services/policy/internal/configuration"
 	"github.com/towline/towline/services/policy/internal/decide"
 	"github.com/towline/towline/services/policy/internal/idtoken"
+	"github.com/towline/towline/services/policy/internal/records"
 )
 
 // maxDeciding is how many requests are worked on at the same time; each may
@@ -58,6 +59,7 @@ type API struct {
 	Configurations Configurations
 	Rules          Rules
 	Signer         Signer
+	Records        *records.Ring
 	Log            *slog.Logger
 }
 
@@ -166,22 +168,15 @@ func (h *handler) configuration(c *gin.Context, sent *policyapi.Configuration) (
 	return conf, err == nil
 }
 
-// audit writes the one line of a decision. Of the author's words only a refused
-// context is in it, quoted and cut by decide; the job's name stays out.
+// audit writes the one line of a decision and remembers it. The job's name stays
+// out; of its author's words the ref and what decide quotes are in it, cut.
 func (h *handler) audit(ctx context.Context, caller string, conf decide.Config, e policyapi.Evidence, d policyapi.Decision) {
 	answer := "deny"
 	if d.Allow {
 		answer = "allow"
 	}
 	h.metrics.decisions.WithLabelValues(answer).Inc()
-	attrs := []slog.Attr{
-		service.JobID(e.Job.ID), slog.String(service.KeyProject, e.Job.ProjectPath), slog.Bool("allow", d.Allow),
-		slog.String("rule", d.Rule), slog.String("identity_mode", d.Identity.Mode), slog.String("identity_user", d.Identity.User),
-		slog.Any("reasons", d.Reasons), slog.Int64("pipeline_id", e.Job.PipelineID), slog.Int64("user_id", e.Job.UserID),
-		slog.String("config_revision", conf.Revision), slog.String(callerKey, caller),
-	}
-	if e.Job.ScopedUserID != nil {
-		attrs = append(attrs, slog.Int64("scoped_user_id", *e.Job.ScopedUserID))
-	}
-	h.Log.LogAttrs(ctx, slog.LevelInfo, "decision", attrs...)
+	r := records.Of(caller, conf.Revision, e, d)
+	h.Records.Add(r)
+	h.Log.LogAttrs(ctx, slog.LevelInfo, "decision", r.Attrs()...)
 }

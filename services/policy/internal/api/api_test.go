@@ -24,6 +24,7 @@ import (
 	"github.com/towline/towline/services/policy/internal/configuration"
 	"github.com/towline/towline/services/policy/internal/decide"
 	"github.com/towline/towline/services/policy/internal/keys"
+	"github.com/towline/towline/services/policy/internal/records"
 )
 
 const tunnel = "system:serviceaccount:towline:towline-tunnel"
@@ -46,6 +47,7 @@ func (upLink) Remark(string) {}
 func (upLink) Down(error)    {}
 
 type fixture struct {
+	records *records.Ring
 	*httptest.Server
 	keys *keys.Keys
 	log  *strings.Builder
@@ -57,12 +59,12 @@ func start(t *testing.T, change func(*API)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{keys: k, log: &strings.Builder{}}
+	f := &fixture{keys: k, log: &strings.Builder{}, records: &records.Ring{}}
 	log := slog.New(slog.NewJSONHandler(f.log, nil))
 	a := &API{
 		Settings: decide.Settings{Agent: grant.Agent{ID: 5, Project: "group/agents", Name: "prod"}, Namespaces: []string{"app"}},
 		Callers:  accounts{"tkn": nil, "stranger": callers.ErrForbidden, "away": callers.ErrUnavailable}, Configurations: configuration.New(configuration.Settings{}, upLink{}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)),
-		Rules: (*rules.Watcher)(nil), Signer: k, Log: log,
+		Rules: (*rules.Watcher)(nil), Signer: k, Records: f.records, Log: log,
 	}
 	if change != nil {
 		change(a)
@@ -148,9 +150,14 @@ func TestEachDecisionHasOneAuditLine(t *testing.T) {
 		"rule": `group/agents@abc:config.yaml:1: ci_access.projects[0] (id "group/app")`, "identity_mode": "ci_job", "identity_user": "gitlab:ci_job:1001",
 		"reasons": []any{"access_as.ci_job: the job acts as itself, gitlab:ci_job:1001", `group/agents@abc:config.yaml:1: ci_access.projects[0] (id "group/app") lets jobs of group/app in`},
 		"user_id": 7.0, "scoped_user_id": 8.0, "pipeline_id": 6.0, "config_revision": agentconfig.Revision([]byte(allowing)),
+		"username": "root", "ref_protected": false, "namespaces": []any{"app"}, "default_namespace": "app",
+		"notices": []any{"GitLab does not list this agent for the job, as on its free tier for entries with access_as; the configuration decides"},
 	}
 	if diff := cmp.Diff(want, line); diff != "" {
 		t.Errorf("audit line (-want +got):\n%s", diff)
+	}
+	if got := f.records.Of(1001); len(got) != 1 || !got[0].Allow || got[0].Caller != tunnel {
+		t.Errorf("remembered: %+v", got)
 	}
 	if strings.Contains(f.log.String(), d.Grant) || strings.Contains(f.log.String(), "author's words") {
 		t.Errorf("log: %s", f.log)

@@ -2,10 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,7 +23,9 @@ import (
 	"github.com/towline/towline/services/policy/internal/api"
 	"github.com/towline/towline/services/policy/internal/callers"
 	"github.com/towline/towline/services/policy/internal/configuration"
+	"github.com/towline/towline/services/policy/internal/decide"
 	"github.com/towline/towline/services/policy/internal/keys"
+	"github.com/towline/towline/services/policy/internal/records"
 )
 
 // Limits on what is asked of the Kubernetes API.
@@ -30,10 +35,16 @@ const (
 	kubeBurst   = 100
 )
 
-// Run is the whole service.
+// Run is the whole service, or one of its commands.
 func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return command(ctx, args, getenv, out)
+	}
 	s, err := parse(args, getenv, out)
 	if err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprint(out, commandsHelp)
+		}
 		return err
 	}
 	l, err := service.Listen(ctx, "listen", s.listen)
@@ -69,9 +80,16 @@ func run(ctx context.Context, s *settings, l net.Listener, out io.Writer) error 
 	owner := ownerRules(s.rules, health, log)
 	who := callers.New(reviews, policyapi.Audience, s.callers)
 	router := service.NewRouter(health, reg, log)
+	decided := &records.Ring{}
 	(&api.API{
-		Settings: s.decide, Callers: who, Configurations: source, Rules: owner, Signer: key, Log: log,
+		Settings: s.decide, Callers: who, Configurations: source, Rules: owner, Signer: key, Records: decided, Log: log,
 	}).Mount(router, reg)
+	explaining, err := s.explaining(ctx, explainable{
+		config: func() (decide.Config, error) { return source.Resolve(nil) }, owner: owner.Current, decided: decided,
+	}, log)
+	if err != nil {
+		return err
+	}
 
 	log.Info("policy starts", "agent", s.decide.Agent.Context(), "listen", l.Addr().String(), "kid", key.KeyID())
 	return service.RunStages(
@@ -80,6 +98,7 @@ func run(ctx context.Context, s *settings, l net.Listener, out io.Writer) error 
 		service.Stage{Name: "keys", Run: key.Run},
 		service.Stage{Name: "rules", Run: owner.Run},
 		service.Stage{Name: "callers", Run: func(ctx context.Context) error { return who.Watch(ctx, kube) }},
+		service.Stage{Name: "explain", Run: explaining},
 		service.Stage{Name: "http", Run: func(ctx context.Context) error { return service.Serve(ctx, l, router, log) }},
 	)
 }

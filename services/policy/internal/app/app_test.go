@@ -234,7 +234,7 @@ func TestParseReportsEverythingAtOnce(t *testing.T) {
 func TestEveryOptionArrives(t *testing.T) {
 	values := map[string]string{
 		"listen": "127.0.0.1:1", "config": "/c", "config-sources": "repository, local", "agent": "g/a:prod", "agent-id": "7", "agent-service-account": "towline/agent", "namespaces": "a, b",
-		"rules": "/r", "signing-key-file": "/k", "tls-cert-file": "/cert", "tls-key-file": "/key", "kubeconfig": "/kc", "callers": tunnel, "log-format": "text", "log-level": "debug",
+		"rules": "/r", "signing-key-file": "/k", "tls-cert-file": "/cert", "tls-key-file": "/key", "explain-socket": "@x", "kubeconfig": "/kc", "callers": tunnel, "log-format": "text", "log-level": "debug",
 	}
 	b := service.NewSettings("policy", func(string) string { return "" }, io.Discard)
 	(&settings{}).bind(b)
@@ -260,6 +260,12 @@ func TestEveryOptionArrives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i, g := range byEnv.given {
+		if g.Origin != service.EnvName(g.Name) || byFlag.given[i].Origin != "--"+g.Name {
+			t.Errorf("where values come from: %+v, %+v", g, byFlag.given[i])
+		}
+	}
+	byEnv.given = byFlag.given
 	if !reflect.DeepEqual(byFlag, byEnv) {
 		t.Errorf("flags give %+v, environment %+v", byFlag, byEnv)
 	}

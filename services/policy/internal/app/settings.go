@@ -28,10 +28,12 @@ type settings struct {
 	tlsKeyFile     string
 	kubeconfig     string
 	callers        []string
+	explainSocket  string
 	logFormat      string
 	logLevel       string
 
 	decide decide.Settings // made of the above by validate
+	given  []service.Setting
 }
 
 func (s *settings) bind(b *service.Settings) {
@@ -48,6 +50,7 @@ func (s *settings) bind(b *service.Settings) {
 	b.String(&s.signingKeyFile, "signing-key-file", "", "Ed25519 keys in PKCS#8 PEM, the newest first, which signs: a file, or a directory whose last file by name has the newest; empty: one that dies with the process")
 	b.String(&s.kubeconfig, "kubeconfig", "", "kubeconfig of the Kubernetes API that checks callers; empty: in-cluster")
 	b.List(&s.callers, "callers", "comma-separated ServiceAccounts that may ask, like system:serviceaccount:towline:towline-tunnel (required)")
+	b.String(&s.explainSocket, "explain-socket", "", "Unix socket that the commands explain and show ask, a path or a name that starts with @; empty: none")
 	b.String(&s.logFormat, "log-format", "json", "json or text")
 	b.String(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -60,9 +63,10 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	if err := b.Parse(args); err != nil {
 		return nil, err
 	}
-	if err := s.validate(); err != nil {
+	if err := errors.Join(s.validate(), s.validateCallers()); err != nil {
 		return nil, err
 	}
+	s.given = b.Each()
 	return s, nil
 }
 
@@ -78,9 +82,7 @@ func (s *settings) configuration() configuration.Settings {
 
 func (s *settings) validate() error {
 	var faults []error
-	fault := func(option, value, remedy string) {
-		faults = append(faults, fmt.Errorf("--%s=%s: %s", option, value, remedy))
-	}
+	fault := func(option, value, remedy string) { faults = append(faults, refused(option, value, remedy)) }
 	project, name, _ := strings.Cut(s.agent, ":")
 	if !projectPath.MatchString(project) || !dnsLabel.MatchString(name) {
 		fault("agent", s.agent, "want group/project:name, the agent's configuration project and its name in GitLab")
@@ -106,6 +108,17 @@ func (s *settings) validate() error {
 	if len(s.namespaces) > grant.MaxNamespaces {
 		fault("namespaces", fmt.Sprint(len(s.namespaces)), fmt.Sprintf("at most %d fit into a grant", grant.MaxNamespaces))
 	}
+	s.decide = decide.Settings{
+		Agent:               grant.Agent{ID: s.agentID, Project: project, Name: name},
+		AgentServiceAccount: account, Namespaces: s.namespaces,
+	}
+	return errors.Join(faults...)
+}
+
+// validateCallers checks what only the service needs, not the commands.
+func (s *settings) validateCallers() error {
+	var faults []error
+	fault := func(option, value, remedy string) { faults = append(faults, refused(option, value, remedy)) }
 	if len(s.callers) == 0 {
 		fault("callers", "", "name the tunnel's ServiceAccount, for example system:serviceaccount:towline:towline-tunnel")
 	}
@@ -114,9 +127,9 @@ func (s *settings) validate() error {
 			fault("callers", c, "want system:serviceaccount:<namespace>:<name>")
 		}
 	}
-	s.decide = decide.Settings{
-		Agent:               grant.Agent{ID: s.agentID, Project: project, Name: name},
-		AgentServiceAccount: account, Namespaces: s.namespaces,
-	}
 	return errors.Join(faults...)
+}
+
+func refused(option, value, remedy string) error {
+	return fmt.Errorf("--%s=%s: %s", option, value, remedy)
 }

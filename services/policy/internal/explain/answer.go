@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"slices"
+
 	"github.com/towline/towline/pkg/policyapi"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/policy/internal/decide"
@@ -90,7 +92,12 @@ func (p *Policy) Show() *Overview {
 		o.Fault = err.Error()
 	}
 	if c.Config != nil {
-		o.Entries, o.Refine = entries(c), refinements(c)
+		o.Entries, o.Refine = entries(c, p.agentAllowed()), refinements(c)
 	}
 	return o
+}
+
+// agentAllowed says whether jobs may be the agent itself.
+func (p *Policy) agentAllowed() bool {
+	return slices.ContainsFunc(p.Settings, func(s service.Setting) bool { return s.Name == "agent-service-account" && s.Value != "" })
 }

@@ -14,16 +14,16 @@ func at(file string, line int, key string) string {
 }
 
 // entries are what config.yaml says, in GitLab's order of precedence.
-func entries(c decide.Config) []Entry {
+func entries(c decide.Config, agentAllowed bool) []Entry {
 	out := []Entry{}
 	add := func(e agentconfig.Entry, who string) {
-		out = append(out, Entry{at(c.File, e.Line, e.Key), who, says(e)})
+		out = append(out, Entry{at(c.File, e.Line, e.Key), who, says(e, agentAllowed)})
 	}
 	for _, e := range c.CIAccess.Projects {
 		add(e, "project "+e.ID)
 	}
 	own := agentconfig.Entry{AccessAs: agentconfig.AccessAs{Mode: agentconfig.AsAgent}}
-	out = append(out, Entry{"not in a file", "the agent's own project", says(own)})
+	out = append(out, Entry{"not in a file", "the agent's own project", says(own, agentAllowed)})
 	for _, e := range c.CIAccess.Groups {
 		add(e, "group "+e.ID)
 	}
@@ -33,8 +33,11 @@ func entries(c decide.Config) []Entry {
 	return out
 }
 
-func says(e agentconfig.Entry) string {
+func says(e agentconfig.Entry, agentAllowed bool) string {
 	as := "as " + string(e.AccessAs.Mode)
+	if e.AccessAs.Mode == agentconfig.AsAgent && !agentAllowed {
+		as += ", so refused: --agent-service-account is not set"
+	}
 	if i := e.AccessAs.Impersonate; i != nil {
 		as = "as " + i.Username
 	}

@@ -77,8 +77,12 @@ func (r Record) Attrs() []slog.Attr {
 		out = append(out, slog.Int64("scoped_user_id", r.ScopedUserID))
 	}
 	for _, a := range []struct{ key, value string }{
-		{"username", r.Username}, {"ref", r.Ref}, {"ref_type", r.RefType}, {"environment", r.Environment},
-		{"default_namespace", r.DefaultNamespace}, {"remedy", r.Remedy},
+		{"username", r.Username},
+		{"ref", r.Ref},
+		{"ref_type", r.RefType},
+		{"environment", r.Environment},
+		{"default_namespace", r.DefaultNamespace},
+		{"remedy", r.Remedy},
 	} {
 		if a.value != "" {
 			out = append(out, slog.String(a.key, a.value))
