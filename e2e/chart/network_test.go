@@ -44,7 +44,7 @@ func TestOnlyTheTunnelLeavesTheCluster(t *testing.T) {
 	want := map[string][]string{
 		"tunnel": {dns, "pods 198.51.100.0/24 at 6380", "policy at http", "anywhere at 443"},
 		"policy": {"203.0.113.7/32 at 8443"},
-		"runner": {dns, "pods 198.51.100.0/24 at 6380", "policy at http", "tunnel at egress", "203.0.113.7/32 at 8443"},
+		"runner": {dns, "pods 198.51.100.0/24 at 6380", "policy at http", "tunnel at egress", "pods 192.0.2.0/24 at 8444", "203.0.113.7/32 at 8443"},
 	}
 	for _, s := range services {
 		if diff := cmp.Diff(want[s], exits(t, r, s)); diff != "" {

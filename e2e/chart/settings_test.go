@@ -185,6 +185,7 @@ func TestValuesReachTheServices(t *testing.T) {
 		},
 		"minimal": {"runner": {"--toolbox=/opt/towline/toolbox", "--scratch-limit=2147483648", "--debug-trace=true"}},
 		"narrowed-and-with-an-agent-account": {
+			"runner": {"--system-names=system:masters", "--audit-webhook=https://audit.example.com:8444/towline", "--audit-webhook-token-file=/etc/towline/audit/token"},
 			"policy": {"--namespaces=shop,shop-staging", "--agent-service-account=towline/towline-agent", "--callers=system:serviceaccount:towline:towline-tunnel"},
 		},
 	}

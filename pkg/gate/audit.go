@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -41,6 +42,9 @@ type Record struct {
 	TookMS      int64     `json:"took_ms"`
 }
 
+// maxText bounds each text of a record that a client chooses, in bytes.
+const maxText = 1 << 10
+
 // auditIDHeader is how the API server names a request in its audit log.
 const auditIDHeader = "Audit-Id"
 
@@ -59,8 +63,8 @@ func (g *Gate) audit(s *Session, r *http.Request, info *request.RequestInfo, end
 	c := s.claims
 	rec := Record{
 		Time: time.Now().UTC(), JobID: c.Job.ID, PipelineID: c.Job.PipelineID, Project: c.Job.ProjectPath, Agent: c.Agent.Context(), Grant: c.ID,
-		Mode: c.Identity.Mode, User: c.Identity.User, As: r.Header.Get(userHeader), Verb: info.Verb, Group: info.APIGroup, Resource: info.Resource,
-		Subresource: info.Subresource, Namespace: info.Namespace, Name: info.Name, Path: info.Path,
+		Mode: c.Identity.Mode, User: c.Identity.User, As: cut(r.Header.Get(userHeader)), Verb: info.Verb, Group: cut(info.APIGroup), Resource: cut(info.Resource),
+		Subresource: cut(info.Subresource), Namespace: cut(info.Namespace), Name: cut(info.Name), Path: cut(info.Path),
 		Code: end.code, Rule: end.rule, AuditID: end.auditID, TookMS: end.took.Milliseconds(),
 	}
 	if end.rule == "" { // a refusal has its own line
@@ -73,6 +77,8 @@ func (g *Gate) audit(s *Session, r *http.Request, info *request.RequestInfo, end
 		g.trail.Record(rec)
 	}
 }
+
+func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxText)], "?") }
 
 // changes says whether a request may change something. Commands in a pod and
 // connections to it do, although a WebSocket is opened with GET.

@@ -23,7 +23,8 @@
 //	{<id>}:lease             string  runner           tunnel    job lease
 //	{poll}                   string  tunnel           tunnel    poll lease
 //	{poll}:cursor            string  tunnel           tunnel    CursorTTL
-//	revoked:<jti>            string  runner           runner    the grant's own expiry
+//	revoked:<jti>            string  runner           both      the grant's own expiry
+//	audit                    stream  runner           people    AuditTTL after its last record
 //	wake                     channel runner, tunnel   tunnel    -
 //	syncs                    list    tunnel, runner   runner    SyncTTL after the last push
 //	{sync:<entry>}           hash    tunnel, runner   both      SyncTTL after the last change

@@ -117,6 +117,7 @@ func (l *Ledger) bell() string            { return l.tickets() + ":bell" }
 func (l *Ledger) wakeChannel() string     { return l.prefix + "wake" }
 func (l *Ledger) pollKey() string         { return l.prefix + "{poll}" }
 func (l *Ledger) revoked(j string) string { return l.prefix + "revoked:" + j }
+func (l *Ledger) audit() string           { return l.prefix + "audit" }
 
 func (l *Ledger) jobKeys(id int64) []string {
 	k := l.job(id)

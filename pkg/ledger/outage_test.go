@@ -50,6 +50,8 @@ var calls = map[string]func(*bench, context.Context) error{
 	"SetCursor":    func(b *bench, c context.Context) error { return b.SetCursor(c, "a") },
 	"Revoke":       func(b *bench, c context.Context) error { return b.Revoke(c, "j", time.Now().Add(long)) },
 	"Revoked":      func(b *bench, c context.Context) error { _, err := b.Revoked(c, "j"); return err },
+	"AppendAudit":  func(b *bench, c context.Context) error { return b.AppendAudit(c, [][]byte{{'x'}}) },
+	"Audit":        func(b *bench, c context.Context) error { _, err := b.Audit(c, 1); return err },
 	"Wake":         func(b *bench, c context.Context) error { return b.Wake(c, id) },
 }
 

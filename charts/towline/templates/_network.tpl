@@ -134,3 +134,15 @@
       {{- include "towline.selector" (dict "root" $.root "name" .) | nindent 6 }}
 {{- end }}
 {{- end -}}
+
+{{/* Where audit records are posted to: pods, and the addresses that are given. */}}
+{{- define "towline.allowAudit" -}}
+{{- $default := ternary "80" "443" (hasPrefix "http://" .Values.audit.webhook.url) -}}
+- to:
+    - namespaceSelector: {}
+    {{- range .Values.audit.webhook.cidrs }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
+  ports:
+    - {protocol: TCP, port: {{ regexReplaceAll "^https?://(?:[^@/]*@)?(?:\\[[^]]*\\]|[^:/?]*):?([0-9]*).*$" .Values.audit.webhook.url "${1}" | default $default }}}
+{{- end -}}

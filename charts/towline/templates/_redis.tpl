@@ -154,7 +154,7 @@ checksum/redis: {{ printf "%s/%s/%s" $.Release.Namespace $.Release.Name . | sha2
 {{- if eq .name "tunnel" -}}
 resetchannels &{{ $p }}:wake &{{ $p }}:synced {{ $jobs }} {{ $syncs }} ~{{ $sync }}:follow ~{{ $bundle }} ~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:{poll} ~{{ $p }}:{poll}:cursor %R~{{ $p }}:revoked:* {{ $link }} +getrange +subscribe +unsubscribe
 {{- else if eq .name "runner" -}}
-resetchannels &{{ $p }}:wake &{{ $p }}:synced {{ $jobs }} {{ $syncs }} %R~{{ $bundle }} %R~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:revoked:* {{ $link }} +lpop
+resetchannels &{{ $p }}:wake &{{ $p }}:synced {{ $jobs }} {{ $syncs }} %R~{{ $bundle }} %R~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:revoked:* ~{{ $p }}:audit {{ $link }} +lpop +xadd
 {{- else -}}
 resetchannels ~{{ $p }}:queue -@all +ping +hello +auth +llen +type +eval +evalsha +script|load
 {{- end -}}

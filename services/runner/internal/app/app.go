@@ -26,6 +26,7 @@ import (
 	"github.com/towline/towline/pkg/policyapi"
 	"github.com/towline/towline/pkg/seal"
 	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/services/runner/internal/audit"
 	"github.com/towline/towline/services/runner/internal/relay"
 	"github.com/towline/towline/services/runner/internal/sandbox"
 	"github.com/towline/towline/services/runner/internal/syncer"
@@ -73,6 +74,7 @@ type runner struct {
 	trust   *certs.Trust // nil: the system's
 	http    *http.Client
 	ledger  *ledger.Ledger
+	trail   *audit.Trail
 	gate    *gate.Gate
 	gateL   net.Listener
 	rules   []service.Stage // none without --rules
@@ -108,7 +110,12 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 	keys := grant.NewRemoteKeys(strings.TrimRight(cfg.policyURL, "/")+policyapi.PathJWKS, r.http)
 	owner, stages := r.watchRules()
 	r.rules = stages
-	if r.gate, err = gate.New(gate.Config{API: r.api, Verifier: grant.NewVerifier(keys), Revocations: r.ledger, Rules: owner, Log: log}); err != nil {
+	if r.trail, err = r.openTrail(); err != nil {
+		return nil, err
+	}
+	if r.gate, err = gate.New(gate.Config{
+		API: r.api, Verifier: grant.NewVerifier(keys), Revocations: r.ledger, Rules: owner, Audit: r.trail, Log: log, SystemNames: cfg.systemNames,
+	}); err != nil {
 		return nil, err
 	}
 	gitCA, err := readCA(cfg.gitCAFile)
@@ -144,6 +151,20 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 		Command: []string{self, SyncCommand}, Dir: r.work.Path, Sandbox: cfg.sandbox, Limits: r.worker.ProcessLimits(), Ready: r.ready, Log: log,
 	})
 	return r, nil
+}
+
+// openTrail is where the gate's audit records go beside the log.
+func (r *runner) openTrail() (*audit.Trail, error) {
+	trail, m := audit.New(r.log), audit.NewMetrics(r.metrics)
+	trail.To("stream", audit.Stream{Ledger: r.ledger}, m)
+	if r.cfg.auditWebhook != "" {
+		hook, err := audit.NewWebhook(r.cfg.auditWebhook, r.cfg.auditWebhookTokenFile)
+		if err != nil {
+			return nil, err
+		}
+		trail.To("webhook", hook, m)
+	}
+	return trail, nil
 }
 
 // openWork takes a directory of this replica's own; what dead ones left goes.
@@ -254,6 +275,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		r.watch("redis", r.ledger.Ping),
 		r.watch("policy", r.askPolicy),
 		r.watch("kubernetes", r.askKubernetes),
+		{Name: "audit", Run: r.trail.Run},
 		{Name: "relay", Run: r.relay.Run},
 		{Name: "gate", Run: func(ctx context.Context) error { return service.Serve(ctx, r.gateL, r.gate, r.log) }},
 	}, r.cache.stages(r)...)

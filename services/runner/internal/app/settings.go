@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,9 @@ type settings struct {
 	drainTimeout                      time.Duration
 	listen, name, logFormat, logLevel string
 	debugTrace                        bool
+	systemNames                       []string
+	auditWebhook                      string
+	auditWebhookTokenFile             string
 	featureFlags                      map[string]bool
 
 	cacheDir                                   string
@@ -78,6 +82,9 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.String(&c.workDir, "work-dir", filepath.Join(os.TempDir(), "towline"), "directory of the job directories")
 	s.String(&c.sandbox, "sandbox", "enforce", "enforce: confine job processes with Landlock or refuse to start; off: do not confine them")
 	s.Bool(&c.debugTrace, "debug-trace", true, "let jobs show their commands as they run, with CI_DEBUG_TRACE; such logs may show more than masking hides")
+	s.List(&c.systemNames, "system-names", "comma-separated users and groups of Kubernetes' own (system:...) that jobs with access_as: agent may act as with --as and --as-group; empty: none")
+	s.String(&c.auditWebhook, "audit-webhook", "", "address that audit records are posted to; empty: none")
+	s.String(&c.auditWebhookTokenFile, "audit-webhook-token-file", "", "file with the bearer token for --audit-webhook; empty: none is sent")
 	s.Duration(&c.drainTimeout, "drain-timeout", time.Hour, "how long running jobs may go on after SIGTERM")
 	s.String(&c.listen, "listen", ":8083", "address for health and metrics")
 	s.String(&c.name, "name", "towline", "name shown in job logs")
@@ -159,5 +166,19 @@ func (c *settings) validate() error {
 	if c.sandbox != "enforce" && c.sandbox != "off" {
 		bad("--sandbox=%s: use enforce or off", c.sandbox)
 	}
-	return errors.Join(append(errs, c.cacheFaults()...)...)
+	return errors.Join(slices.Concat(errs, c.gateFaults(), c.cacheFaults())...)
+}
+
+// gateFaults are the faults of settings of the gate.
+func (c *settings) gateFaults() []error {
+	var errs []error
+	for _, name := range c.systemNames {
+		if !strings.HasPrefix(name, "system:") {
+			errs = append(errs, fmt.Errorf("--system-names=%s: only names that begin with system: need to be allowed here", name))
+		}
+	}
+	if c.auditWebhookTokenFile != "" && c.auditWebhook == "" {
+		errs = append(errs, fmt.Errorf("--audit-webhook-token-file=%s: give --audit-webhook too", c.auditWebhookTokenFile))
+	}
+	return errs
 }
