@@ -33,7 +33,7 @@ func (r *run) perform(ctx context.Context, a Action) error {
 		return r.recover()
 	case ActionTest:
 		return r.test()
-	case ActionCorrect: // has its own way, see watchDrift
+	case ActionCorrect, ActionSweep: // have their own ways, see watchDrift and tidy
 	}
 	return fmt.Errorf("there is no action %q", a)
 }
@@ -50,6 +50,7 @@ func (r *run) labels() map[string]string {
 		labelAttempts: strconv.Itoa(s.attempt()),
 		labelFailed:   noLabel,
 		labelTested:   noLabel,
+		labelSwept:    noLabel,
 	}
 }
 
@@ -65,7 +66,7 @@ func (r *run) install(ctx context.Context) error {
 	a.PostRenderer = postRenderer{patches: r.spec.Patches}
 	a.Labels = r.labels()
 	maps.DeleteFunc(a.Labels, func(_, value string) bool { return value == noLabel })
-	r.config.Releases.MaxHistory = r.spec.MaxHistory
+	r.config.Releases.MaxHistory = 0 // see tidy
 	_, err := a.RunWithContext(context.WithoutCancel(ctx), r.chart, r.values)
 	return err
 }
@@ -75,7 +76,7 @@ func (r *run) upgrade(ctx context.Context) error {
 		return err
 	}
 	a := action.NewUpgrade(r.config)
-	a.Namespace, a.MaxHistory = r.spec.Namespace, r.spec.MaxHistory
+	a.Namespace, a.MaxHistory = r.spec.Namespace, 0 // see tidy
 	a.Timeout, a.Wait, a.WaitForJobs = r.spec.Timeout, r.spec.Wait, r.spec.WaitForJobs
 	a.ResetValues = true // no values means none, not those of the last revision
 	a.SkipCRDs = true

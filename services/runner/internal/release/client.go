@@ -2,6 +2,10 @@ package release
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"path"
+	"slices"
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
@@ -14,20 +18,36 @@ import (
 // client is Helm's client of the cluster, whose waiting ends with the run.
 type client struct {
 	*kube.Client
-	ctx context.Context
+	ctx        context.Context
+	namespaces []string // patterns; none allow all
 }
 
 // configuration is what the library's actions work with.
-func configuration(ctx context.Context, c *connection, log action.DebugLog) (*action.Configuration, error) {
+func configuration(ctx context.Context, c *connection, spec *Spec, log action.DebugLog) (*action.Configuration, error) {
 	cfg := new(action.Configuration)
 	if err := cfg.Init(c, c.namespace, "secret", log); err != nil {
 		return nil, err
 	}
 	cfg.KubeClient = &client{
 		Client: &kube.Client{Factory: library.Factory{Factory: cmdutil.NewFactory(c)}, Log: log, Namespace: c.namespace},
-		ctx:    ctx,
+		ctx:    ctx, namespaces: spec.Namespaces,
 	}
 	return cfg, nil
+}
+
+// Build implements kube.Interface. All objects come through here before anything
+// is sent: those of the manifest, of hooks, and CRDs.
+func (c *client) Build(reader io.Reader, validate bool) (kube.ResourceList, error) {
+	objects, err := c.Client.Build(reader, validate)
+	if err != nil || len(c.namespaces) == 0 {
+		return objects, err
+	}
+	for _, o := range objects {
+		if !slices.ContainsFunc(c.namespaces, func(p string) bool { ok, err := path.Match(p, o.Namespace); return ok && err == nil }) {
+			return nil, fmt.Errorf("%s: its chart may only have objects in the namespaces %q", objectName(o), c.namespaces)
+		}
+	}
+	return objects, nil
 }
 
 // Wait implements kube.Interface.

@@ -21,6 +21,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/cli-runtime/pkg/resource"
+
+	"github.com/towline/towline/services/runner/internal/apply/fields"
+	"github.com/towline/towline/services/runner/internal/apply/objref"
 )
 
 const (
@@ -53,7 +56,7 @@ func (s *seen) add(uid types.UID, state string) {
 
 // comparison compares objects of a release with the cluster.
 type comparison struct {
-	ignores []compiledIgnore
+	ignores []fields.CompiledRule
 	correct bool
 	seen    *seen
 }
@@ -87,7 +90,12 @@ func (c *comparison) compareOnce(object *resource.Info) (*Change, error) {
 	if live.GetDeletionTimestamp() != nil {
 		return nil, nil //nolint:nilnil // it is being deleted; once it is gone it is missing
 	}
-	patch, kind, err := patchTowards(object, keepIgnored(c.ignores, wanted, live), live)
+	ref := objref.Ref{Group: wanted.GroupVersionKind().Group, Kind: wanted.GetKind(), Namespace: object.Namespace, Name: object.Name}
+	if left := fields.PathsFor(c.ignores, ref); len(left) > 0 {
+		wanted = wanted.DeepCopy()
+		fields.Keep(wanted.Object, live.Object, left)
+	}
+	patch, kind, err := patchTowards(object, wanted, live)
 	if err != nil {
 		return nil, fmt.Errorf("%s: compare: %w", name, err)
 	}

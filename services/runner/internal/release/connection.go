@@ -21,7 +21,7 @@ import (
 
 // recordGrace is how long a run may go on writing what became of a release after
 // the run itself has ended.
-const recordGrace = 30 * time.Second
+const recordGrace = 15 * time.Second
 
 // recordPrefix begins the names of the Secrets that are Helm's release records.
 const recordPrefix = "sh.helm.release.v1."

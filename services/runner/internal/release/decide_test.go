@@ -2,6 +2,7 @@ package release
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -101,5 +102,35 @@ func TestLabelsSpeakOfTheirRevision(t *testing.T) {
 	labels["version"] = "4" // helm has carried the labels on
 	if r := newRecord(labels, time.Now()); r.digest != "" || r.tested != "" || !r.ours {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestSurplus(t *testing.T) {
+	rec := func(revision int, status helmrelease.Status, digest string) record {
+		return record{revision: revision, status: status, digest: digest}
+	}
+	deployed, superseded, failed := helmrelease.StatusDeployed, helmrelease.StatusSuperseded, helmrelease.StatusFailed
+	swept := rec(3, failed, "a")
+	swept.swept = true
+	for name, tt := range map[string]struct {
+		history history
+		most    int
+		want    []int
+	}{
+		"as in helm":         {history{rec(4, deployed, "c"), rec(3, superseded, "b"), rec(2, superseded, "a")}, 1, []int{2}},
+		"more":               {history{rec(4, deployed, "c"), rec(3, superseded, "b"), rec(2, superseded, "a")}, 3, nil},
+		"the deployed stays": {history{rec(4, failed, "c"), rec(3, failed, "c"), rec(2, deployed, "a"), rec(1, superseded, "x")}, 1, []int{1}},
+		"failed stays until it is swept": {
+			history{rec(5, deployed, "d"), rec(4, failed, "c"), rec(3, failed, "c"), rec(2, failed, "b"), rec(1, superseded, "a")}, 1, []int{3, 1},
+		},
+		"swept": {history{rec(5, deployed, "d"), rec(4, superseded, "c"), swept}, 1, []int{3}},
+	} {
+		var got []int
+		for _, r := range tt.history.surplus(tt.most) {
+			got = append(got, r.revision)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
 	}
 }

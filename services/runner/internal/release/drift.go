@@ -14,6 +14,14 @@ import (
 	helmrelease "helm.sh/helm/v3/pkg/release"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/cli-runtime/pkg/resource"
+
+	"github.com/towline/towline/services/runner/internal/apply/fields"
+)
+
+// The annotations by which Helm knows the objects of a release.
+const (
+	ownerName      = "meta.helm.sh/release-name"
+	ownerNamespace = "meta.helm.sh/release-namespace"
 )
 
 // comparers is how many objects of a release are compared at a time.
@@ -86,7 +94,7 @@ func own(object *resource.Info, name, namespace string) error {
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations["meta.helm.sh/release-name"], annotations["meta.helm.sh/release-namespace"] = name, namespace
+	annotations[ownerName], annotations[ownerNamespace] = name, namespace
 	accessor.SetAnnotations(annotations)
 	return nil
 }
@@ -94,7 +102,7 @@ func own(object *resource.Info, name, namespace string) error {
 // compareAll compares objects, several at a time. The changes are in the order
 // of the objects.
 func (r *run) compareAll(ctx context.Context, objects kube.ResourceList) ([]Change, error) {
-	ignores, err := compileIgnores(r.spec.Drift.Ignore)
+	ignores, err := fields.Compile(r.spec.Drift.Ignore)
 	if err != nil {
 		return nil, err
 	}

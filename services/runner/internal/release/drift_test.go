@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/towline/towline/services/runner/internal/apply/fields"
 )
 
 // patchDeployment is somebody's hand.
@@ -83,7 +85,7 @@ func TestDriftIsCorrectedWithoutARevision(t *testing.T) {
 func TestDriftRules(t *testing.T) {
 	p := newPlace(t)
 	spec := p.spec(files(t, webChart()))
-	spec.Drift = Drift{Mode: DriftReport, Ignore: []Ignore{{Kind: "Deployment", Name: "w*", Paths: []string{"/spec/replicas", "/spec/template/spec/containers/*/image"}}}}
+	spec.Drift = Drift{Mode: DriftReport, Ignore: []fields.Rule{{Kind: "Deployment", Name: "w*", Paths: []string{"/spec/replicas", "/spec/template/spec/containers/*/image"}}}}
 	p.must(t, spec, ActionInstall)
 	p.patchDeployment(t, `{"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"web","image":"other"}]}}}}`)
 	if r := p.must(t, spec); len(r.Drift) > 0 {

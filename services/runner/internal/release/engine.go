@@ -19,7 +19,8 @@ type Options struct {
 	// Proxy is the address of the HTTP proxy through which charts are fetched,
 	// with its credentials; empty fetches directly.
 	Proxy string
-	// Cache is a directory of the engine alone for fetched charts; empty keeps none.
+	// Cache is a directory of the engine alone for fetched charts. Empty keeps none,
+	// and reads indexes in the directory for temporary files.
 	Cache string
 }
 
@@ -122,7 +123,7 @@ func (e *Engine) run(ctx context.Context, spec *Spec) (*run, func(), error) {
 	conn, end := newConnection(ctx, e.config, e.discovery, spec.Namespace)
 	r := &run{engine: e, spec: spec, conn: conn, done: map[Action]bool{}}
 	var err error
-	if r.config, err = configuration(ctx, conn, r.log.printf); err != nil {
+	if r.config, err = configuration(ctx, conn, spec, r.log.printf); err != nil {
 		end()
 		return nil, nil, fmt.Errorf("release %s: %w", spec.ID(), err)
 	}

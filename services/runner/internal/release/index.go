@@ -13,8 +13,6 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/repo"
-
-	"github.com/towline/towline/services/runner/internal/egress"
 )
 
 // resolved is what an index said of a wanted version.
@@ -72,7 +70,7 @@ func (s *source) resolve(ctx context.Context) (resolved, error) {
 	if err != nil {
 		return resolved{}, fmt.Errorf("index.yaml: %w", err)
 	}
-	index, err := parseIndex(text)
+	index, err := s.engine.parseIndex(text)
 	if err != nil {
 		return resolved{}, fmt.Errorf("index.yaml: %w", err)
 	}
@@ -101,8 +99,8 @@ func orNewest(version string) string {
 }
 
 // parseIndex reads an index as helm does, which it only does with files.
-func parseIndex(text []byte) (*repo.IndexFile, error) {
-	f, err := os.CreateTemp("", "index-")
+func (e *Engine) parseIndex(text []byte) (*repo.IndexFile, error) {
+	f, err := os.CreateTemp(e.options.Cache, "index-")
 	if err != nil {
 		return nil, pathless(err)
 	}
@@ -155,8 +153,12 @@ func (s *source) get(ctx context.Context, address, etag string) (*http.Response,
 }
 
 // readAll reads a body of at most limit bytes.
-func readAll(body io.ReadCloser, limit int64) ([]byte, error) {
-	return io.ReadAll(egress.Bound(body, limit+1, fmt.Errorf("%w: more than %d MiB", ErrLimit, limit>>20)))
+func readAll(body io.Reader, limit int64) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("%w: more than %d MiB", ErrLimit, limit>>20)
+	}
+	return text, err
 }
 
 func hexSum(b []byte) string {

@@ -357,3 +357,22 @@ func TestNamespaces(t *testing.T) {
 		_ = p.client.CoreV1().Namespaces().Delete(context.WithoutCancel(t.Context()), spec.Namespace, metav1.DeleteOptions{})
 	})
 }
+
+func TestForeignNamespaces(t *testing.T) {
+	p := newPlace(t)
+	texts := webChart()
+	spec := p.spec(files(t, texts))
+	spec.Namespaces = []string{"release-*"}
+	p.must(t, spec, ActionInstall)
+	for name, text := range map[string]string{
+		"ConfigMap kube-system/x": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: kube-system}\n",
+		"ClusterRole x":           "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: x}\n",
+		"Secret default/x":        "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: default, annotations: {helm.sh/hook: pre-upgrade}}\n",
+	} {
+		texts["templates/x.yaml"] = text
+		spec.Chart.Directory.Root = files(t, texts)
+		if _, err := p.Reconcile(t.Context(), spec); !strings.Contains(failure(t, err).Error(), name+": its chart may only have objects in") {
+			t.Error(err)
+		}
+	}
+}

@@ -22,6 +22,7 @@ const (
 	labelFailed   = "towline.dev/failed"   // <digest>: content that failed and was undone
 	labelAttempts = "towline.dev/attempts" // how often the failed content was tried
 	labelTested   = "towline.dev/tested"   // v<revision>.passed or v<revision>.failed
+	labelSwept    = "towline.dev/swept"    // what the failed revision made is gone or in use
 
 	noLabel = "null" // Helm removes a label with this value
 )
@@ -34,7 +35,8 @@ type record struct {
 	failed   string
 	attempts int
 	tested   string // "", "passed" or "failed"
-	ours     bool   // any revision so far was made by Towline
+	swept    bool
+	ours     bool // any revision so far was made by Towline
 	changed  time.Time
 }
 
@@ -44,6 +46,7 @@ func newRecord(labels map[string]string, created time.Time) record {
 	r.attempts, _ = strconv.Atoi(labels[labelAttempts])
 	r.digest = r.own(labels[labelDigest])
 	r.tested = r.own(labels[labelTested])
+	r.swept = labels[labelSwept] != ""
 	r.ours = labels[labelDigest] != ""
 	if seconds, err := strconv.ParseInt(labels["modifiedAt"], 10, 64); err == nil && time.Unix(seconds, 0).After(created) {
 		r.changed = time.Unix(seconds, 0)

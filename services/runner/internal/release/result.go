@@ -76,6 +76,7 @@ const (
 	ActionRecover   Action = "recover"
 	ActionTest      Action = "test"
 	ActionCorrect   Action = "correct"
+	ActionSweep     Action = "sweep" // of what failed revisions had left
 )
 
 // Failure is an action that did not succeed.

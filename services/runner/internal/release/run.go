@@ -102,6 +102,9 @@ func (r *run) advance(ctx context.Context) error {
 			break
 		}
 	}
+	if err := r.tidy(ctx); err != nil && ctx.Err() == nil {
+		r.result.Warnings = append(r.result.Warnings, r.secrets.hide(err.Error()))
+	}
 	if failure != nil {
 		return failure
 	}

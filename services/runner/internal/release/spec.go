@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/services/runner/internal/apply/fields"
 )
 
 // What a Spec means where it says nothing.
@@ -24,6 +26,10 @@ type Spec struct {
 	Chart           Chart
 	// Values are merged in order, map by map; later ones win.
 	Values []Values
+	// Namespaces are the only ones in which the chart may have objects, as patterns
+	// (path.Match). Empty means any, and cluster-scoped objects as well; with
+	// patterns there are no cluster-scoped objects, and no CRDs.
+	Namespaces []string
 	// Patches are applied to the rendered manifests, but not to hooks.
 	Patches []Patch
 
@@ -153,17 +159,9 @@ const (
 
 // Drift says how a deployed release is compared with the cluster.
 type Drift struct {
-	Mode   DriftMode
-	Ignore []Ignore
-}
-
-// Ignore leaves fields of objects to others.
-type Ignore struct {
-	// Group, Kind, Namespace and Name choose the objects. Empty is any, and
-	// Namespace and Name may be patterns as in path.Match.
-	Group, Kind, Namespace, Name string
-	// Paths are JSON pointers (/spec/replicas); * is every element of a list.
-	Paths []string
+	Mode DriftMode
+	// Ignore leaves fields of objects to others, as in the apply engine.
+	Ignore []fields.Rule
 }
 
 // Test says whether a new revision's test hooks are run.
@@ -249,6 +247,14 @@ func (s *Spec) check() error {
 		if !slices.Contains(enum.known, enum.value) {
 			return s.fault(enum.key, "%q is none of %q", enum.value, enum.known)
 		}
+	}
+	for _, p := range s.Namespaces {
+		if _, err := path.Match(p, ""); err != nil {
+			return s.fault("namespaces", "%q is not a pattern", p)
+		}
+	}
+	if _, err := fields.Compile(s.Drift.Ignore); err != nil {
+		return s.fault("drift", "%v", err)
 	}
 	for i := range s.Values {
 		if err := s.checkValues(i); err != nil {
