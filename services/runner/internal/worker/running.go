@@ -184,6 +184,9 @@ func (r *running) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start of the script not recorded: %w", err)
 	}
+	if !r.w.spent.add(r.a.session.Claims()) {
+		return errSpent
+	}
 	r.begun = true
 	r.mu.Lock()
 	defer r.mu.Unlock()

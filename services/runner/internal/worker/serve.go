@@ -101,7 +101,9 @@ func (w *Worker) open(ctx context.Context, a *assignment) error {
 	if err != nil {
 		return fmt.Errorf("grant: %w", err)
 	}
-	a.job, err = checked(session.Claims(), a.id, payload)
+	if a.job, err = checked(session.Claims(), a.id, payload); err == nil && w.spent.has(session.Claims()) {
+		err = errSpent
+	}
 	if err != nil {
 		session.Close()
 		return err

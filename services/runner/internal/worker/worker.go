@@ -63,6 +63,7 @@ type Endpoint struct {
 type Worker struct {
 	Config
 	pool   *pool
+	spent  spent
 	census usage.Census
 
 	mu   sync.Mutex

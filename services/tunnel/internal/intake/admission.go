@@ -99,8 +99,21 @@ func (a *Admission) end(ctx context.Context, job *jobspec.Job, reason string, lo
 	if err := a.Ledger.Close(ctx, job.ID, log, sealed); err != nil && !errors.Is(err, ledger.ErrState) {
 		return err
 	}
+	a.giveBack(ctx, job.ID)
 	a.Log.Info("job not admitted", service.JobID(job.ID), service.KeyProject, job.JobInfo.ProjectFullPath, "reason", reason)
 	return nil
+}
+
+// giveBack puts the ticket of a job that no runner will claim on offer again;
+// else denied jobs would keep runners idle until their tickets run out.
+func (a *Admission) giveBack(ctx context.Context, id int64) {
+	rec, err := a.Ledger.Load(ctx, id)
+	if err == nil && rec.Ticket != "" {
+		err = a.Ledger.Return(ctx, rec.Ticket)
+	}
+	if err != nil {
+		a.Log.Warn("ticket not returned; it runs out by itself", service.JobID(id), service.Err(err))
+	}
 }
 
 // log is the whole log of a job that is not going to run.

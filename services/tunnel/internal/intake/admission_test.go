@@ -110,6 +110,10 @@ func admit(t *testing.T, w *witnessed, j *judge, vars ...jobspec.Variable) *admi
 	payload := payloadOf(1001, vars...)
 	sealed, err := ledger.SealPayload(b.box, 1001, payload)
 	b.must(err)
+	b.offer("r1/0")
+	if ticket, err := b.Ledger.Take(t.Context(), 0); ticket != "r1/0" || err != nil {
+		t.Fatal(ticket, err)
+	}
 	b.must(b.Ledger.Accept(t.Context(), 1001, sealed, "r1/0"))
 	job, err := jobspec.Decode(payload)
 	b.must(err)
@@ -166,6 +170,9 @@ func TestAllowedJobIsQueuedWithItsWarrant(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"PUT 1001 running"}, w.made()); diff != "" {
 		t.Error(diff)
+	}
+	if n := a.tickets(); n != 0 {
+		t.Errorf("%d tickets on offer although the job needs its slot", n)
 	}
 	if j.config == nil || j.config.Revision != "r" {
 		t.Errorf("configuration = %+v", j.config)
@@ -264,7 +271,7 @@ func TestDeniedJobEndsWithTheReason(t *testing.T) {
 	t.Parallel()
 	a := admit(t, &witnessed{agents: truth(t)}, &judge{decision: &policyapi.Decision{
 		Reasons: []string{"project acme/app is not in config.yaml:3", "name \x1b[2J\u009b31m\u202eevil\r\nsection_start:0:x\tand \xff more"},
-		Remedy:  "add\nit to ci_access",
+		Remedy:  "add\nit to ci_access", Notices: []string{"the last\tgood one"},
 	}})
 	a.must(a.err)
 	const want = "\x1b[0KRunning with towline 0.1.0-dev\x1b[0;m\n" +
@@ -273,6 +280,7 @@ func TestDeniedJobEndsWithTheReason(t *testing.T) {
 		"  project acme/app is not in config.yaml:3\n" +
 		"  name  [2J 31m evil  section_start:0:x and \ufffd more\n" +
 		"\x1b[32;1mWhat to do: add it to ci_access\x1b[0;m\n" +
+		"Note: the last good one\n" +
 		"\x1b[31;1mERROR: Job failed: denied by policy\x1b[0;m\n"
 	if diff := cmp.Diff(want, linestest.Bare(a.trace())); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -285,6 +293,9 @@ func TestDeniedJobEndsWithTheReason(t *testing.T) {
 	}
 	if _, err := a.bench.Ledger.Next(t.Context(), 0); !errors.Is(err, ledger.ErrNone) {
 		t.Errorf("the denied job is in the queue: %v", err)
+	}
+	if n := a.tickets(); n != 1 {
+		t.Errorf("%d tickets on offer, want the one that the job did not use", n)
 	}
 }
 
