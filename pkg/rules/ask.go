@@ -41,7 +41,8 @@ const (
 )
 
 // Job asks the rules of the stage "job" about what policy is going to sign.
-// First the rules with namespaces narrow, so that the others see what is left.
+// Every rule sees the namespaces as they are before the rules: what one says
+// never depends on another.
 func (s *Set) Job(c *grant.Claims, now time.Time) Verdict {
 	v := Verdict{Namespaces: c.Namespaces}
 	if s == nil {
@@ -65,6 +66,9 @@ func (s *Set) Job(c *grant.Claims, now time.Time) Verdict {
 	case by != nil && !v.Refused():
 		v.Rule = by.String()
 		v.Reasons = append(v.Reasons, by.String()+" of the cluster's owner lets the job in")
+	}
+	if v.Refused() {
+		v.Reasons, v.Namespaces = nil, nil
 	}
 	return v
 }
@@ -102,7 +106,6 @@ func (v *Verdict) refuse(r *rule, err error) {
 			v.Rule = r.String()
 		}
 	}
-	v.Reasons, v.Namespaces = nil, nil
 	if len(v.Refusals) < maxRefusals {
 		v.Refusals = append(v.Refusals, err.Error())
 	}
@@ -124,7 +127,7 @@ type asked struct {
 	spent uint64
 }
 
-// holds evaluates when; a rule without one always applies.
+// applies evaluates when; a rule without one always applies.
 func (a *asked) applies(r *rule) (bool, error) {
 	if r.when == nil {
 		return true, nil
@@ -266,20 +269,19 @@ func (a *asked) narrow(r *rule, v *Verdict) error {
 	}
 	list = slices.Compact(slices.Sorted(slices.Values(list)))
 	left := list
-	if len(a.namespaces) > 0 {
-		left = slices.DeleteFunc(slices.Clone(a.namespaces), func(n string) bool { return !slices.Contains(list, n) })
+	if len(v.Namespaces) > 0 {
+		left = slices.DeleteFunc(slices.Clone(v.Namespaces), func(n string) bool { return !slices.Contains(list, n) })
 	}
 	if len(left) == 0 {
 		why := fmt.Sprintf("%s of the cluster's owner leaves the job no namespace: it lets it use %s", r, listed(list))
-		if len(a.namespaces) > 0 {
-			why += ", and the job may use " + listed(a.namespaces)
+		if len(v.Namespaces) > 0 {
+			why += ", and the job may use " + listed(v.Namespaces)
 		}
 		if r.message != "" {
 			why += ": " + r.message
 		}
 		return errors.New(why)
 	}
-	a.namespaces = left
 	v.Namespaces = left
 	v.Reasons = append(v.Reasons, fmt.Sprintf("%s of the cluster's owner keeps the job inside %s", r, listed(left)))
 	return nil

@@ -114,8 +114,8 @@ func questions() map[string]question {
 		"namespaces: none at all": {one("namespaces: 'namespaces.filter(n, false)'"), nil, refused("leaves the job no namespace: it lets it use none")},
 		"namespaces of no form":   {one("namespaces: '[\"Web\"]'"), nil, failed(`it lists "Web", which is not the name of a namespace`)},
 		"per branch":              {one("namespaces: '[\"review-\" + ref.slug]'"), nil, Verdict{Namespaces: []string{"review-v1-2-3"}, Reasons: []string{rule + owner + "keeps the job inside review-v1-2-3"}}},
-		"narrowed first": {one("require: namespaces == ['app']\n    message: m") + "  - name: second\n    namespaces: '[\"app\"]'\n", nil, Verdict{
-			Namespaces: []string{"app"}, Reasons: []string{`rule "second" (rules.yaml:5)` + owner + "keeps the job inside app"},
+		"each sees what was before": {one("require: namespaces == []\n    message: m") + "  - name: second\n    namespaces: '[\"app\", \"web\"]'\n  - name: third\n    namespaces: '[\"app\", \"x\"]'\n", nil, Verdict{
+			Namespaces: []string{"app"}, Reasons: []string{`rule "second" (rules.yaml:5)` + owner + "keeps the job inside app, web", `rule "third" (rules.yaml:7)` + owner + "keeps the job inside app"},
 		}},
 		"rules of the other stage": {one("stage: request\n    deny: true\n    message: m"), nil, Verdict{}},
 		"namespaces survive":       {one("deny: false\n    message: m"), in("app"), Verdict{Namespaces: []string{"app"}}},

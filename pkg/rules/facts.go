@@ -27,7 +27,7 @@ type facts struct {
 	claims     *grant.Claims
 	request    *Request // nil in the stage "job"
 	now        time.Time
-	namespaces []string // as narrowed so far
+	namespaces []string // before the rules
 	made       map[string]any
 }
 
