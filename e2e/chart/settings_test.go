@@ -13,6 +13,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/towline/towline/pkg/rules"
 )
 
 var optionName = regexp.MustCompile(`^[a-z][a-z0-9-]+$`)
@@ -183,7 +185,8 @@ func TestValuesReachTheServices(t *testing.T) {
 				"--log-limit=1000000", "--scratch-limit=536870912", "--memory-limit=268435456", "--debug-trace=false",
 			},
 		},
-		"minimal": {"runner": {"--toolbox=/opt/towline/toolbox", "--scratch-limit=2147483648", "--debug-trace=true"}},
+		"rules-of-the-owner": {"policy": {"--rules=/etc/towline/rules"}, "runner": {"--rules=/etc/towline/rules"}},
+		"minimal":            {"runner": {"--toolbox=/opt/towline/toolbox", "--scratch-limit=2147483648", "--debug-trace=true"}},
 		"narrowed-and-with-an-agent-account": {
 			"runner": {"--system-names=system:masters", "--audit-webhook=https://audit.example.com:8444/towline", "--audit-webhook-token-file=/etc/towline/audit/token"},
 			"policy": {"--namespaces=shop,shop-staging", "--agent-service-account=towline/towline-agent", "--callers=system:serviceaccount:towline:towline-tunnel"},
@@ -209,6 +212,23 @@ func TestGraceCoversTheDrain(t *testing.T) {
 		r := render(t, minimal+"---\nrunner: {drainTimeout: "+drain+"}\n")
 		if got := *deployment(t, r, "runner").Spec.Template.Spec.TerminationGracePeriodSeconds; got != want {
 			t.Errorf("drainTimeout %s: the pod has %d s to end, want %d", drain, got, want)
+		}
+	}
+}
+
+// What the chart makes of the owner's rules is what both services read.
+func TestRulesArriveAndAreGood(t *testing.T) {
+	r := render(t, combinations["rules-of-the-owner"])
+	content := find[corev1.ConfigMap](t, r, "ConfigMap/towline-rules").Data["rules.yaml"]
+	s, err := rules.Parse(rules.File{Name: "rules.yaml", Content: []byte(content)})
+	if err != nil || s.Len() != 4 {
+		t.Errorf("%v\n%s", err, content)
+	}
+	for _, service := range []string{"policy", "runner"} {
+		pod := deployment(t, r, service).Spec.Template.Spec
+		if !slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.ConfigMap != nil && v.ConfigMap.Name == "towline-rules" }) ||
+			!slices.ContainsFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/etc/towline/rules" }) {
+			t.Errorf("%s does not get the rules", service)
 		}
 	}
 }
