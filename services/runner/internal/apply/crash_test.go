@@ -167,3 +167,21 @@ func TestCrashBeforeTheInventoryExists(t *testing.T) {
 		}
 	}
 }
+
+// cancelAfter ends a run at its nth request.
+func cancelAfter(n int64, cancel func()) func(http.RoundTripper) http.RoundTripper {
+	var calls atomic.Int64
+	return func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if calls.Add(1) == n {
+				cancel()
+			}
+			return next.RoundTrip(r)
+		})
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

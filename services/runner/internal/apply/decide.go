@@ -14,14 +14,14 @@ func (r *run) decide() {
 }
 
 func (r *run) decideOne(it *item) {
-	rec, tracked := r.inv.Records[it.ref]
+	rec := r.inv.Records[it.ref]
 	same := it.digest != "" && rec.Desired == it.digest
 	if it.live == nil {
 		it.apply = true
 		it.result.Drifted = same && !it.unsure
 		return
 	}
-	if problem := r.foreign(it, tracked); problem != "" {
+	if problem := r.foreign(it, rec.Held); problem != "" {
 		it.result = Result{Action: Failed, Reason: ReasonNotOwned, Message: problem}
 		return
 	}
@@ -42,16 +42,16 @@ func (r *run) decideOne(it *item) {
 }
 
 // foreign says why an existing object may not be touched, empty if it may.
-func (r *run) foreign(it *item, tracked bool) string {
+func (r *run) foreign(it *item, held bool) string {
 	owner := it.live.owner
 	switch {
 	case owner == r.inv.ID:
 		return ""
-	case owner == "" && (tracked || r.opts.Policy != MustMatch):
+	case owner == "" && (held || r.opts.Policy != MustMatch):
 		return "" // somebody took our mark off, or nobody owns it
 	case owner == "":
 		return fmt.Sprintf("it exists and belongs to no inventory (annotation %s); the inventory policy adopt_if_no_inventory takes it over", inventory.AnnotationOwner)
-	case tracked:
+	case held:
 		return fmt.Sprintf("inventory %s has taken it over, so it is left alone; keep the object in one of the two sets", owner)
 	case r.opts.Policy == AdoptAll:
 		return ""
@@ -64,25 +64,4 @@ func waitsFor(finalizers []string) string {
 		return ""
 	}
 	return fmt.Sprintf(" and waits for %q (metadata.finalizers)", finalizers)
-}
-
-// foretell fills in the results of a client-side dry run.
-func (r *run) foretell() {
-	for _, it := range r.items {
-		switch {
-		case !it.apply:
-		case it.live == nil:
-			it.result.Action = Created
-		default:
-			it.result.Action = Configured
-		}
-	}
-	for _, it := range r.gone {
-		if it.result.Action == "" {
-			r.judge(it)
-		}
-		if it.result.Action == "" {
-			it.result.Action = Pruned
-		}
-	}
 }

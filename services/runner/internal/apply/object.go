@@ -24,7 +24,8 @@ var patience = retry.Policy{Min: 200 * time.Millisecond, Max: 5 * time.Second, A
 
 // patiently repeats a request that can be repeated while its failure is one that
 // passes. It returns the last error.
-func (r *run) patiently(ctx context.Context, request func() error) (err error) {
+func (r *run) patiently(ctx context.Context, request func() error) error {
+	err := context.Cause(ctx) // of a run that has ended already
 	patience.Loop(ctx, func(context.Context) retry.Result {
 		if err = request(); err == nil || !passing(err) {
 			return retry.Result{Outcome: retry.Done}
@@ -35,9 +36,6 @@ func (r *run) patiently(ctx context.Context, request func() error) (err error) {
 		}
 		return res
 	})
-	if err == nil && ctx.Err() != nil {
-		return nil // it was done before the end came
-	}
 	return err
 }
 
@@ -116,7 +114,7 @@ func (r *run) applied(it *item, after *metav1.PartialObjectMetadata) {
 	}
 	if r.opts.DryRun == DryRunNone {
 		owned := fields.Digest(fields.Own(after.ManagedFields, Manager), it.ignored)
-		r.record(it.ref, inventory.Record{Desired: it.digest, Owned: owned})
+		r.record(it.ref, inventory.Record{Desired: it.digest, Owned: owned, Held: true})
 	}
 }
 
@@ -155,8 +153,8 @@ func (r *run) patch(ctx context.Context, it *item, text []byte, force, dry bool)
 	if opts.FieldValidation = metav1.FieldValidationWarn; r.opts.Strict {
 		opts.FieldValidation = metav1.FieldValidationStrict
 	}
-	if dry && r.opts.KeepObjects {
-		return r.patchKeeping(ctx, it, text, opts)
+	if r.opts.DryRun == DryRunServer {
+		return r.patchDry(ctx, it, text, opts)
 	}
 	client := r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace)
 	err = r.patiently(ctx, func() error {
@@ -164,26 +162,6 @@ func (r *run) patch(ctx context.Context, it *item, text []byte, force, dry bool)
 		return err
 	})
 	return after, err
-}
-
-// patchKeeping is patch for those who want to see the objects.
-func (r *run) patchKeeping(ctx context.Context, it *item, text []byte, opts metav1.PatchOptions) (after *metav1.PartialObjectMetadata, err error) {
-	client := r.engine.dynamic.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace)
-	if it.live != nil && it.result.Before == nil {
-		if it.result.Before, err = client.Get(ctx, it.ref.Name, metav1.GetOptions{}); err != nil {
-			return nil, err
-		}
-	}
-	var o *unstructured.Unstructured
-	err = r.patiently(ctx, func() error {
-		o, err = client.Patch(ctx, it.ref.Name, types.ApplyPatchType, text, opts)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	it.result.After = o
-	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ResourceVersion: o.GetResourceVersion(), ManagedFields: o.GetManagedFields()}}, nil
 }
 
 // prepareBody is what is sent for an item, with the fields that a rule leaves to

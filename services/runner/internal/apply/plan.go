@@ -136,6 +136,12 @@ func (r *run) locate(it *item, gvk schema.GroupVersionKind) bool {
 		r.fault(&it.object, ".kind", err.Error(), remedy)
 		return false
 	}
+	// A definition in the set may only add a version to a kind that exists.
+	if it.lookAs = it.resource; it.resource.Promised {
+		if known, err := r.kinds.Preferred(gvk.GroupKind()); err == nil {
+			it.lookAs = known
+		}
+	}
 	switch {
 	case it.resource.Namespaced && it.ref.Namespace == "":
 		it.ref.Namespace = r.opts.DefaultNamespace
@@ -284,7 +290,7 @@ func (r *run) departed() {
 		case err != nil:
 			it.result = Result{Action: Failed, Reason: ReasonAPI, Message: err.Error() + "; it is tried again with the next run"}
 		}
-		it.resource = resource
+		it.resource, it.lookAs = resource, resource
 		r.gone = append(r.gone, it)
 	}
 	slices.SortFunc(r.gone, func(a, b *item) int { return strings.Compare(a.ref.Key(), b.ref.Key()) })

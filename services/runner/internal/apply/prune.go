@@ -35,16 +35,7 @@ func (r *run) prune(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Prune.Timeout)
 	defer cancel()
 	for _, its := range r.deletionOrder() {
-		var left []*item
-		for _, it := range its {
-			if it.result.Action == "" {
-				r.judge(it)
-			}
-			if it.result.Action == "" {
-				left = append(left, it)
-			}
-		}
-		each(ctx, r.opts.Workers, left, func(it *item) { r.deleteOne(ctx, it) })
+		each(ctx, r.opts.Workers, r.doomed(its), func(it *item) { r.deleteOne(ctx, it) })
 	}
 	for _, it := range r.gone {
 		if it.result.Action == "" {
@@ -54,6 +45,20 @@ func (r *run) prune(ctx context.Context) {
 			r.release(ctx, it)
 		}
 	}
+}
+
+// doomed are those of the items that are to be deleted.
+func (r *run) doomed(its []*item) []*item {
+	var out []*item
+	for _, it := range its {
+		if it.result.Action == "" {
+			r.judge(it)
+		}
+		if it.result.Action == "" {
+			out = append(out, it)
+		}
+	}
+	return out
 }
 
 // mayPrune says why nothing is deleted in this run.

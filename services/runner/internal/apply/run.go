@@ -55,6 +55,8 @@ type item struct {
 	unsure bool  // may not be read
 	apply  bool
 	result Result
+	// lookAs is how the object is read: in a version that is served already.
+	lookAs kinds.Resource
 }
 
 // live is what matters of an object in the cluster.
@@ -163,12 +165,12 @@ func (r *run) pending() bool {
 func (r *run) saveBefore(ctx context.Context) error {
 	for _, it := range r.items {
 		if it.apply {
-			r.inv.Records[it.ref] = inventory.Record{}
+			r.inv.Records[it.ref] = inventory.Record{Held: r.inv.Records[it.ref].Held}
 		}
 	}
 	if !r.opts.Prune.Off && !r.blind {
 		for _, it := range r.gone {
-			r.inv.Records[it.ref] = inventory.Record{Deleting: true}
+			r.inv.Records[it.ref] = inventory.Record{Held: true, Deleting: true}
 		}
 	}
 	return r.inv.Save(ctx, Manager)
@@ -178,7 +180,29 @@ func (r *run) saveBefore(ctx context.Context) error {
 func (r *run) saveAfter(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
+	for _, it := range r.items {
+		if r.neverMade(it) {
+			r.forget(it.ref)
+		}
+	}
 	return r.inv.Save(ctx, Manager)
+}
+
+// neverMade says whether an object is certainly not there: it was not before,
+// and the API server has refused it or was not asked. An answer that did not
+// arrive is no such certainty.
+func (r *run) neverMade(it *item) bool {
+	if !it.apply || it.live != nil || it.unsure || r.inv.Records[it.ref].Held {
+		return false
+	}
+	switch it.result.Action {
+	case "", Skipped:
+		return true
+	case Failed:
+		return it.result.Reason != ReasonAPI
+	default:
+		return false
+	}
 }
 
 func (r *run) record(ref objref.Ref, rec inventory.Record) {

@@ -96,13 +96,13 @@ func part[T any](all []T, in func(T) bool) (yes, no []T) {
 func (r *run) groups() []*group {
 	byResource := map[schema.GroupVersionResource]*group{}
 	add := func(it *item) {
-		if it.result.Action != "" || it.resource.Promised {
+		if it.result.Action != "" || it.lookAs.Promised {
 			return
 		}
-		g := byResource[it.resource.GroupVersionResource]
+		g := byResource[it.lookAs.GroupVersionResource]
 		if g == nil {
-			g = &group{resource: it.resource, items: map[objref.Ref]*item{}}
-			byResource[it.resource.GroupVersionResource] = g
+			g = &group{resource: it.lookAs, items: map[objref.Ref]*item{}}
+			byResource[it.lookAs.GroupVersionResource] = g
 		}
 		g.items[it.ref] = it
 		if !slices.Contains(g.spaces, it.ref.Namespace) {
@@ -218,7 +218,7 @@ func (r *run) stray(ref objref.Ref, res kinds.Resource, o *metav1.PartialObjectM
 	if r.held[ref] || o.Annotations[inventory.AnnotationOwner] != r.inv.ID || fields.Own(o.ManagedFields, Manager) == nil {
 		return nil
 	}
-	it := &item{ref: ref, resource: res}
+	it := &item{ref: ref, resource: res, lookAs: res}
 	it.live = r.read(it, o)
 	return it
 }
@@ -231,7 +231,7 @@ func (r *run) lookAll(ctx context.Context, items []*item) error {
 	}
 	byPlace := map[place][]*item{}
 	for _, it := range items {
-		p := place{it.resource.GroupVersionResource, it.ref.Namespace}
+		p := place{it.lookAs.GroupVersionResource, it.ref.Namespace}
 		byPlace[p] = append(byPlace[p], it)
 	}
 	var mu sync.Mutex
@@ -272,7 +272,7 @@ func (r *run) lookByList(ctx context.Context, its []*item) bool {
 	for _, it := range its {
 		wanted[it.ref.Name] = it
 	}
-	err := r.list(ctx, its[0].resource, its[0].ref.Namespace, "", maxPages, func(o *metav1.PartialObjectMetadata) {
+	err := r.list(ctx, its[0].lookAs, its[0].ref.Namespace, "", maxPages, func(o *metav1.PartialObjectMetadata) {
 		if it := wanted[o.Name]; it != nil {
 			it.live = r.read(it, o)
 		}
@@ -283,7 +283,7 @@ func (r *run) lookByList(ctx context.Context, its []*item) bool {
 func (r *run) look(ctx context.Context, it *item) error {
 	var o *metav1.PartialObjectMetadata
 	err := r.patiently(ctx, func() (err error) {
-		o, err = r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace).Get(ctx, it.ref.Name, metav1.GetOptions{})
+		o, err = r.engine.meta.Resource(it.lookAs.GroupVersionResource).Namespace(it.ref.Namespace).Get(ctx, it.ref.Name, metav1.GetOptions{})
 		return err
 	})
 	switch {

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -153,13 +154,24 @@ func (r *run) serve(ctx context.Context, its []*item) {
 	for _, it := range its {
 		err, known := asked[it.resource]
 		if !known {
-			err = r.served(ctx, it)
+			if err = r.defined(it); err == nil {
+				err = r.served(ctx, it)
+			}
 			asked[it.resource] = err
 		}
 		if err != nil && it.result.Action == "" {
 			it.result.Action, it.result.Reason, it.result.Message = Skipped, ReasonDependency, "its kind is not served: "+err.Error()
 		}
 	}
+}
+
+// defined says whether the definition of a promised kind has been applied.
+func (r *run) defined(it *item) error {
+	crd := r.byRef[objref.Ref{Group: kinds.Definition.Group, Kind: kinds.Definition.Kind, Name: it.resource.Resource + "." + it.resource.Group}]
+	if crd == nil || !usable(crd) {
+		return errors.New("its CustomResourceDefinition was not applied")
+	}
+	return nil
 }
 
 func (r *run) served(ctx context.Context, it *item) (err error) {
@@ -173,7 +185,7 @@ func (r *run) served(ctx context.Context, it *item) (err error) {
 	if ok {
 		return nil // other errors are those of the object
 	}
-	return fmt.Errorf("its CustomResourceDefinition is not established within %v: %w", definitionTimeout, err)
+	return fmt.Errorf("the CustomResourceDefinition is not established within %v: %w", definitionTimeout, err)
 }
 
 // missingKind says whether the API server does not know the resource, as

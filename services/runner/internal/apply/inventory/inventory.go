@@ -52,9 +52,14 @@ type Record struct {
 	// Desired and Owned are digests: of what was applied, and of the fields that
 	// we owned afterwards.
 	Desired, Owned string
+	// Held means that the object was ours once, whatever it is now.
+	Held bool
 	// Deleting means that the object has left the set and is still there.
 	Deleting bool
 }
+
+// succeeded is what cli-utils calls an object that was applied.
+const succeeded = "Succeeded"
 
 // value is a record as cli-utils has it, and two fields of ours.
 type value struct {
@@ -102,8 +107,9 @@ func Load(ctx context.Context, core typedcore.CoreV1Interface, p Place) (*Invent
 			return nil, fmt.Errorf("inventory %s/%s: %w; repair or remove this key", cm.Namespace, cm.Name, err)
 		}
 		var v value
-		_ = json.Unmarshal([]byte(text), &v) // older inventories have no values
-		i.Records[ref] = Record{Desired: v.Desired, Owned: v.Owned, Deleting: v.Strategy == "Delete"}
+		// Older inventories have no values, and name only what was applied.
+		plain := json.Unmarshal([]byte(text), &v) != nil
+		i.Records[ref] = Record{Desired: v.Desired, Owned: v.Owned, Held: plain || v.Actuation == succeeded, Deleting: v.Strategy == "Delete"}
 	}
 	return i, nil
 }
@@ -189,8 +195,9 @@ func (i *Inventory) render() (*corev1.ConfigMap, error) {
 		v := value{Actuation: "Pending", Strategy: "Apply", Desired: r.Desired, Owned: r.Owned}
 		if r.Deleting {
 			v.Strategy = "Delete"
-		} else if r.Desired != "" {
-			v.Actuation = "Succeeded"
+		}
+		if r.Held {
+			v.Actuation = succeeded
 		}
 		text, err := json.Marshal(v)
 		if err != nil {
