@@ -297,7 +297,7 @@ func TestStoppedRun(t *testing.T) {
 	if err == nil || rep.Count(apply.Created) == 0 || rep.Count(apply.Skipped) == 0 {
 		t.Errorf("%v, %s", err, summary(&rep))
 	}
-	s.expect(s.sync(nil), fmt.Sprintf("%d pruned", 100))
+	s.expect(s.sync(nil), fmt.Sprintf("%d pruned", rep.Count(apply.Created)+rep.Count(apply.Failed)))
 	if got := s.owned(); got != "" {
 		t.Errorf("orphaned: %s", got)
 	}

@@ -192,7 +192,7 @@ func (r *run) saveAfter(ctx context.Context) error {
 // and the API server has refused it or was not asked. An answer that did not
 // arrive is no such certainty.
 func (r *run) neverMade(it *item) bool {
-	if !it.apply || it.live != nil || it.unsure || r.inv.Records[it.ref].Held {
+	if !it.apply || it.live != nil || r.inv.Records[it.ref].Held {
 		return false
 	}
 	switch it.result.Action {
