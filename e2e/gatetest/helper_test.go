@@ -182,6 +182,14 @@ func (b *bench) allow(namespace, kind, name string) {
 	b.must(err)
 }
 
+// mayImpersonate lets a ServiceAccount act as a user and a group.
+func (b *bench) mayImpersonate(account, user, group string) {
+	b.t.Helper()
+	b.clusterRole(account,
+		rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{""}, Resources: []string{"users"}, ResourceNames: []string{user}},
+		rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{""}, Resources: []string{"groups"}, ResourceNames: []string{group}})
+}
+
 // ciJob is the identity of job 7 as policy gives it.
 func ciJob() grant.Identity {
 	return grant.Identity{

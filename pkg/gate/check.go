@@ -23,7 +23,7 @@ const (
 	ruleQuery        = "query"        // queries that can be read in one way
 	ruleUpgrade      = "upgrade"      // other protocols where the API has them
 	ruleNamespaces   = "namespaces"   // inside the grant's namespaces
-	ruleProxy        = "proxy"        // the API server calls nobody for a job
+	ruleProxy        = "proxy"        // no way to a kubelet, which knows no namespaces
 	ruleTokens       = "tokens"       // no credential that outlives the job
 	ruleCertificates = "certificates" // and no certificate either
 	ruleOwner        = "owner"        // the rules of the cluster's owner
@@ -144,8 +144,8 @@ func plainPath(u *url.URL) bool {
 func alwaysRefused(info *request.RequestInfo) *refusal {
 	core := info.IsResourceRequest && info.APIGroup == ""
 	switch {
-	case info.Verb == "proxy", core && info.Subresource == "proxy":
-		return forbid(ruleProxy, "the API server does not connect to %s %q for a job; use kubectl port-forward", info.Resource, info.Name)
+	case info.Verb == "proxy", core && info.Resource == "nodes" && info.Subresource == "proxy":
+		return forbid(ruleProxy, "nobody reaches the kubelet of %s %q through the gate: it does what it is told, past RBAC", info.Resource, info.Name)
 	case core && info.Resource == "serviceaccounts" && info.Subresource == "token":
 		return forbid(ruleTokens, "a job gets no token of a ServiceAccount; it acts as itself, and only while it runs")
 	case info.APIGroup == "certificates.k8s.io" && (info.Subresource == "approval" || info.Subresource == "status"):

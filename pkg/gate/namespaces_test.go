@@ -23,6 +23,7 @@ var inside = []string{
 	"GET /api/v1/namespaces/a/pods/p/exec?command=ls",
 	"POST /api/v1/namespaces/a/pods/p/portforward",
 	"POST /api/v1/namespaces/a/pods/p/eviction",
+	"GET /api/v1/namespaces/a/services/s/proxy/deep/path/namespaces/c/pods",
 	"GET /api/v1/watch/namespaces/a/pods",
 	"GET /api/v1/watch/namespaces/a/pods/p",
 	"POST /apis/authorization.k8s.io/v1/namespaces/a/localsubjectaccessreviews",
@@ -49,6 +50,7 @@ var outside = []string{
 	"POST /api/v1/namespaces/c/pods",
 	"DELETE /api/v1/namespaces/c/pods",
 	"GET /api/v1/namespaces/c/pods/p/exec",
+	"GET /api/v1/namespaces/c/services/s/proxy/",
 	"GET /api/v1/watch/namespaces/c/pods",
 	// All namespaces at once.
 	"GET /api/v1/pods",

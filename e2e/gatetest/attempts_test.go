@@ -1,0 +1,126 @@
+package gatetest
+
+const (
+	upgradeTo = "Connection: Upgrade\r\nUpgrade: "
+	rbacPath  = "/apis/rbac.authorization.k8s.io/v1"
+	evilAdmin = `{"metadata":{"name":"evil"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"},"subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"Group","name":"gitlab:ci_job"}]}`
+	merge     = "Content-Type: application/merge-patch+json\r\n"
+)
+
+// bypasses are ways past a grant, its namespaces or RBAC that people have tried
+// elsewhere. The first parts are refused by the gate, whatever RBAC says; the
+// last by the API server, which knows the job's identity and no other.
+var bypasses = []attempt{
+	// Paths that could be read in two ways.
+	{as: narrow, line: "GET /api/v1/namespaces/NS/../OTHER/secrets/loot", want: "path"},
+	{as: narrow, line: "GET /api/v1/namespaces/NS/%2e%2e/OTHER/secrets/loot", want: "path"},
+	{as: narrow, line: "GET /api/v1/namespaces/NS/secrets/%2E%2E/%2E%2E/OTHER/secrets/loot", want: "path"},
+	{as: narrow, line: "GET /api/v1/namespaces/NS%2f..%2fOTHER/secrets/loot", want: "path"},
+	{as: narrow, line: "GET /api/v1/namespaces/NS/%252e%252e/OTHER/secrets/loot", want: "path"},
+	{as: narrow, line: "GET /api/v1/namespaces/NS//secrets/loot", want: "path"},
+	{as: narrow, line: "GET //api/v1/namespaces/OTHER/secrets/loot", want: "path"},
+	{as: narrow, line: "GET /./api/v1/namespaces/OTHER/secrets/loot", want: "path"},
+	{as: narrow, line: `GET /api/v1/namespaces/NS\..\OTHER/secrets/loot`, want: "path"},
+	{as: narrow, line: "GET /api/v1/namespaces/NS/secrets/loot%00", want: "path"},
+	{as: narrow, line: "GET /api/v1/namespaces/NS/secrets/x%0d%0aImpersonate-User:%20root", want: "path"},
+	{as: narrow, line: "GET https://kubernetes.default/api/v1/namespaces/OTHER/secrets/loot", want: "path"},
+	{as: narrow, line: "CONNECT kubernetes.default:443", want: "method"},
+	{as: narrow, line: "TRACE /api/v1/namespaces/NS/secrets", want: "method"},
+	{as: narrow, line: "get /api/v1/namespaces/OTHER/secrets/loot", want: "method"},
+	// Queries that could be.
+	{as: wide, line: "GET /api/v1/secrets?watch=0&watch=1", want: "query"},
+	{as: wide, line: "POST /api/v1/namespaces/NS/configmaps?dryRun=All&dryRun=", body: `{"metadata":{"name":"x"}}`, want: "query"},
+	{as: wide, line: "PATCH /api/v1/namespaces/NS/configmaps/x?fieldManager=a&fieldManager=b", body: "{}", want: "query"},
+	{as: wide, line: "PATCH /api/v1/namespaces/NS/configmaps/x?fieldManager=a;force=true", body: "{}", want: "query"},
+	{as: wide, line: "DELETE /api/v1/namespaces/NS/configmaps?fieldSelector=metadata.name%3Dx&fieldSelector=", want: "query"},
+	{as: wide, line: "GET /api/v1/namespaces/NS/secrets?limit=%zz", want: "query"},
+	// Other identities.
+	{as: wide, line: "GET /api/v1/secrets", headers: "Impersonate-User: system:admin\r\n", want: "identity"},
+	{as: wide, line: "GET /api/v1/secrets", headers: "iMPERSONATE-gROUP: system:masters\r\n", want: "identity"},
+	{as: wide, line: "GET /api/v1/secrets", headers: "Impersonate-Uid: 0\r\n", want: "identity"},
+	{as: wide, line: "GET /api/v1/secrets", headers: "Impersonate-Extra-Scopes: all\r\n", want: "identity"},
+	{as: wide, line: "GET /api/v1/secrets", headers: "Connection: Impersonate-User\r\nImpersonate-User: root\r\n", want: "identity"},
+	{as: wide, line: "GET /api/v1/secrets", headers: "X-Remote-User: system:admin\r\n", want: "identity"},
+	{as: wide, line: "GET /api/v1/secrets", headers: "x-remote-group: system:masters\r\n", want: "identity"},
+	{as: wide, line: "GET /api/v1/namespaces/NS/pods/p/exec?command=id", headers: upgradeTo + "websocket\r\nSec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io.ZXZpbA, v5.channel.k8s.io\r\n", want: "identity"},
+	// Other namespaces, and what belongs to none.
+	{as: narrow, line: "GET /api/v1/namespaces/OTHER/secrets/loot", want: "namespaces"},
+	{as: narrow, line: "POST /api/v1/namespaces/OTHER/pods", body: `{"metadata":{"name":"x"}}`, want: "namespaces"},
+	{as: narrow, line: "DELETE /api/v1/namespaces/OTHER/secrets", want: "namespaces"},
+	{as: narrow, line: "POST /api/v1/namespaces/OTHER/pods/p/eviction", body: `{"metadata":{"name":"p"}}`, want: "namespaces"},
+	{as: narrow, line: "POST /api/v1/namespaces/OTHER/bindings", body: "{}", want: "namespaces"},
+	{as: narrow, line: "GET /api/v1/namespaces/OTHER/pods/p/exec?command=id", headers: upgradeTo + "SPDY/3.1\r\n", want: "namespaces"},
+	{as: narrow, line: "GET /api/v1/namespaces/OTHER/pods/p:8080/proxy/", want: "namespaces"},
+	{as: narrow, line: "GET /api/v1/namespaces/OTHER/services/https:web:443/proxy/admin", headers: upgradeTo + "websocket\r\n", want: "namespaces"},
+	{as: narrow, line: "GET /api/v1/watch/namespaces/OTHER/secrets", want: "namespaces"},
+	{as: narrow, line: "GET /api/v1/watch/secrets", want: "namespaces"},
+	{as: narrow, line: "GET /api/v1/secrets", want: "namespaces"},
+	{as: narrow, line: "GET /api/v1/secrets?fieldSelector=metadata.namespace%3DNS", want: "namespaces"},
+	{as: narrow, line: "DELETE /api/v1/secrets", want: "namespaces"},
+	{as: narrow, line: "GET /api/v1/namespaces", want: "namespaces"},
+	{as: narrow, line: "PATCH /api/v1/namespaces/NS", headers: merge, body: `{"metadata":{"labels":{"evil":"yes"}}}`, want: "namespaces"},
+	{as: narrow, line: "PUT /api/v1/namespaces/NS/finalize", body: `{"metadata":{"name":"NS"},"spec":{"finalizers":[]}}`, want: "namespaces"},
+	{as: narrow, line: "PATCH /api/v1/namespaces/NS/status", headers: merge, body: "{}", want: "namespaces"},
+	{as: narrow, line: "DELETE /api/v1/namespaces/NS", want: "namespaces"},
+	{as: narrow, line: "GET /api/v1/nodes", want: "namespaces"},
+	{as: narrow, line: "POST /api/v1/persistentvolumes", body: `{"metadata":{"name":"x"}}`, want: "namespaces"},
+	{as: narrow, line: "POST " + rbacPath + "/clusterrolebindings", body: evilAdmin, want: "namespaces"},
+	{as: narrow, line: "POST /apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", body: "{}", want: "namespaces"},
+	{as: narrow, line: "POST /apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", body: "{}", want: "namespaces"},
+	{as: narrow, line: "POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions", body: "{}", want: "namespaces"},
+	{as: narrow, line: "POST /apis/apiregistration.k8s.io/v1/apiservices", body: "{}", want: "namespaces"},
+	{as: narrow, line: "POST /apis/certificates.k8s.io/v1/certificatesigningrequests", body: "{}", want: "namespaces"},
+	{as: narrow, line: "POST /apis/authentication.k8s.io/v1/tokenreviews", body: "{}", want: "namespaces"},
+	{as: narrow, line: "POST /apis/authorization.k8s.io/v1/subjectaccessreviews", body: "{}", want: "namespaces"},
+	{as: narrow, line: "GET /metrics", want: "namespaces"},
+	{as: narrow, line: "GET /logs/", want: "namespaces"},
+	{as: narrow, line: "GET /debug/pprof/goroutine", want: "namespaces"},
+	{as: narrow, line: "DELETE /api", want: "namespaces"},
+	// Other protocols in odd places.
+	{as: wide, line: "GET /api", headers: upgradeTo + "SPDY/3.1\r\n", want: "upgrade"},
+	{as: wide, line: "GET /api/v1/secrets?watch=1", headers: upgradeTo + "websocket\r\n", want: "upgrade"},
+	{as: wide, line: "GET /api/v1/namespaces/NS/secrets/loot", headers: upgradeTo + "SPDY/3.1\r\n", want: "upgrade"},
+	{as: wide, line: "GET /api/v1/namespaces/NS/pods/p/exec", headers: upgradeTo + "h2c\r\n", want: "upgrade"},
+	{as: wide, line: "GET /api/v1/namespaces/NS/pods/p/exec", headers: upgradeTo + "websocket\r\nUpgrade: SPDY/3.1\r\n", want: "upgrade"},
+	// What no grant is for.
+	{as: wide, line: "GET /api/v1/nodes/n/proxy/pods", want: "proxy"},
+	{as: wide, line: "POST /api/v1/nodes/n:10250/proxy/run/kube-system/p/c?cmd=id", want: "proxy"},
+	{as: wide, line: "GET /api/v1/nodes/n/proxy/exec/kube-system/p/c", headers: upgradeTo + "websocket\r\n", want: "proxy"},
+	{as: wide, line: "GET /api/v1/proxy/nodes/n", want: "proxy"},
+	{as: wide, line: "GET /api/v1/proxy/namespaces/NS/services/web", want: "proxy"},
+	{as: wide, line: "POST /api/v1/namespaces/NS/serviceaccounts/default/token", body: `{"spec":{"expirationSeconds":86400}}`, want: "tokens"},
+	{as: narrow, line: "POST /api/v1/namespaces/NS/serviceaccounts/default/token", body: `{}`, want: "tokens"},
+	{as: wide, line: "PUT /apis/certificates.k8s.io/v1/certificatesigningrequests/x/approval", body: "{}", want: "certificates"},
+	{as: wide, line: "PATCH /apis/certificates.k8s.io/v1/certificatesigningrequests/x/status", headers: merge, body: "{}", want: "certificates"},
+
+	// From here on by RBAC: rights that edit has not.
+	{as: editor, line: "GET /api/v1/namespaces/OTHER/secrets/loot", want: `cannot get resource "secrets" in API group "" in the namespace "OTHER"`},
+	{as: editor, line: "GET /api/v1/namespaces/OTHER/services/web/proxy/", want: `cannot get resource "services/proxy"`},
+	{as: editor, line: "PATCH /api/v1/namespaces/NS/pods/p/ephemeralcontainers", headers: merge, body: "{}", want: `cannot patch resource "pods/ephemeralcontainers"`},
+	{as: editor, line: "POST /api/v1/namespaces/NS/pods/p/binding", body: "{}", want: `cannot create resource "pods/binding"`},
+	{as: editor, line: "POST /api/v1/namespaces/NS/bindings", body: "{}", want: `cannot create resource "bindings"`},
+	{as: editor, line: "PATCH /api/v1/namespaces/NS/pods/p/status", headers: merge, body: "{}", want: `cannot patch resource "pods/status"`},
+	{as: editor, line: "POST " + rbacPath + "/namespaces/NS/rolebindings", body: evilAdmin, want: `cannot create resource "rolebindings"`},
+	{as: editor, line: "POST " + rbacPath + "/clusterrolebindings", body: evilAdmin, want: `cannot create resource "clusterrolebindings"`},
+	{as: editor, line: "POST " + rbacPath + "/namespaces/NS/clusterroles", body: "{}", want: `cannot create resource "clusterroles"`},
+	{as: editor, line: "POST " + rbacPath + "/clusterroles", body: `{"metadata":{"name":"evil","labels":{"rbac.authorization.k8s.io/aggregate-to-edit":"true"}},"rules":[{"apiGroups":["*"],"resources":["*"],"verbs":["*"]}]}`, want: `cannot create resource "clusterroles"`},
+	{as: editor, line: "PUT /api/v1/namespaces/NS/finalize", body: `{"metadata":{"name":"NS"}}`, want: `cannot update resource "namespaces/finalize"`},
+	{as: editor, line: "DELETE /api/v1/namespaces/NS/resourcequotas", want: `cannot deletecollection resource "resourcequotas"`},
+	{as: editor, line: "PATCH /api/v1/nodes/n", headers: merge, body: "{}", want: `cannot patch resource "nodes"`},
+	{as: editor, line: "POST /apis/certificates.k8s.io/v1/certificatesigningrequests", body: "{}", want: `cannot create resource "certificatesigningrequests"`},
+	{as: editor, line: "POST /apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", body: "{}", want: `cannot create resource "mutatingwebhookconfigurations"`},
+	{as: editor, line: "GET /metrics", want: `cannot get path "/metrics"`},
+	{as: editor, line: "GET /logs/", want: `cannot get path "/logs/"`},
+	// And rights that nobody gives himself.
+	{as: admin, line: "POST " + rbacPath + "/namespaces/NS/roles", body: `{"metadata":{"name":"evil"},"rules":[{"apiGroups":["*"],"resources":["*"],"verbs":["*"]}]}`, want: `is attempting to grant RBAC permissions not currently held`},
+	{as: admin, line: "POST " + rbacPath + "/namespaces/NS/roles", body: `{"metadata":{"name":"evil"},"rules":[{"apiGroups":["rbac.authorization.k8s.io"],"resources":["roles"],"verbs":["bind","escalate"]}]}`, want: `is attempting to grant RBAC permissions not currently held`},
+	{as: admin, line: "POST " + rbacPath + "/namespaces/NS/roles", body: `{"metadata":{"name":"evil"},"rules":[{"apiGroups":[""],"resources":["users","groups"],"verbs":["impersonate"]}]}`, want: `is attempting to grant RBAC permissions not currently held`},
+	{as: admin, line: "POST " + rbacPath + "/namespaces/NS/rolebindings", body: evilAdmin, want: `is attempting to grant RBAC permissions not currently held`},
+	// Bodies that say something else than the path.
+	{as: editor, line: "POST /api/v1/namespaces/NS/configmaps", body: `{"metadata":{"name":"x","namespace":"OTHER"}}`, want: `the namespace of the provided object does not match the namespace sent on the request`},
+	{as: editor, line: "PUT /api/v1/namespaces/NS/configmaps/kube-root-ca.crt", body: `{"metadata":{"name":"y"}}`, want: `the name of the object (y) does not match the name on the URL`},
+	{as: editor, line: "POST /api/v1/namespaces/NS/configmaps", body: `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"x"}}`, want: `cannot be handled as a ConfigMap`},
+	{as: editor, line: "POST /api/v1/namespaces/NS/pods/p/eviction", body: `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"p","namespace":"OTHER"}}`, want: `the namespace of the provided object does not match the namespace sent on the request`},
+	{as: editor, line: "POST /api/v1/namespaces/NS/configmaps?dryRun=None", body: `{"metadata":{"name":"x"}}`, want: `Unsupported value: ["None"]`},
+	{as: editor, line: "PATCH /api/v1/namespaces/NS/configmaps/x?force=true&fieldManager=kubectl", headers: "Content-Type: application/merge-patch+json\r\n", body: "{}", want: `force: Forbidden: may not be specified for non-apply patch`},
+}
