@@ -240,9 +240,12 @@ func TestImages(t *testing.T) {
 	tests := map[string]map[string]string{
 		"minimal": {"tunnel": "towline/tunnel:0.1.0", "policy": "towline/policy:0.1.0", "runner": "towline/runner:0.1.0"},
 		"everything-brought-along": {
+			"tunnel": "example.com/tunnel:dev", "policy": "example.com/policy:dev", "runner": "example.com/runner:dev",
+		},
+		"images-from-a-mirror": {
 			"tunnel": "registry.example.com:5000/mirror/towline/tunnel:v9@sha256:" + someDigest,
-			"policy": "registry.example.com:5000/mirror/towline/policy:v9",
-			"runner": "example.com/runner:dev",
+			"policy": "registry.example.com:5000/mirror/towline/policy:v9@sha256:" + "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210",
+			"runner": "registry.example.com:5000/mirror/towline/runner:v9@sha256:" + someDigest,
 		},
 	}
 	for name, want := range tests {

@@ -93,10 +93,15 @@ type target struct {
 	api                *rest.Config // for lookup; nil is helm template
 }
 
+// kubeVersion is a present cluster's.
+func (target) kubeVersion() *chartutil.KubeVersion {
+	return &chartutil.KubeVersion{Version: "v1.37.0", Major: "1", Minor: "37"}
+}
+
 // capabilities are a present cluster's.
 func (to target) capabilities() *chartutil.Capabilities {
 	c := *chartutil.DefaultCapabilities
-	c.KubeVersion = chartutil.KubeVersion{Version: "v1.37.0", Major: "1", Minor: "37"}
+	c.KubeVersion = *to.kubeVersion()
 	c.APIVersions = append(slices.Clone(c.APIVersions), to.kinds...)
 	return &c
 }

@@ -42,9 +42,9 @@ func TestMadeKeysAreTheOnesTheServicesRead(t *testing.T) {
 // Each service sees the secrets it needs and no other.
 func TestWhoSeesWhichSecret(t *testing.T) {
 	want := map[string][]string{
-		"tunnel": {"Secret/gitlab/config", "Secret/gitlab/runner", "Secret/keys/seal", "Secret/redis/url"},
+		"tunnel": {"Secret/gitlab/config", "Secret/gitlab/runner", "Secret/keys/seal", "Secret/redis/address"},
 		"policy": {"Secret/keys/sign"},
-		"runner": {"Secret/keys/seal", "Secret/redis/url"},
+		"runner": {"Secret/keys/seal", "Secret/redis/address"},
 	}
 	r := render(t, combinations["everything-brought-along"])
 	for _, s := range services {

@@ -49,6 +49,9 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if len(args) > 0 && args[0] == ToolboxCommand {
 		return toolboxMain(args[1:], getenv, out)
 	}
+	if len(args) > 0 && args[0] == SelfCheckCommand {
+		return selfCheckMain(ctx, args[1:], getenv, out)
+	}
 	cfg, err := parse(args, getenv, out)
 	if err != nil {
 		return err
