@@ -107,7 +107,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}))
-	r, err := h.build("--rules="+h.file("rules.yaml", "rules: []"), "--git-ca-file="+h.file("ca.pem", ca), "--ca-file="+h.file("cas.pem", ca), "--egress-tls", "--concurrent=7", "--warm=3", "--log-limit=12345", "--scratch-limit=5368709120", "--memory-limit=6442450944", "--drain-timeout=5s", "--debug-trace=false", "--feature-flags=FF_SCRIPT_SECTIONS=false", "--name=my runner", "--egress-address=egress:1", "--cache-dir="+t.TempDir(), "--toolbox="+t.TempDir())
+	r, err := h.build("--rules="+h.file("rules.yaml", "rules: []"), "--git-ca-file="+h.file("ca.pem", ca), "--ca-file="+h.file("cas.pem", ca), "--egress-tls", "--concurrent=7", "--syncs=4", "--warm=3", "--log-limit=12345", "--scratch-limit=5368709120", "--memory-limit=6442450944", "--drain-timeout=5s", "--debug-trace=false", "--feature-flags=FF_SCRIPT_SECTIONS=false", "--name=my runner", "--egress-address=egress:1", "--cache-dir="+t.TempDir(), "--toolbox="+t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
