@@ -19,16 +19,23 @@ import (
 // applyManifests makes the cluster hold what the files say.
 func applyManifests(ctx context.Context, cluster *rest.Config, req *Request, files []syncspec.File, report *syncspec.Report) error {
 	m := req.Task.Entry
+	var values map[string]string
+	var err error
+	wanted := m.Substitute != nil || m.SubstituteFrom != nil
+	if wanted {
+		if values, err = substitutes(ctx, cluster, m); err != nil {
+			return err
+		}
+		if m.Kustomize != "" {
+			files = prepare(files, values)
+		}
+	}
 	texts, err := render(m, files)
 	if err != nil {
 		return err
 	}
 	var faults []manifests.Fault
-	if m.Substitute != nil || m.SubstituteFrom != nil {
-		values, err := substitutes(ctx, cluster, m)
-		if err != nil {
-			return err
-		}
+	if wanted {
 		texts, faults = substitute(texts, values)
 	}
 	objects, wrong := manifests.Decode(texts, manifests.Limits{})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"strings"
 	"unicode"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/runner/internal/apply/manifests"
 )
 
@@ -80,16 +82,12 @@ func substitute(files []manifests.File, values map[string]string) (out []manifes
 				if bytes.HasPrefix(ref, []byte("$$")) {
 					return ref[1:]
 				}
-				part := reference.FindSubmatch(ref)
-				if v, ok := values[string(part[1])]; ok {
-					return []byte(v)
-				}
-				if part[2] != nil {
-					return part[2]
+				if v, ok := value(ref, values); ok {
+					return v
 				}
 				faults = append(faults, manifests.Fault{
-					Origin: manifests.Origin{File: f.Path, Line: i + 1}, Problem: "no value for ${" + string(part[1]) + "}",
-					Remedy: "add it to substitute of the entry, write ${" + string(part[1]) + ":=default}, or write $${" + string(part[1]) + "} for the text itself",
+					Origin: manifests.Origin{File: f.Path, Line: i + 1}, Problem: "no value for " + string(ref),
+					Remedy: "add it to substitute of the entry, give it a default with :=, or write $" + string(ref) + " for the text itself",
 				})
 				return ref
 			})
@@ -97,4 +95,33 @@ func substitute(files []manifests.File, values map[string]string) (out []manifes
 		out = append(out, manifests.File{Path: f.Path, Content: bytes.Join(lines, []byte("\n"))})
 	}
 	return out, faults[:min(len(faults), manifests.MaxFaults)]
+}
+
+// value is what a reference stands for, if it stands for anything.
+func value(ref []byte, values map[string]string) ([]byte, bool) {
+	part := reference.FindSubmatch(ref)
+	if v, ok := values[string(part[1])]; ok {
+		return []byte(v), true
+	}
+	return part[2], part[2] != nil
+}
+
+// prepare puts values into the sources of a build, where quotes are still as
+// their author has set them. What has no value there may be no reference at all:
+// it is judged in what is built.
+func prepare(files []syncspec.File, values map[string]string) []syncspec.File {
+	out := make([]syncspec.File, len(files))
+	for i, f := range files {
+		out[i] = f
+		if e := path.Ext(f.Path); e != ".yaml" && e != ".yml" && e != ".json" {
+			continue
+		}
+		out[i].Content = reference.ReplaceAllFunc(f.Content, func(ref []byte) []byte {
+			if v, ok := value(ref, values); ok && !bytes.HasPrefix(ref, []byte("$$")) {
+				return v
+			}
+			return ref
+		})
+	}
+	return out
 }
