@@ -97,7 +97,7 @@ func (v *Verdict) refuse(r *rule, err error) {
 		return
 	}
 	if len(v.Refusals) == 0 {
-		v.Remedy = "do what the rule asks for, or ask the owner of this cluster to change it"
+		v.Remedy = "follow the rule, or ask the owner of this cluster to change it"
 		if errors.As(err, new(*failure)) {
 			v.Remedy = "ask the owner of this cluster to repair the rule: what cannot be evaluated refuses"
 		}

@@ -64,7 +64,7 @@ const owner = ` of the cluster's owner `
 
 func questions() map[string]question {
 	const rule = `rule "r" (rules.yaml:2)`
-	asRule := Verdict{Rule: rule, Remedy: "do what the rule asks for, or ask the owner of this cluster to change it"}
+	asRule := Verdict{Rule: rule, Remedy: "follow the rule, or ask the owner of this cluster to change it"}
 	refused := func(text string) Verdict {
 		v := asRule
 		v.Refusals = []string{rule + owner + text}

@@ -10,6 +10,7 @@ func (d *decision) owner(set *rules.Set, e Evidence) bool {
 	entry := d.Rule
 	v := set.Job(&grant.Claims{Job: Job(e), Agent: d.Agent, Identity: d.Identity, Namespaces: d.Namespaces, Facts: Facts(e)}, e.Now)
 	if v.Refused() {
+		d.Reasons = nil // what spoke for the job would only confuse
 		for _, r := range v.Refusals {
 			d.reason("%s", r)
 		}
