@@ -58,6 +58,9 @@ func TestWhoSeesWhichSecret(t *testing.T) {
 			}
 		}
 		for _, e := range pod.Containers[0].Env {
+			if e.ValueFrom == nil {
+				continue // a value of no secret
+			}
 			got = append(got, "Secret/"+e.ValueFrom.SecretKeyRef.Name+"/"+e.ValueFrom.SecretKeyRef.Key)
 		}
 		slices.Sort(got)
@@ -109,6 +112,17 @@ func TestConfigurationArrivesUnchanged(t *testing.T) {
 	}
 	want = values(t, combinations["configuration-as-a-value"])["config"]
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTowlineIsUnchanged(t *testing.T) {
+	r := render(t, combinations["both-configurations"])
+	var got any
+	if err := yaml.Unmarshal([]byte(find[corev1.ConfigMap](t, r, "ConfigMap/towline-config").Data["towline.yaml"]), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(values(t, combinations["both-configurations"])["towline"], got); diff != "" {
 		t.Error(diff)
 	}
 }

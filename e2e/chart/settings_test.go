@@ -178,6 +178,10 @@ func TestValuesReachTheServices(t *testing.T) {
 			"policy": {"--config=/etc/agent/config"},
 			"runner": {"--git-ca-file=/etc/towline/gitlab-ca/ca.crt", "--concurrent=1", "--warm=1"},
 		},
+		"both-configurations": {
+			"tunnel": {"--config-token-file=/etc/towline/config/token", "--config-optional=true"},
+			"policy": {"--config=/etc/agent/config", "--config-sources=repository,local"},
+		},
 		"programs-and-caches-on-volumes": {
 			"tunnel": {"--cache=true"},
 			"runner": {

@@ -31,6 +31,10 @@ func TestMissingOrWrongValuesAreToldInSentences(t *testing.T) {
 		"Redis given twice":           {minimal + "---\nredis: {external: {existingSecret: redis, url: 'redis://r'}}\n", []string{"redis.external has both existingSecret and url"}},
 		"Redis that is none":          {minimal + "---\nredis: {external: {url: 'r:6379'}}\n", []string{"redis.external.url is no address of Redis"}},
 		"two configurations":          {minimal + "---\nconfig: {ci_access: {}}\n---" + withCredentials, []string{"the agent has only one configuration"}},
+		"an order without local":      {minimal + "---\nconfig: {ci_access: {}}\nconfigSources: [repository]\n---" + withCredentials, []string{"config is given and configSources does not name local"}},
+		"an order without files":      {minimal + "---\nconfigSources: [local]\n", []string{"configSources names local, and config is empty"}},
+		"an order without a token":    {minimal + "---\nconfig: {ci_access: {}}\nconfigSources: [local, repository]\n", []string{"configSources names repository, and credentials.config has no token"}},
+		"towline without config":      {minimal + "---\ntowline: {refine: []}\n---" + withCredentials, []string{"towline is given and config is empty"}},
 		"a token in the open":         {minimal + "---\nconfig: {agent: {token: x}}\n", []string{"config.agent.token would lie open in a ConfigMap"}},
 		"a secret value is not shown": {"agent: x\ncredentials: {runner: {value: glrt-hidden}}\n", []string{"gitlab.url is missing"}},
 	}
@@ -82,7 +86,7 @@ func TestSchemaRefusesWhatTheChartDoesNotKnow(t *testing.T) {
 }
 
 // free are the parts of the values whose keys are not the chart's.
-var free = []string{"/definitions/config", "/definitions/kubernetes", "/definitions/kubernetesList/items", "/definitions/quantities", "/definitions/strings", "/properties/global"}
+var free = []string{"/definitions/config", "/definitions/kubernetes", "/definitions/kubernetesList/items", "/definitions/quantities", "/definitions/strings", "/definitions/towline", "/properties/global"}
 
 func TestSchemaIsStrictAndSelfContained(t *testing.T) {
 	raw, err := os.ReadFile(chartDir + "/values.schema.json")

@@ -52,9 +52,21 @@
 {{- if and .existingSecret .value -}}
 {{- $faults = append $faults "credentials.config has both existingSecret and value: leave one of them empty" -}}
 {{- end -}}
-{{- if and $v.config (or .existingSecret .value) -}}
-{{- $faults = append $faults "config and credentials.config are both given, and the agent has only one configuration: leave config empty to take it from GitLab, or credentials.config to take it from these values" -}}
+{{- if and $v.config (or .existingSecret .value) (lt (len $v.configSources) 2) -}}
+{{- $faults = append $faults "config and credentials.config are both given, and the agent has only one configuration: leave config empty to take it from GitLab, or credentials.config to take it from these values, or say in configSources which one comes first" -}}
 {{- end -}}
+{{- if and (has "local" $v.configSources) (not $v.config) -}}
+{{- $faults = append $faults "configSources names local, and config is empty" -}}
+{{- end -}}
+{{- if and (has "repository" $v.configSources) (not (or .existingSecret .value)) -}}
+{{- $faults = append $faults "configSources names repository, and credentials.config has no token to read it with" -}}
+{{- end -}}
+{{- if and $v.config $v.configSources (not (has "local" $v.configSources)) -}}
+{{- $faults = append $faults "config is given and configSources does not name local: leave one of them empty" -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.towline (not $v.config) -}}
+{{- $faults = append $faults "towline is given and config is empty: a towline.yaml in the configuration project stands beside the config.yaml there" -}}
 {{- end -}}
 {{- if dig "agent" "token" "" $v.config -}}
 {{- $faults = append $faults "config.agent.token would lie open in a ConfigMap: give the token under credentials.runner" -}}

@@ -116,6 +116,7 @@ func definitions() object {
 			"tolerationSeconds": object{"type": "integer"},
 		})),
 		"bindings": list(binding),
+		"towline":  object{"type": "object", "description": "Checked by the service that reads it."},
 		"config": object{
 			"type": "object", "description": "GitLab's schema of config.yaml, checked by the service that reads it, and names of GitLab's own chart.",
 			"properties": object{

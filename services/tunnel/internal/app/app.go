@@ -121,6 +121,7 @@ func (t *tunnel) buildSources() {
 		Files: t.client, Token: func() (string, error) { return readToken(t.cfg.configTokenFile) },
 		Project: project, Agent: agent, Every: t.cfg.configInterval,
 		Link: t.health.Link("configuration"), Log: t.log, Metrics: sources.NewMetrics(t.metrics),
+		Optional: t.cfg.configOptional,
 	}
 }
 
@@ -178,7 +179,11 @@ func (t *tunnel) buildEgress() error {
 // configuration if it is to come from GitLab, none could be decided.
 func (t *tunnel) ready() bool {
 	r := t.health.Report()
-	known := t.sources == nil || t.sources.Current() != nil
+	known := t.sources == nil
+	if !known {
+		_, err := t.sources.Known()
+		known = err == nil
+	}
 	return known && r.Links["redis"] == "up" && r.Links["policy"] == "up"
 }
 

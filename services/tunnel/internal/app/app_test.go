@@ -184,7 +184,7 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		tlsCertFile: "/cert", tlsKeyFile: "/key", caFile: caFile,
 		sealKeyFile: sealKey(t), policyURL: "http://policy.example.com:1/", serviceTokenFile: file(t, "st", "sa-token"), listen: "127.0.0.1:0",
 		egressListen: "127.0.0.1:0", egressHosts: []string{"h:1"}, name: "cluster one", logFormat: "json", logLevel: "info",
-		pollInterval: time.Second, longPoll: 2 * time.Second, configInterval: 3 * time.Second, queueWait: 4 * time.Second, jobRouter: true, cache: true,
+		pollInterval: time.Second, longPoll: 2 * time.Second, configInterval: 3 * time.Second, configOptional: true, queueWait: 4 * time.Second, jobRouter: true, cache: true,
 		gitops: true, gitopsTokenFile: file(t, "gt", "glpat-g"), gitopsInterval: 5 * time.Second,
 	}
 	v := reflect.ValueOf(*c)
@@ -218,6 +218,7 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		"gitops-token-file": gitopsErr == nil && gitopsToken == "glpat-g",
 		"gitops-interval":   b.syncs.Every == c.gitopsInterval,
 		"config-interval":   b.sources.Every == c.configInterval,
+		"config-optional":   b.sources.Optional,
 		"poll-interval":     b.poller.Every == c.pollInterval,
 		"queue-wait":        b.keeper.Wait == c.queueWait,
 		"job-router":        b.router != nil && b.poller.GitLab == intake.JobSource(b.router) && b.router.LongPoll == c.longPoll,

@@ -25,6 +25,7 @@ const maxTokenFile = 16 << 10
 
 type settings struct {
 	gitlabURL, gitlabCAFile, tokenFile, config string
+	configOptional                             bool
 	agent, configTokenFile                     string
 	redis                                      redislink.Options
 	redisPrefix, sealKeyFile                   string
@@ -50,6 +51,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.String(&c.config, "config", "", "the agent's configuration: a directory with config.yaml, or a file; here only agent.token is read from it")
 	s.String(&c.agent, "agent", "", "the agent, as group/project:name (required)")
 	s.String(&c.configTokenFile, "config-token-file", "", "file with a token that may read the configuration project; without it policy's own --config is used")
+	s.Bool(&c.configOptional, "config-optional", false, "take jobs while the configuration project has no config.yaml; policy then decides with its own --config")
 	s.Duration(&c.configInterval, "config-interval", 3*time.Second, "how often the configuration project is looked at")
 	c.redis.Bind(s)
 	s.String(&c.redisPrefix, "redis-prefix", "towline", "first part of every key in Redis")

@@ -23,7 +23,7 @@ import (
 // every is each option with a value that is not its default.
 var every = map[string]string{
 	"gitlab-url": "https://gitlab.example.com", "gitlab-ca-file": "/ca", "token-file": "/token", "config": "/config",
-	"agent": "a/b:c", "config-token-file": "/ct", "config-interval": "7s", "redis-prefix": "p", "tls-cert-file": "/cert", "tls-key-file": "/key", "ca-file": "/cas",
+	"agent": "a/b:c", "config-token-file": "/ct", "config-interval": "7s", "config-optional": "true", "redis-prefix": "p", "tls-cert-file": "/cert", "tls-key-file": "/key", "ca-file": "/cas",
 	"seal-key-file": "/seal", "policy-url": "http://p:1", "service-token-file": "/st", "listen": ":1", "egress-listen": ":2",
 	"egress-hosts": "h:1,i:2", "name": "n", "poll-interval": "8s", "long-poll": "9s", "queue-wait": "10s", "job-router": "true", "cache": "true",
 	"gitops": "true", "gitops-token-file": "/gt", "gitops-interval": "11s", "log-format": "text", "log-level": "debug",

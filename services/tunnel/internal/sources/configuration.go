@@ -33,10 +33,14 @@ type Configuration struct {
 	Link    *service.Link
 	Log     *slog.Logger
 	Metrics *Metrics
+	// Optional lets jobs be taken while there is no config.yaml, for policy has
+	// files of its own.
+	Optional bool
 
 	config, towline version // as they were read last
 	fault           error   // why those cannot be used, nil when they are in force
 	current         atomic.Pointer[policyapi.Configuration]
+	absent          atomic.Bool // Optional, and there is no config.yaml
 }
 
 // version is what was read of one file; the zero value is a file that was not.
@@ -57,9 +61,11 @@ func (v version) is(f *gitlab.File) bool {
 // ErrNotRead means that no usable configuration has been read yet.
 var ErrNotRead = errors.New("the agent's configuration has not been read from GitLab yet")
 
-// Known is Current, or ErrNotRead.
+// Known is Current, or ErrNotRead. It is nil without an error when there is no
+// configuration and it is Optional.
 func (c *Configuration) Known() (*policyapi.Configuration, error) {
-	if now := c.Current(); now != nil {
+	now := c.Current()
+	if now != nil || c.absent.Load() {
 		return now, nil
 	}
 	return nil, ErrNotRead
@@ -76,7 +82,13 @@ func (c *Configuration) directory() string { return ".gitlab/agents/" + c.Agent 
 func (c *Configuration) Run(ctx context.Context) error {
 	policy := retry.Policy{Idle: c.Every, Min: time.Second, Max: time.Minute}
 	policy.Loop(ctx, func(ctx context.Context) retry.Result {
-		if err := c.look(ctx); err != nil {
+		err := c.look(ctx)
+		c.absent.Store(c.Optional && errors.Is(err, gitlab.ErrNoFile))
+		if c.absent.Load() {
+			c.Link.Remark(err.Error() + "; policy's own files are used")
+			return retry.Result{Outcome: retry.Again}
+		}
+		if err != nil {
 			if ctx.Err() == nil {
 				c.Link.Down(err)
 			}

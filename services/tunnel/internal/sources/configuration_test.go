@@ -382,6 +382,32 @@ func TestWhatAPersonReads(t *testing.T) {
 	}
 }
 
+// Policy has files of its own, so that jobs need not wait for one in GitLab.
+func TestAnOptionalFileMayBeMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, good)
+		b.Optional = true
+		b.repo.err = fmt.Errorf("%w (404 File Not Found)", gitlab.ErrNoFile)
+		b.during(30*time.Second, map[time.Duration]func(){
+			10 * time.Second: func() {
+				if c, err := b.Known(); c != nil || err != nil || !strings.HasPrefix(b.link(), "up; .gitlab/agents/main/config.yaml is not in project acme/agents") {
+					t.Errorf("%v, %v, link %s", c, err, b.link())
+				}
+				b.repo.err = errors.New("500")
+			},
+			20 * time.Second: func() {
+				if _, err := b.Known(); !errors.Is(err, ErrNotRead) || strings.HasPrefix(b.link(), "up") {
+					t.Errorf("an outage is no missing file: %v, link %s", err, b.link())
+				}
+				b.repo.err = nil
+			},
+		})
+		if c, err := b.Known(); c == nil || err != nil || b.link() != "up" {
+			t.Errorf("%v, %v, link %s", c, err, b.link())
+		}
+	})
+}
+
 func TestTokenIsReadForEachLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, good)
