@@ -57,13 +57,16 @@ type outcome struct {
 
 // audit records a request that may change something.
 func (g *Gate) audit(s *Session, r *http.Request, info *request.RequestInfo, end outcome) {
-	if info == nil || !changes(info) {
+	if info == nil { // refused before it was understood
+		info = &request.RequestInfo{Verb: strings.ToLower(r.Method), Path: r.URL.Path}
+	}
+	if !changes(info) {
 		return
 	}
 	c := s.claims
 	rec := Record{
 		Time: time.Now().UTC(), JobID: c.Job.ID, PipelineID: c.Job.PipelineID, Project: c.Job.ProjectPath, Agent: c.Agent.Context(), Grant: c.ID,
-		Mode: c.Identity.Mode, User: c.Identity.User, As: cut(r.Header.Get(userHeader)), Verb: info.Verb, Group: cut(info.APIGroup), Resource: cut(info.Resource),
+		Mode: c.Identity.Mode, User: c.Identity.User, As: cut(r.Header.Get(userHeader)), Verb: cut(info.Verb), Group: cut(info.APIGroup), Resource: cut(info.Resource),
 		Subresource: cut(info.Subresource), Namespace: cut(info.Namespace), Name: cut(info.Name), Path: cut(info.Path),
 		Code: end.code, Rule: end.rule, AuditID: end.auditID, TookMS: end.took.Milliseconds(),
 	}
