@@ -74,6 +74,7 @@ func TestForgery(t *testing.T) {
 	t.Run("strangers", func(t *testing.T) { strangers(t, s) })
 	t.Run("evidence", func(t *testing.T) { evidence(t, s) })
 	t.Run("ledger", func(t *testing.T) { tampering(t, s) })
+	t.Run("accounts", func(t *testing.T) { accounts(t, s) })
 	t.Run("leaks", func(t *testing.T) { leaks(t, s) })
 }
 

@@ -169,8 +169,8 @@ func tampering(t *testing.T, s *site) {
 	eventually(t, "the blocker runs", func() bool {
 		return s.state(t, blocker.ID) == ledger.Running && strings.Contains(s.trace(t, blocker.ID), "until")
 	})
-	pipeline := leaving("control") + leaving("result-forged") + leaving("result-of-other")
-	names := []string{"control", "result-forged", "result-of-other"}
+	pipeline := leaving("control") + leaving("result-forged") + leaving("result-of-other") + leaving("cancelled")
+	names := []string{"control", "cancelled", "result-forged", "result-of-other"}
 	for name := range attacks {
 		pipeline += leaving(name)
 		names = append(names, name)
@@ -191,6 +191,8 @@ func tampering(t *testing.T, s *site) {
 	}
 	s.forgeResults(t, jobs)
 	s.forgeQueue(t, other)
+	must(t, s.redis.Client().HSet(t.Context(), s.key(jobs["cancelled"].ID), "cancel", ledger.CancelAbort).Err())
+	eventually(t, "the cancelled job is over", func() bool { return s.state(t, jobs["cancelled"].ID) == ledger.Reported })
 	must(t, s.redis.Client().SetRange(t.Context(), s.key(blocker.ID)+":trace", 0, "forged").Err())
 	s.configMap(t, "go")
 
@@ -200,7 +202,11 @@ func tampering(t *testing.T, s *site) {
 	if j := s.wait(t, jobs["control"].ID); j.Status != sim.Success || s.runs(t, "control") != 1 {
 		t.Errorf("the job that was left alone is %s and ran %d times:\n%s", j.Status, s.runs(t, "control"), s.log(t, j.ID))
 	}
-	for _, name := range names[1:] {
+	// Who writes to Redis can deny a job its service. That is all it gains.
+	if j := s.wait(t, jobs["cancelled"].ID); j.Status != sim.Failed || s.runs(t, "cancelled") != 0 {
+		t.Errorf("the job with a forged cancellation is %s and ran %d times", j.Status, s.runs(t, "cancelled"))
+	}
+	for _, name := range names[2:] {
 		t.Run(name, func(t *testing.T) {
 			j := s.wait(t, jobs[name].ID)
 			if j.Status != sim.Failed || j.FailureReason != "runner_system_failure" || s.runs(t, name) != 0 {
