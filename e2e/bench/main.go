@@ -46,6 +46,7 @@ var measurements = []measurement{
 	{"helm", measureHelm},
 	{"directory", measureDirectory},
 	{"gate", measureGate},
+	{"decision", measureDecision},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {

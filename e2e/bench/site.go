@@ -81,6 +81,11 @@ func (s *site) set(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	rules, err := s.writeRules()
+	if err != nil {
+		return err
+	}
+	opts.PolicyArgs = []string{"--rules=" + rules}
 	opts.Concurrent, opts.RunnerArgs = concurrency, []string{"--toolbox=" + folder}
 	if s.rig, err = rig.Start(ctx, opts); err != nil {
 		return err
