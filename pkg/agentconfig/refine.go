@@ -118,11 +118,11 @@ const maxSlug = 63
 // it: lower case, at most 63 bytes, everything but letters and digits a dash,
 // none at the ends. Different names may have the same slug.
 func RefSlug(ref string) string {
-	s := strings.Map(func(c rune) rune {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+	slug := strings.Map(func(r rune) rune {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') {
 			return '-'
 		}
-		return c
+		return r
 	}, strings.ToLower(ref))
-	return strings.Trim(s[:min(len(s), maxSlug)], "-")
+	return strings.Trim(slug[:min(len(slug), maxSlug)], "-")
 }

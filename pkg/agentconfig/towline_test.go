@@ -174,7 +174,7 @@ func TestScopeCoversProjects(t *testing.T) {
 
 func TestRefSlug(t *testing.T) {
 	for ref, want := range map[string]string{
-		"main": "main", "Feature/ABC_1": "feature-abc-1", "--x--": "x", "ä": "", "": "", "ümläut": "ml-ut",
+		"main": "main", "Feature/ABC_1": "feature-abc-1", "--x--": "x", "ä": "", "aäb": "a-b", "": "", "ümläut": "ml-ut",
 		strings.Repeat("a", 62) + "/b": strings.Repeat("a", 62),
 	} {
 		if got := RefSlug(ref); got != want {
