@@ -171,7 +171,7 @@ func (t *tunnel) buildEgress() error {
 		return err
 	}
 	keys := grant.NewRemoteKeys(strings.TrimRight(t.cfg.policyURL, "/")+policyapi.PathJWKS, t.policy)
-	t.egress = &egress.Proxy{Verifier: grant.NewVerifier(keys), Revocations: t.ledger, Allowed: allowed, Log: t.log}
+	t.egress = &egress.Proxy{Verifier: grant.NewVerifier(keys), Revocations: t.ledger, Allowed: allowed, Dial: egress.Upstream(http.ProxyFromEnvironment), Log: t.log}
 	return nil
 }
 
