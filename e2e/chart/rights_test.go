@@ -144,6 +144,14 @@ func TestEachAccountMayDoExactlyWhatItNeeds(t *testing.T) {
 				"towline-policy": reviews, "towline-tunnel": nil, "towline-agent": nil,
 			}
 		},
+		"exact-names": func(*installed) map[string][]string {
+			return map[string][]string{
+				"towline-runner": {
+					"impersonate authentication.k8s.io/userextras/agent.gitlab.com/ci_job_id", "impersonate core/groups /deployers", "impersonate core/users /deployer",
+				},
+				"towline-policy": reviews, "towline-tunnel": nil,
+			}
+		},
 		"named-identities-only": func(in *installed) map[string][]string {
 			return map[string][]string{
 				"towline-runner": {
@@ -257,6 +265,34 @@ access:
 	}
 	if err := try(t, in.as(t, "towline-runner", rest.ImpersonationConfig{}), in.shop); !kerrors.IsForbidden(err) {
 		t.Errorf("the runner by itself: %v", err)
+	}
+}
+
+// With exact names the runner cannot become whom RBAC was not told of, tried
+// with what policy would give a job.
+func TestExactNamesStopTheRunnerItself(t *testing.T) {
+	in := install(t, combinations["exact-names"])
+	job := rest.ImpersonationConfig{
+		UserName: "gitlab:ci_job:any", Groups: []string{"gitlab:ci_job", "gitlab:project_env_tier:42:production"},
+		Extra: map[string][]string{"agent.gitlab.com/ci_job_id": {"1"}},
+	}
+	if err := try(t, in.as(t, "towline-runner", job), in.shop); err != nil {
+		t.Errorf("a job: %v", err)
+	}
+	for _, other := range []rest.ImpersonationConfig{
+		{UserName: "gitlab:ci_job:any", Groups: []string{"system:masters"}},
+		{UserName: "gitlab:ci_job:any", Groups: []string{"gitlab:project:43"}},
+		{UserName: "system:kube-controller-manager"},
+		{UserName: "alice"},
+		{UserName: "gitlab:ci_job:any", UID: "1"},
+	} {
+		if err := try(t, in.as(t, "towline-runner", other), in.shop); !kerrors.IsForbidden(err) {
+			t.Errorf("%+v: %v, want a refusal", other, err)
+		}
+	}
+	args := deployment(t, render(t, combinations["exact-names"]), "policy").Spec.Template.Spec.Containers[0].Args
+	if want := "--job-groups=gitlab:ci_job,deployers,gitlab:project_env_tier:42:production"; !slices.Contains(args, want) {
+		t.Errorf("policy gets %v, want %s", args, want)
 	}
 }
 

@@ -98,3 +98,34 @@ labels:
 {{- define "towline.renders" -}}
 {{- if or (eq .mode "always") (and (eq .mode "ifCRDPresent") (.root.Capabilities.APIVersions.Has .kind)) -}}true{{- end -}}
 {{- end -}}
+
+{{/* The group that a binding is for, or nothing. */}}
+{{- define "towline.boundGroup" -}}
+{{- if .groupName -}}
+{{- .groupName -}}
+{{- else if and .project .environment -}}
+{{- printf "gitlab:project_env:%d:%s" (int64 .project) .environment -}}
+{{- else if and .project .tier -}}
+{{- printf "gitlab:project_env_tier:%d:%s" (int64 .project) .tier -}}
+{{- else if .project -}}
+{{- printf "gitlab:project:%d" (int64 .project) -}}
+{{- else if and .group .tier -}}
+{{- printf "gitlab:group_env_tier:%d:%s" (int64 .group) .tier -}}
+{{- else if .group -}}
+{{- printf "gitlab:group:%d" (int64 .group) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* With access.exactNames: whom the runner may impersonate, and what policy lets
+     jobs be, which has to be the same. */}}
+{{- define "towline.jobUsers" -}}
+{{- $all := concat (list "gitlab:ci_job:any") .Values.access.impersonate.users -}}
+{{- range .Values.access.bindings }}{{ with .user }}{{ $all = append $all . }}{{ end }}{{ end -}}
+{{- $all | uniq | toYaml -}}
+{{- end -}}
+
+{{- define "towline.jobGroups" -}}
+{{- $all := concat (list "gitlab:ci_job") .Values.access.impersonate.groups -}}
+{{- range .Values.access.bindings }}{{ with include "towline.boundGroup" . }}{{ $all = append $all . }}{{ end }}{{ end -}}
+{{- $all | uniq | toYaml -}}
+{{- end -}}

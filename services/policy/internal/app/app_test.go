@@ -234,7 +234,7 @@ func TestParseReportsEverythingAtOnce(t *testing.T) {
 func TestEveryOptionArrives(t *testing.T) {
 	values := map[string]string{
 		"listen": "127.0.0.1:1", "config": "/c", "config-sources": "repository, local", "agent": "g/a:prod", "agent-id": "7", "agent-service-account": "towline/agent", "namespaces": "a, b",
-		"rules": "/r", "signing-key-file": "/k", "tls-cert-file": "/cert", "tls-key-file": "/key", "explain-socket": "@x", "kubeconfig": "/kc", "callers": tunnel, "log-format": "text", "log-level": "debug",
+		"rules": "/r", "signing-key-file": "/k", "tls-cert-file": "/cert", "tls-key-file": "/key", "explain-socket": "@x", "kubeconfig": "/kc", "callers": tunnel, "job-groups": "gitlab:ci_job,x", "log-format": "text", "log-level": "debug",
 	}
 	b := service.NewSettings("policy", func(string) string { return "" }, io.Discard)
 	(&settings{}).bind(b)

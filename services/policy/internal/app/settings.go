@@ -22,6 +22,7 @@ type settings struct {
 	agentID        int64
 	agentAccount   string
 	namespaces     []string
+	jobGroups      []string
 	rules          string
 	signingKeyFile string
 	tlsCertFile    string
@@ -46,6 +47,7 @@ func (s *settings) bind(b *service.Settings) {
 	b.Int64(&s.agentID, "agent-id", 0, "the agent's id in GitLab; 0 is unknown")
 	b.String(&s.agentAccount, "agent-service-account", "", "namespace/name of the ServiceAccount of jobs with access_as: agent; empty refuses them")
 	b.List(&s.namespaces, "namespaces", "comma-separated namespaces jobs may use; empty: what RBAC allows")
+	b.List(&s.jobGroups, "job-groups", "comma-separated groups, the only ones of jobs and syncs that act as themselves; all such jobs are then the user "+decide.AnyJob+". Empty: each job is its own user, with all its groups")
 	b.String(&s.rules, "rules", "", "the cluster owner's rules: a file, or a directory of such; the runner takes the same ones; empty: none")
 	b.String(&s.signingKeyFile, "signing-key-file", "", "Ed25519 keys in PKCS#8 PEM, the newest first, which signs: a file, or a directory whose last file by name has the newest; empty: one that dies with the process")
 	b.String(&s.kubeconfig, "kubeconfig", "", "kubeconfig of the Kubernetes API that checks callers; empty: in-cluster")
@@ -110,7 +112,7 @@ func (s *settings) validate() error {
 	}
 	s.decide = decide.Settings{
 		Agent:               grant.Agent{ID: s.agentID, Project: project, Name: name},
-		AgentServiceAccount: account, Namespaces: s.namespaces,
+		AgentServiceAccount: account, Namespaces: s.namespaces, JobGroups: s.jobGroups,
 	}
 	return errors.Join(faults...)
 }

@@ -78,6 +78,28 @@ func TestCIJobIdentity(t *testing.T) {
 	}
 }
 
+// With the names of groups given, a job carries those of its own among them and
+// is one user with all others, so that RBAC can name everything that is
+// impersonated. What the job is stays in the extra fields.
+func TestExactNames(t *testing.T) {
+	s := settings
+	s.JobGroups = []string{"gitlab:ci_job", "gitlab:project_env_tier:150:production", "gitlab:project:999"}
+	d := Decide(s, config(t, "ci_access:\n  projects:\n    - id: group/sub/app\n      access_as: {ci_job: {}}\n"), nil, job())
+	if !d.Allow || d.Grant == "" && d.Identity.User != AnyJob {
+		t.Fatalf("%+v", d)
+	}
+	want := []string{"gitlab:ci_job", "gitlab:project_env_tier:150:production"}
+	if diff := cmp.Diff(want, d.Identity.Groups); diff != "" {
+		t.Error(diff)
+	}
+	if d.Identity.User != AnyJob || d.Identity.Extra["agent.gitlab.com/ci_job_id"][0] != "1001" {
+		t.Errorf("identity %+v", d.Identity)
+	}
+	if err := d.Identity.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCIJobIdentityWithoutEnvironmentAndWithUnknownIDs(t *testing.T) {
 	s := settings
 	s.Agent.ID = 0

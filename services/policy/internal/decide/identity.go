@@ -15,7 +15,7 @@ import (
 func (d *decision) identity(s Settings, entry agentconfig.Entry, e policyapi.Evidence) bool {
 	switch entry.AccessAs.Mode {
 	case agentconfig.AsCIJob:
-		d.Identity = ciJob(s, e)
+		d.Identity = s.exact(ciJob(s, e))
 		d.reason("access_as.ci_job: the job acts as itself, %s", d.Identity.User)
 	case agentconfig.AsCIUser:
 		if !d.person(entry, e) {

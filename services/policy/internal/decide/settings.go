@@ -1,6 +1,8 @@
 package decide
 
 import (
+	"slices"
+
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/grant"
 )
@@ -15,6 +17,25 @@ type Settings struct {
 	AgentServiceAccount ServiceAccount
 	// Namespaces that jobs may use; empty means what RBAC allows.
 	Namespaces []string
+	// JobGroups, where there are some, are the only groups that jobs and syncs
+	// carry which act as themselves; all such jobs are then one user, so that
+	// the names that may be impersonated can be listed.
+	JobGroups []string
+}
+
+// AnyJob is the user of every job where JobGroups are set.
+const AnyJob = "gitlab:ci_job:any"
+
+// exact keeps of a self's names those that may be impersonated.
+func (s Settings) exact(i grant.Identity) grant.Identity {
+	if len(s.JobGroups) == 0 {
+		return i
+	}
+	if i.Mode == grant.ModeCIJob {
+		i.User = AnyJob
+	}
+	i.Groups = slices.DeleteFunc(slices.Clone(i.Groups), func(g string) bool { return !slices.Contains(s.JobGroups, g) })
+	return i
 }
 
 // ServiceAccount names a Kubernetes ServiceAccount.

@@ -41,7 +41,7 @@ func Sync(s Settings, c Config, e policyapi.SyncEvidence) (policyapi.Decision, a
 func (d *decision) syncIdentity(s Settings, m agentconfig.Manifests) bool {
 	switch m.AccessAs.Mode {
 	case agentconfig.AsGitOps:
-		d.Identity = itself(s, m)
+		d.Identity = s.exact(itself(s, m))
 		d.reason("the sync acts as itself, %s", d.Identity.User)
 	case agentconfig.AsImpersonate:
 		d.Identity = impersonate(m.AccessAs.Impersonate)

@@ -93,20 +93,10 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 	if err := r.checkSandbox(); err != nil {
 		return nil, err
 	}
-	var err error
-	if r.trust, err = certs.ForServices(cfg.caFile); err != nil {
-		return nil, err
-	}
-	r.http = &http.Client{Timeout: checkTimeout, Transport: r.trust.Transport()}
-	box, err := seal.Load(cfg.sealKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("--seal-key-file: %w", err)
-	}
-	rdb, err := cfg.redis.Open()
+	box, err := r.connect()
 	if err != nil {
 		return nil, err
 	}
-	r.ledger = ledger.New(rdb, cfg.redisPrefix)
 	if r.api, err = apiConfig(cfg.kubeconfig); err != nil {
 		return nil, err
 	}
@@ -154,6 +144,26 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 		Command: []string{self, SyncCommand}, Dir: r.work.Path, Sandbox: cfg.sandbox, Limits: r.worker.ProcessLimits(), Ready: r.ready, Log: log,
 	})
 	return r, nil
+}
+
+// connect makes the clients of policy and of Redis, and reads the keys of what
+// is sealed there. It dials nothing.
+func (r *runner) connect() (*seal.Box, error) {
+	var err error
+	if r.trust, err = certs.ForServices(r.cfg.caFile); err != nil {
+		return nil, err
+	}
+	r.http = &http.Client{Timeout: checkTimeout, Transport: r.trust.Transport()}
+	box, err := seal.Load(r.cfg.sealKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--seal-key-file: %w", err)
+	}
+	rdb, err := r.cfg.redis.Open()
+	if err != nil {
+		return nil, err
+	}
+	r.ledger = ledger.New(rdb, r.cfg.redisPrefix)
+	return box, nil
 }
 
 // openTrail is where the gate's audit records go beside the log.

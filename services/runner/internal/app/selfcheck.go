@@ -30,7 +30,7 @@ func selfCheckMain(ctx context.Context, args []string, getenv func(string) strin
 		redis                          redislink.Options
 		prefix, policy, tunnel, egress string
 		caFile, kubeconfig, identity   string
-		egressTLS                      bool
+		egressTLS, exact               bool
 		timeout                        time.Duration
 		s                              = service.NewSettings("runner selfcheck", getenv, out)
 	)
@@ -43,6 +43,7 @@ func selfCheckMain(ctx context.Context, args []string, getenv func(string) strin
 	s.String(&caFile, "ca-file", "", "PEM file of the authorities that the certificates of policy and of the tunnel must come from; empty: the system's")
 	s.String(&kubeconfig, "kubeconfig", "", "kubeconfig for the Kubernetes API; empty uses the pod's ServiceAccount")
 	s.String(&identity, "identity", "", "whom to pass the gate as, for example a ServiceAccount; empty: a job of nobody; none: nobody")
+	s.Bool(&exact, "exact-names", false, "jobs that act as themselves are all one user, and carry no groups but those that are listed")
 	s.Duration(&timeout, "timeout", time.Minute, "how long to wait for what is not good yet")
 	if err := s.Parse(args); err != nil {
 		return err
@@ -69,7 +70,7 @@ func selfCheckMain(ctx context.Context, args []string, getenv func(string) strin
 		selfcheck.GitLab(client, tunnel), selfcheck.Egress(dial, egress),
 	}
 	if identity != noIdentity {
-		checks = append(checks, selfcheck.Gate(api, checkedIdentity(identity)))
+		checks = append(checks, selfcheck.Gate(api, checkedIdentity(identity, exact)))
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -81,9 +82,13 @@ func selfCheckMain(ctx context.Context, args []string, getenv func(string) strin
 }
 
 // checkedIdentity is a job of nobody, or whoever is named.
-func checkedIdentity(user string) grant.Identity {
+func checkedIdentity(user string, exact bool) grant.Identity {
 	if user == "" {
-		return selfcheck.JobIdentity()
+		job := selfcheck.JobIdentity()
+		if exact {
+			job.User, job.Groups = "gitlab:ci_job:any", job.Groups[:1]
+		}
+		return job
 	}
 	return grant.Identity{Mode: grant.ModeAgent, User: user}
 }

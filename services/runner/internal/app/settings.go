@@ -145,9 +145,6 @@ func (c *settings) validate() error {
 	if c.memoryLimit < minMemoryLimit {
 		bad("--memory-limit=%d: use %d bytes or more; kubectl and helm alone take a part of that", c.memoryLimit, minMemoryLimit)
 	}
-	if err := c.redis.Validate(); err != nil {
-		errs = append(errs, err)
-	}
 	if u, err := url.Parse(c.policyURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		bad("--policy-url=%s: use http://host:port or https://host:port", c.policyURL)
 	}
@@ -166,7 +163,7 @@ func (c *settings) validate() error {
 	if c.sandbox != "enforce" && c.sandbox != "off" {
 		bad("--sandbox=%s: use enforce or off", c.sandbox)
 	}
-	return errors.Join(slices.Concat(errs, c.gateFaults(), c.cacheFaults())...)
+	return errors.Join(slices.Concat(errs, []error{c.redis.Validate()}, c.gateFaults(), c.cacheFaults())...)
 }
 
 // gateFaults are the faults of settings of the gate.

@@ -24,11 +24,7 @@ type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 func Upstream(choose func(*http.Request) (*url.URL, error)) Dialer {
 	direct := &net.Dialer{}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodConnect, "https://"+address, nil)
-		if err != nil {
-			return nil, fmt.Errorf("%s is no address", address)
-		}
-		proxy, err := choose(req)
+		proxy, err := choose(&http.Request{Method: http.MethodConnect, URL: &url.URL{Scheme: "https", Host: address}})
 		if err != nil {
 			return nil, fmt.Errorf("the proxy of the environment (HTTPS_PROXY) is no address")
 		}
@@ -81,7 +77,7 @@ func ask(c net.Conn, proxy *url.URL, address string) (net.Conn, error) {
 	}
 	limited := &io.LimitedReader{R: c, N: maxProxyHeader}
 	r := bufio.NewReader(limited)
-	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})
+	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // what follows is the connection
 	if err != nil {
 		return nil, err
 	}
