@@ -1,6 +1,7 @@
 package forgery
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,4 +46,38 @@ func evidence(t *testing.T, s *site) {
 			t.Errorf("job is %s:\n%s", j.Status, log)
 		}
 	})
+	t.Run("approvals", func(t *testing.T) { approvals(t, s) })
+}
+
+// rules of the cluster's owner: one project deploys to protected environments
+// only, on GitLab's signed word.
+const rules = `rules:
+  - name: approved
+    when: project.path == "acme/apps/approved"
+    require: id_token.environment_protected
+    message: deploy to a protected environment, with an ID token for towline
+`
+
+// approvals takes from the ID token what GitLab tells nowhere else.
+func approvals(t *testing.T, s *site) {
+	const path = "acme/apps/approved"
+	must(t, s.gitlab.SetProtectedEnvironments(path, "production"))
+	job := func(name, environment, more string) string {
+		return name + ":\n  stage: deploy\n  tags: [production]\n  environment: " + environment + "\n  script:\n  - " + strconv.Quote(leave(name)) + "\n" + more
+	}
+	const token = "  id_tokens: {T: {aud: towline}}\n"
+	allowed := func(name string) {
+		t.Helper()
+		j := s.wait(t, s.start(t, path, "main", job(name, "production", token))[name].ID)
+		if j.Status != sim.Success || s.runs(t, name) != 1 {
+			t.Errorf("job is %s:\n%s", j.Status, s.log(t, j.ID))
+		}
+	}
+	allowed("approved")
+	jobs := s.start(t, path, "main", job("unprotected", "staging", token))
+	s.denied(t, s.wait(t, jobs["unprotected"].ID), "deploy to a protected environment")
+	jobs = s.start(t, path, "main", job("no-token", "production", ""))
+	s.denied(t, s.wait(t, jobs["no-token"].ID), "the job has no ID token for Towline")
+	must(t, s.gitlab.RotateIDTokenKey())
+	allowed("rotated")
 }

@@ -80,7 +80,7 @@ func TestForgery(t *testing.T) {
 
 // projects of the site that config.yaml lets in. The last one only from
 // protected branches and for the environment production.
-var projects = []string{"acme/apps/plain", "acme/apps/yaml", "acme/apps/project", "acme/apps/pipeline", "acme/apps/dotenv", "acme/apps/guarded"}
+var projects = []string{"acme/apps/plain", "acme/apps/yaml", "acme/apps/project", "acme/apps/pipeline", "acme/apps/dotenv", "acme/apps/approved", "acme/apps/guarded"}
 
 const stranger = "acme/other/stranger"
 
@@ -133,11 +133,14 @@ func (s *site) prepare(t *testing.T, c *cluster.Cluster) {
 	must(t, err)
 	_, err = s.gitlab.Push(agentProject, "main", map[string]string{".gitlab/agents/" + agentName + "/config.yaml": config})
 	must(t, err)
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	must(t, os.WriteFile(file, []byte(rules), 0o600))
 	s.watch.secret("runner token", runner.Token)
 	s.watch.secret("configuration token", token)
 	s.opts = rig.Options{
 		Cluster: c, RedisURL: s.redis.URL, RedisPrefix: prefix, GitLabURL: s.gitlab.URL(), RunnerToken: runner.Token,
 		Agent: agentProject + ":" + agentName, AgentID: agent.ID, ConfigToken: token, Concurrent: 1, Dir: t.TempDir(), Binaries: binaries,
+		PolicyArgs: []string{"--rules=" + file}, RunnerArgs: []string{"--rules=" + file},
 	}
 }
 

@@ -177,6 +177,18 @@ func (s *Server) SetProtected(projectID string, patterns ...string) error {
 	return nil
 }
 
+// SetProtectedEnvironments replaces the names of the protected environments.
+func (s *Server) SetProtectedEnvironments(projectID string, names ...string) error {
+	p, err := s.lookupProject(projectID)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.protectedEnvs = names
+	return nil
+}
+
 // readAgentConfigs reads .gitlab/agents/*/config.yaml of the default branch
 // again, as KAS does on a push.
 func (s *Server) readAgentConfigs(p *project) error {

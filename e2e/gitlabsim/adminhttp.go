@@ -73,6 +73,10 @@ func (s *Server) adminSetup() map[string]adminMethod {
 		"PushFiles":     func(_ context.Context, a AdminArgs) (any, error) { return s.PushFiles(a.Project, a.Branch, a.Files) },
 		"CreateTag":     func(_ context.Context, a AdminArgs) (any, error) { return done(s.CreateTag(a.Project, a.Name, a.Ref)) },
 		"DeleteBranch":  func(_ context.Context, a AdminArgs) (any, error) { return done(s.DeleteBranch(a.Project, a.Branch)) },
+		"SetProtectedEnvironments": func(_ context.Context, a AdminArgs) (any, error) {
+			return done(s.SetProtectedEnvironments(a.Project, a.Names...))
+		},
+		"RotateIDTokenKey": func(context.Context, AdminArgs) (any, error) { return done(s.RotateIDTokenKey()) },
 		"SetProtected": func(_ context.Context, a AdminArgs) (any, error) {
 			return done(s.SetProtected(a.Project, a.Names...))
 		},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -15,19 +16,32 @@ import (
 )
 
 // signer holds the instance's key of ID tokens and JWT job tokens; it is made
-// when first needed.
+// when first needed, and again after a rotation.
 type signer struct {
-	once sync.Once
+	mu   sync.Mutex
 	made *rsa.PrivateKey
-	err  error
 }
 
 func (k *signer) key() (*rsa.PrivateKey, error) {
-	k.once.Do(func() { k.made, k.err = rsa.GenerateKey(rand.Reader, 2048) })
-	if k.err != nil {
-		return nil, fmt.Errorf("generate signing key: %w", k.err)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.made == nil {
+		var err error
+		if k.made, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			return nil, fmt.Errorf("generate signing key: %w", err)
+		}
 	}
 	return k.made, nil
+}
+
+// RotateIDTokenKey has tokens signed with a new key from now on. The one before
+// is forgotten, as when GitLab's setting ci_jwt_signing_key is replaced.
+func (s *Server) RotateIDTokenKey() error {
+	s.keys.mu.Lock()
+	s.keys.made = nil
+	s.keys.mu.Unlock()
+	_, err := s.keys.key()
+	return err
 }
 
 // keyID names a key by its modulus.
@@ -107,7 +121,7 @@ func (s *Server) idClaims(j *job) jwt.MapClaims {
 		c["runner_id"] = j.runner.id
 	}
 	if j.env != nil {
-		c["environment"], c["environment_protected"] = j.env.Name, "false"
+		c["environment"], c["environment_protected"] = j.env.Name, strconv.FormatBool(slices.Contains(p.protectedEnvs, j.env.Name))
 		c["deployment_tier"], c["environment_action"] = j.env.Tier, j.spec.Environment.Action
 	}
 	return c

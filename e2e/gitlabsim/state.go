@@ -70,6 +70,7 @@ type project struct {
 	visibility    string
 	members       map[string]int
 	protected     []string // branch names, * as wildcard
+	protectedEnvs []string // names of environments
 	jobTokenFrom  []string
 	timeout       int
 	gitDepth      int

@@ -55,6 +55,16 @@ func (c *Client) DeleteBranch(ctx context.Context, project, branch string) error
 	return do(ctx, c, "DeleteBranch", sim.AdminArgs{Project: project, Branch: branch})
 }
 
+// SetProtectedEnvironments replaces the names of the protected environments.
+func (c *Client) SetProtectedEnvironments(ctx context.Context, project string, names ...string) error {
+	return do(ctx, c, "SetProtectedEnvironments", sim.AdminArgs{Project: project, Names: names})
+}
+
+// RotateIDTokenKey has tokens signed with a new key from now on.
+func (c *Client) RotateIDTokenKey(ctx context.Context) error {
+	return do(ctx, c, "RotateIDTokenKey", sim.AdminArgs{})
+}
+
 // SetProtected replaces the protected branch patterns.
 func (c *Client) SetProtected(ctx context.Context, project string, patterns ...string) error {
 	return do(ctx, c, "SetProtected", sim.AdminArgs{Project: project, Names: patterns})

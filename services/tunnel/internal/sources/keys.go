@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/towline/towline/pkg/policyapi"
+	"github.com/towline/towline/pkg/retry"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
@@ -19,7 +20,7 @@ const (
 	keysFresh = 10 * time.Minute
 	// keysPause is the least time between two looks: a token that names an
 	// unknown key is no more than a hint that GitLab has a new one.
-	keysPause = 15 * time.Second
+	keysPause = 5 * time.Second
 	// keysKept is how long the last known keys serve while GitLab does not give
 	// any; it is what GitLab lets caches do.
 	keysKept = 24 * time.Hour
@@ -50,32 +51,44 @@ func NewKeys(gitLab Keyring, log *slog.Logger) *Keys {
 }
 
 // For returns the keys to verify these tokens with, or nil when this GitLab has
-// none to give. An error means that they cannot be known now.
+// none to give. An error means that they cannot be known now. A token that names
+// an unknown key waits once for the next look, which may bring that key.
 func (k *Keys) For(ctx context.Context, tokens []string) (*policyapi.IDTokenKeys, error) {
+	known, wait, err := k.get(ctx, tokens)
+	if err != nil || wait <= 0 || !retry.Sleep(ctx, wait) {
+		return known, err
+	}
+	known, _, err = k.get(ctx, tokens)
+	return known, err
+}
+
+// get returns what is known now, after a look if one is due, and how long it is
+// until the next one if these tokens need it.
+func (k *Keys) get(ctx context.Context, tokens []string) (known *policyapi.IDTokenKeys, wait time.Duration, err error) {
 	select {
 	case k.turn <- struct{}{}:
 		defer func() { <-k.turn }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, 0, ctx.Err()
 	}
 	now := time.Now()
-	if k.due(now, tokens) {
+	switch due := k.due(now, tokens); {
+	case due && !now.Before(k.next):
 		k.look(ctx, now)
+	case due:
+		wait = k.next.Sub(now)
 	}
 	switch {
 	case k.known != nil && now.Sub(k.asOf) < keysKept:
-		return k.known, nil
+		return k.known, wait, nil
 	case errors.Is(k.fault, gitlab.ErrRefused):
-		return nil, nil
+		return nil, 0, nil
 	}
-	return nil, k.fault
+	return nil, 0, k.fault
 }
 
-// due says whether to ask GitLab.
+// due says whether GitLab should be asked again.
 func (k *Keys) due(now time.Time, tokens []string) bool {
-	if now.Before(k.next) {
-		return false
-	}
 	if k.known == nil || now.Sub(k.asOf) >= keysFresh {
 		return true
 	}
