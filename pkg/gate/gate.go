@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -42,7 +41,7 @@ type Gate struct {
 	systemNames []string
 
 	mu       sync.RWMutex
-	sessions map[[sha256.Size]byte]*Session
+	sessions map[string]*Session // by their grants' tokens
 }
 
 // Config is what a Gate needs. Rules, Audit, Revocations and SystemNames may be
@@ -82,7 +81,7 @@ func New(c Config) (*Gate, error) {
 	return &Gate{
 		verifier: c.Verifier, revocations: c.Revocations, rules: c.Rules, trail: c.Audit, log: c.Log, systemNames: c.SystemNames, upstream: host, normal: normal, upgrade: upgrade,
 		info:     &request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
-		sessions: map[[sha256.Size]byte]*Session{},
+		sessions: map[string]*Session{},
 		about:    documents.New(host.Path),
 	}, nil
 }

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -63,23 +62,22 @@ func (g *Gate) Open(ctx context.Context, token string) (*Session, error) {
 		return nil, err
 	}
 	sctx, cancel := context.WithDeadline(ctx, claims.ExpiresAt.Add(grant.Skew))
-	key := sha256.Sum256([]byte(token))
 	s := &Session{claims: claims, ctx: sctx, cancel: cancel}
 	s.close = sync.OnceFunc(func() {
 		cancel()
 		g.mu.Lock()
-		delete(g.sessions, key)
+		delete(g.sessions, token)
 		g.mu.Unlock()
 	})
 	s.stamp = stamped(claims.Identity)
 	s.proxy = g.newProxy(s)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.sessions[key] != nil {
+	if g.sessions[token] != nil {
 		cancel()
 		return nil, ErrInUse
 	}
-	g.sessions[key] = s
+	g.sessions[token] = s
 	context.AfterFunc(sctx, s.close)
 	go g.follow(s, token)
 	return s, nil
@@ -129,7 +127,7 @@ func (g *Gate) session(r *http.Request) *Session {
 		return nil
 	}
 	g.mu.RLock()
-	s := g.sessions[sha256.Sum256([]byte(token))]
+	s := g.sessions[token]
 	g.mu.RUnlock()
 	if s == nil || s.ctx.Err() != nil {
 		return nil
