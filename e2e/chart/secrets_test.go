@@ -42,7 +42,7 @@ func TestMadeKeysAreTheOnesTheServicesRead(t *testing.T) {
 // Each service sees the secrets it needs and no other.
 func TestWhoSeesWhichSecret(t *testing.T) {
 	want := map[string][]string{
-		"tunnel": {"Secret/gitlab/config", "Secret/gitlab/runner", "Secret/keys/seal", "Secret/redis/address"},
+		"tunnel": {"Secret/gitlab/config", "Secret/gitlab/gitops", "Secret/gitlab/runner", "Secret/keys/seal", "Secret/redis/address"},
 		"policy": {"Secret/keys/sign"},
 		"runner": {"Secret/keys/seal", "Secret/redis/address"},
 	}

@@ -166,8 +166,8 @@ func gives(c corev1.Container, flag, env string) bool {
 func TestValuesReachTheServices(t *testing.T) {
 	tests := map[string]map[string][]string{
 		"everything-brought-along": {
-			"tunnel": {"--config-token-file=/etc/towline/config/token"},
-			"runner": {"--drain-timeout=90m", "--sandbox=off"},
+			"tunnel": {"--config-token-file=/etc/towline/config/token", "--gitops=true", "--gitops-interval=5s", "--gitops-token-file=/etc/towline/gitops/token"},
+			"runner": {"--drain-timeout=90m", "--sandbox=off", "--syncs=3"},
 		},
 		"values-instead-of-secrets": {
 			"tunnel": {"--gitlab-url=http://gitlab.internal:8080/gitlab"},
@@ -190,7 +190,7 @@ func TestValuesReachTheServices(t *testing.T) {
 			},
 		},
 		"rules-of-the-owner": {"policy": {"--rules=/etc/towline/rules"}, "runner": {"--rules=/etc/towline/rules"}},
-		"minimal":            {"runner": {"--toolbox=/opt/towline/toolbox", "--scratch-limit=2147483648", "--debug-trace=true"}},
+		"minimal":            {"runner": {"--syncs=0", "--toolbox=/opt/towline/toolbox", "--scratch-limit=2147483648", "--debug-trace=true"}},
 		"narrowed-and-with-an-agent-account": {
 			"runner": {"--system-names=system:masters", "--audit-webhook=https://audit.example.com:8444/towline", "--audit-webhook-token-file=/etc/towline/audit/token"},
 			"policy": {"--namespaces=shop,shop-staging", "--agent-service-account=towline/towline-agent", "--callers=system:serviceaccount:towline:towline-tunnel"},

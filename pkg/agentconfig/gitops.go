@@ -12,8 +12,7 @@ import (
 // those of GitLab's agent before 17.0; the others are Towline's and stand in
 // towline.yaml only.
 type GitOps struct {
-	Manifests []Manifests
-	Charts    []Chart
+	Manifests []Manifests // charts come last
 }
 
 // GitRef is a version of a repository. The zero value is the head of the
@@ -81,6 +80,11 @@ type Manifests struct {
 	PruneWhen string   `json:"prune_when"`
 	Replace   bool     `json:"replace,omitempty"`
 	Ignore    []Ignore `json:"ignore,omitempty"`
+	// Chart is set for entries of gitops.charts; nil applies manifests.
+	Chart *Chart `json:"chart,omitempty"`
+	// Unsupported is what Towline does not do of the entry, and what to do
+	// instead. Such an entry is not synced.
+	Unsupported string `json:"unsupported,omitempty"`
 
 	File         string `json:"-"`
 	Line, Column int    `json:"-"`
@@ -144,14 +148,13 @@ func (m Manifests) OpenAt(t time.Time) bool {
 // Syncs are the entries of both files, those of config.yaml first, as In has
 // them.
 func (c *Config) Syncs(project string) GitOps {
-	all := GitOps{Manifests: slices.Concat(c.GitOps.Manifests, c.Towline.GitOps.Manifests), Charts: slices.Concat(c.GitOps.Charts, c.Towline.GitOps.Charts)}
-	return all.In(project)
+	return GitOps{slices.Concat(c.GitOps.Manifests, c.Towline.GitOps.Manifests)}.In(project)
 }
 
 // In completes the entries that stand for the configuration project itself,
 // whose full path is project. What follows a name that is taken is left out.
 func (g GitOps) In(project string) GitOps {
-	out := GitOps{Charts: slices.Clone(g.Charts)}
+	var out GitOps
 	for _, m := range g.Manifests {
 		if m.Project == "" {
 			m.Project = project
@@ -161,11 +164,6 @@ func (g GitOps) In(project string) GitOps {
 		}
 		if _, taken := out.Find(m.Name); !taken {
 			out.Manifests = append(out.Manifests, m)
-		}
-	}
-	for i := range out.Charts {
-		if out.Charts[i].Project == "" {
-			out.Charts[i].Project = project
 		}
 	}
 	return out
@@ -181,38 +179,18 @@ func (g GitOps) Find(name string) (Manifests, bool) {
 	return Manifests{}, false
 }
 
-// Chart is one entry of gitops.charts.
+// Chart is what an entry of gitops.charts adds: the entry is one of Manifests
+// whose files are a chart.
 type Chart struct {
-	ReleaseName string        `json:"release_name"`
-	Project     string        `json:"project"`
-	Path        string        `json:"path,omitempty"` // of the chart; "" is the repository's root
-	Ref         GitRef        `json:"ref"`
-	Namespace   string        `json:"namespace"`
-	MaxHistory  int           `json:"max_history"`
-	Values      []ChartValues `json:"values,omitempty"`
-
-	File         string `json:"-"`
-	Line, Column int    `json:"-"`
-	Key          string `json:"-"`
+	Release    string        `json:"release"`
+	Path       string        `json:"path,omitempty"` // of the chart; "" is the repository's root
+	MaxHistory int           `json:"max_history"`
+	Values     []ChartValues `json:"values,omitempty"` // later ones win
 }
 
-// ChartValues is one source of values; exactly one of its parts is set.
+// ChartValues is one source of values: Inline is YAML, File a path in the
+// repository.
 type ChartValues struct {
-	Inline map[string]any `json:"inline,omitempty"`
-	File   *ValuesFile    `json:"file,omitempty"`
-	URL    *ValuesURL     `json:"url,omitempty"`
-}
-
-// ValuesFile is a file of a repository.
-type ValuesFile struct {
-	Project string  `json:"project,omitempty"` // "": the chart's
-	Ref     *GitRef `json:"ref,omitempty"`     // nil: the chart's
-	File    string  `json:"file"`
-}
-
-// ValuesURL is a file behind a URL.
-type ValuesURL struct {
-	URL        string        `json:"url"`
-	PollPeriod time.Duration `json:"poll_period"`
-	MaxSize    int64         `json:"max_size"`
+	Inline string `json:"inline,omitempty"`
+	File   string `json:"file,omitempty"`
 }

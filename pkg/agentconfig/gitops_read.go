@@ -24,8 +24,11 @@ func readGitOps(file string, v *strictyaml.Value) (GitOps, strictyaml.Faults) {
 		faults = append(faults, f...)
 	}
 	for _, e := range v.Get("charts").Items() {
-		c, f := readChart(file, e)
-		g.Charts = append(g.Charts, c)
+		m, f := readChart(file, e)
+		if _, taken := g.Find(m.Name); taken {
+			f = append(f, e.Fault("a second release "+m.Name, "give it another release_name or namespace"))
+		}
+		g.Manifests = append(g.Manifests, m)
 		faults = append(faults, f...)
 	}
 	return g, append(faults, g.related(v)...)
@@ -128,21 +131,40 @@ func readDuration(v *strictyaml.Value, def, least time.Duration) (time.Duration,
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d/time.Second)) + "s" }
 
-func readChart(file string, v *strictyaml.Value) (Chart, strictyaml.Faults) {
+func readChart(file string, v *strictyaml.Value) (Manifests, strictyaml.Faults) {
 	p := v.Get("source").Get("project")
-	c := Chart{
-		ReleaseName: v.Get("release_name").Text(), Project: strings.Trim(p.Get("id").Text(), "/"), Path: strings.Trim(p.Get("path").Text(), "/"), Ref: readRef(p.Get("ref")),
-		Namespace: or(v.Get("namespace").Text(), "default"), MaxHistory: 1, File: file, Key: v.Path(),
+	c := &Chart{Release: v.Get("release_name").Text(), Path: strings.Trim(p.Get("path").Text(), "/"), MaxHistory: 1}
+	m := Manifests{
+		Project: strings.Trim(p.Get("id").Text(), "/"), Ref: readRef(p.Get("ref")), DefaultNamespace: or(v.Get("namespace").Text(), "default"),
+		ReconcileTimeout: DefaultTimeout, PruneTimeout: DefaultTimeout, Interval: DefaultInterval, AccessAs: syncAs(nil), Chart: c,
+		File: file, Key: v.Path(),
 	}
-	c.Line, c.Column = v.Place()
-	var faults strictyaml.Faults
+	m.Name = m.DefaultNamespace + "/" + c.Release
+	m.Line, m.Column = v.Place()
 	if h := v.Get("max_history"); h != nil {
 		c.MaxHistory = int(h.Int())
 	}
+	var faults strictyaml.Faults
 	if problem, remedy := checkDirectory(c.Path); problem != "" {
 		faults = append(faults, p.Get("path").Fault(problem, remedy))
 	}
-	return c, faults
+	for _, item := range v.Get("values").Items() {
+		f := item.Get("file")
+		switch {
+		case item.Get("url") != nil:
+			m.Unsupported = item.Path() + ": values behind a URL are not fetched; keep them in a file of the chart's repository, or inline"
+		case f.Get("ref") != nil, f.Get("project_id") != nil && !strings.EqualFold(strings.Trim(f.Get("project_id").Text(), "/"), m.Project):
+			m.Unsupported = item.Path() + ": values of another project or ref are not fetched; keep them in the chart's repository at the same ref, or inline"
+		case f != nil:
+			if problem, remedy := checkDirectory(f.Get("file").Text()); problem != "" {
+				faults = append(faults, f.Get("file").Fault(problem, remedy))
+			}
+			c.Values = append(c.Values, ChartValues{File: path.Clean(strings.TrimPrefix(f.Get("file").Text(), "/"))})
+		default:
+			c.Values = append(c.Values, ChartValues{Inline: string(item.Get("inline").YAML())})
+		}
+	}
+	return m, faults
 }
 
 // related finds what is wrong between entries.
@@ -151,13 +173,15 @@ func (g *GitOps) related(v *strictyaml.Value) strictyaml.Faults {
 	list := v.Get("manifest_projects").Items()
 	names := map[string]bool{}
 	for i, m := range g.Manifests {
-		if name := strings.ToLower(m.Name); names[name] {
+		if name := strings.ToLower(m.Name); m.Chart != nil {
+			names[name] = true
+		} else if names[name] {
 			faults = append(faults, list[i].Fault("a second entry with the name "+strconv.Quote(m.Name), perEntry))
 		} else {
 			names[name] = true
 		}
 	}
-	for i, m := range g.Manifests {
+	for i, m := range g.Manifests[:len(list)] {
 		for _, d := range m.DependsOn {
 			if !names[strings.ToLower(d)] {
 				faults = append(faults, list[i].Get("depends_on").Fault("there is no entry with the name "+strconv.Quote(d), "name an entry of manifest_projects"))

@@ -117,7 +117,7 @@ var ownKeys = keys{
 var chart = &schema{
 	Form: strictyaml.Object, Required: []string{"release_name", "source"},
 	Keys: keys{
-		"release_name": someText,
+		"release_name": {Form: strictyaml.Text, NonEmpty: true, Check: checkRelease},
 		"source": {
 			Form: strictyaml.Object, OneOf: true,
 			Keys: keys{"project": {
@@ -142,6 +142,15 @@ var chart = &schema{
 			},
 		}),
 	},
+}
+
+var releaseName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,51}[a-z0-9])?$`)
+
+func checkRelease(v string) (problem, remedy string) {
+	if releaseName.MatchString(v) {
+		return "", ""
+	}
+	return "not a name for a release", "use lower-case letters, digits, dots and dashes, at most 53"
 }
 
 func checkGlob(v string) (problem, remedy string) {

@@ -127,3 +127,34 @@ func TestWindows(t *testing.T) {
 		}
 	}
 }
+
+func TestCharts(t *testing.T) {
+	g, err := readOwn(t, `
+gitops:
+  charts:
+    - release_name: shop
+      source: {project: {id: acme/charts, path: /charts/shop/, ref: {branch: stable}}}
+      namespace: web
+      max_history: 5
+      values:
+        - inline: {replicas: 2, hosts: [a, b]}
+        - file: {file: /values/prod.yaml}
+    - release_name: other
+      source: {project: {id: acme/charts}}
+      values: [{url: {url: "https://example.com/v.yaml"}}]
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Chart{Release: "shop", Path: "charts/shop", MaxHistory: 5, Values: []ChartValues{{Inline: "hosts:\n    - a\n    - b\nreplicas: 2\n"}, {File: "values/prod.yaml"}}}
+	m := g.Manifests[0]
+	if diff := cmp.Diff(want, m.Chart); diff != "" || m.Name != "web/shop" || m.Ref.Branch != "stable" || m.DefaultNamespace != "web" || m.Unsupported != "" {
+		t.Errorf("%+v\n%s", m, diff)
+	}
+	if other := g.Manifests[1]; other.Name != "default/other" || other.Unsupported != "gitops.charts[1].values[0]: values behind a URL are not fetched; keep them in a file of the chart's repository, or inline" {
+		t.Errorf("%+v", other)
+	}
+	if _, err := readOwn(t, "gitops: {charts: [{release_name: a, source: {project: {id: x/y}}}, {release_name: a, source: {project: {id: x/z}}}]}"); err == nil {
+		t.Error("the same release twice was accepted")
+	}
+}

@@ -110,6 +110,23 @@ func (v *Value) Int() int64 {
 	return n
 }
 
+// YAML is the value as a document of its own, with aliases written out; nil when
+// it is not there. Its size is bounded by what Parse has let through.
+func (v *Value) YAML() []byte {
+	if v == nil {
+		return nil
+	}
+	var free any
+	if v.node.Decode(&free) != nil {
+		return nil // Parse has decoded it once
+	}
+	text, err := yaml.Marshal(free)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
 // Fault is a fault of the value, for checks that a schema cannot express.
 func (v *Value) Fault(problem, remedy string) Fault {
 	line, column := v.Place()

@@ -127,6 +127,9 @@
 {{- define "towline.validateAccess" -}}
 {{- $faults := list -}}
 {{- $v := .Values -}}
+{{- if and $v.gitops.enabled (not (include "towline.hasConfigToken" .)) -}}
+{{- $faults = append $faults "gitops.enabled needs credentials.config: the entries of gitops stand in the agent's configuration project" -}}
+{{- end -}}
 {{- if eq $v.access.mode "serviceAccount" -}}
 {{- if not $v.access.namespaces -}}
 {{- $faults = append $faults "access.namespaces is missing: with access.mode serviceAccount, say in which namespaces jobs may act" -}}

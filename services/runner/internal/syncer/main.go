@@ -75,5 +75,8 @@ func work(ctx context.Context, req *Request, report *syncspec.Report) error {
 		Host: fmt.Sprintf("https://127.0.0.1:%d", req.GatePort), BearerToken: req.Token, UserAgent: "towline",
 		TLSClientConfig: rest.TLSClientConfig{CAData: req.CA},
 	}
+	if req.Task.Entry.Chart != nil {
+		return installChart(ctx, cluster, req, files, report)
+	}
 	return applyManifests(ctx, cluster, req, files, report)
 }

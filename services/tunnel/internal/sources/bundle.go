@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -27,6 +28,14 @@ const (
 func Directory(m agentconfig.Manifests) string {
 	if m.Kustomize != "" {
 		return "" // a kustomization may use what stands beside it
+	}
+	if c := m.Chart; c != nil {
+		for _, v := range c.Values {
+			if v.File != "" {
+				return ""
+			}
+		}
+		return c.Path
 	}
 	common := ""
 	for i, g := range m.Globs {
@@ -137,6 +146,10 @@ func (c *chooser) chosen(name string) (bool, error) {
 	if c.m.Kustomize != "" {
 		return !strings.HasPrefix(name, ".git/"), nil
 	}
+	if chart := c.m.Chart; chart != nil {
+		ofValues := slices.ContainsFunc(chart.Values, func(v agentconfig.ChartValues) bool { return v.File == name })
+		return ofValues || chart.Path == "" || strings.HasPrefix(name, chart.Path+"/"), nil
+	}
 	dir := path.Dir(name)
 	if strings.HasPrefix(dir, ".") && dir != "." || strings.Contains(dir, "/.") {
 		return false, nil
@@ -162,6 +175,9 @@ func (c *chooser) complete() error {
 	}
 	if c.m.Kustomize != "" {
 		return errors.New("the repository has no files")
+	}
+	if c.m.Chart != nil {
+		return fmt.Errorf("the repository has no directory %s with a chart", c.m.Chart.Path)
 	}
 	return fmt.Errorf("no file matches %s; nothing was changed. To remove everything, keep one file without objects", strings.Join(c.m.Globs, ", "))
 }

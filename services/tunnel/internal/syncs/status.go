@@ -36,6 +36,7 @@ func (f *follower) hear(ctx context.Context, rec ledger.SyncRecord) {
 	if old {
 		f.again = time.Time{} // the configuration may be another since
 		f.posted = r.Commit + " " + gitlabState(r)
+		f.commit = r.Commit
 	}
 	news := r.Summary() != f.last.Summary() || r.Commit != f.last.Commit
 	f.last = r

@@ -1,0 +1,46 @@
+package gitops
+
+import (
+	"context"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestAChartIsInstalledAndKept(t *testing.T) {
+	const charts = `
+gitops:
+  charts:
+    - release_name: shop
+      source: {project: {id: acme/apps/shop, path: charts/shop}}
+      namespace: NAMESPACE
+      max_history: 5
+      values: [{inline: {color: red, size: small}}, {file: {file: values/prod.yaml}}]
+`
+	b := open(t, charts, map[string]string{
+		"charts/shop/Chart.yaml":       "apiVersion: v2\nname: shop\nversion: 1.0.0\n",
+		"charts/shop/templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\ndata: {color: {{ .Values.color }}, size: {{ .Values.size }}}\n",
+		"values/prod.yaml":             "size: large\n",
+	})
+	b.eventually("the release", func(context.Context) bool { d := b.data("shop"); return d["color"] == "red" && d["size"] == "large" })
+	again := b.push(map[string]string{"README.md": "nothing of the chart"})
+	b.status(b.namespace+"/shop", again, "success")
+	revisions := func() int {
+		list, err := b.kube.CoreV1().Secrets(b.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "owner=helm,name=shop"})
+		b.must(err)
+		return len(list.Items)
+	}
+	if n := revisions(); n != 1 {
+		t.Errorf("%d revisions without a change", n)
+	}
+	changed := b.push(map[string]string{"values/prod.yaml": "size: huge\n"})
+	b.status(b.namespace+"/shop", changed, "success")
+	if n := revisions(); n != 2 || b.data("shop")["size"] != "huge" {
+		t.Errorf("%d revisions, %v", n, b.data("shop"))
+	}
+	wrong := b.push(map[string]string{"charts/shop/templates/a.yaml": "{{ .Values.none.such }}\n"})
+	b.status(b.namespace+"/shop", wrong, "failed")
+	if n := revisions(); n != 2 {
+		t.Errorf("%d revisions after a mistake", n)
+	}
+}
