@@ -100,15 +100,7 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 	if r.api, err = apiConfig(cfg.kubeconfig); err != nil {
 		return nil, err
 	}
-	keys := grant.NewRemoteKeys(strings.TrimRight(cfg.policyURL, "/")+policyapi.PathJWKS, r.http)
-	owner, stages := r.watchRules()
-	r.rules = stages
-	if r.trail, err = r.openTrail(); err != nil {
-		return nil, err
-	}
-	if r.gate, err = gate.New(gate.Config{
-		API: r.api, Verifier: grant.NewVerifier(keys), Revocations: r.ledger, Rules: owner, Audit: r.trail, Log: log, SystemNames: cfg.systemNames,
-	}); err != nil {
+	if err := r.openGate(); err != nil {
 		return nil, err
 	}
 	gitCA, err := readCA(cfg.gitCAFile)
@@ -178,6 +170,20 @@ func (r *runner) openTrail() (*audit.Trail, error) {
 		trail.To("webhook", hook, m)
 	}
 	return trail, nil
+}
+
+// openGate makes the gate with all that it asks. It dials nothing.
+func (r *runner) openGate() (err error) {
+	keys := grant.NewRemoteKeys(strings.TrimRight(r.cfg.policyURL, "/")+policyapi.PathJWKS, r.http)
+	owner, stages := r.watchRules()
+	r.rules = stages
+	if r.trail, err = r.openTrail(); err != nil {
+		return err
+	}
+	r.gate, err = gate.New(gate.Config{
+		API: r.api, Verifier: grant.NewVerifier(keys), Revocations: r.ledger, Rules: owner, Audit: r.trail, Log: r.log, SystemNames: r.cfg.systemNames,
+	})
+	return err
 }
 
 // openWork takes a directory of this replica's own; what dead ones left goes.
