@@ -64,7 +64,7 @@ type bench struct {
 
 // open starts an installation with this towline.yaml, in which NAMESPACE stands
 // for the test's own. The syncs may edit that namespace.
-func open(t testing.TB, towline string, first map[string]string) *bench {
+func open(t testing.TB, towline string, first map[string]string, tunnelArgs ...string) *bench {
 	t.Helper()
 	b := &bench{TB: t, cluster: cluster.Shared(t), redis: redistest.Private(t)}
 	b.namespace = b.cluster.Namespace(t)
@@ -94,7 +94,7 @@ func open(t testing.TB, towline string, first map[string]string) *bench {
 	b.opts = rig.Options{
 		Cluster: b.cluster, RedisURL: b.redis.URL, GitLabURL: b.gitlab.URL(), RunnerToken: runner.Token,
 		Agent: agentProject + ":" + agentName, AgentID: agent.ID, ConfigToken: config, Dir: dir, Binaries: binaries,
-		TunnelArgs: []string{"--gitops", "--gitops-token-file=" + dir + "/gitops.token", "--gitops-interval=300ms"},
+		TunnelArgs: append([]string{"--gitops", "--gitops-token-file=" + dir + "/gitops.token", "--gitops-interval=300ms"}, tunnelArgs...),
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
