@@ -65,7 +65,7 @@ func (g *Gate) audit(s *Session, r *http.Request, info *request.RequestInfo, end
 	}
 	c := s.claims
 	rec := Record{
-		Time: time.Now().UTC(), JobID: c.Job.ID, PipelineID: c.Job.PipelineID, Project: c.Job.ProjectPath, Agent: c.Agent.Context(), Grant: c.ID,
+		Time: time.Now().UTC(), JobID: c.Job.ID, PipelineID: c.Job.PipelineID, Project: c.Project(), Agent: c.Agent.Context(), Grant: c.ID,
 		Mode: c.Identity.Mode, User: c.Identity.User, As: cut(r.Header.Get(userHeader)), Verb: cut(info.Verb), Group: cut(info.APIGroup), Resource: cut(info.Resource),
 		Subresource: cut(info.Subresource), Namespace: cut(info.Namespace), Name: cut(info.Name), Path: cut(info.Path),
 		Code: end.code, Rule: end.rule, AuditID: end.auditID, TookMS: end.took.Milliseconds(),

@@ -112,6 +112,14 @@ type Claims struct {
 	ConfigRevision string `json:"config_revision"`
 }
 
+// Project is the full path of the project whose job or sync the grant is for.
+func (c *Claims) Project() string {
+	if c.Sync != nil {
+		return c.Sync.Project
+	}
+	return c.Job.ProjectPath
+}
+
 // Digest identifies a payload by its bytes: "sha256:<hex>".
 func Digest(payload []byte) string {
 	sum := sha256.Sum256(payload)

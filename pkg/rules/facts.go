@@ -59,10 +59,10 @@ func (f *facts) variable(name string) any {
 	case "job":
 		return map[string]any{"id": c.Job.ID, "name": c.Facts.JobName, "pipeline_id": c.Job.PipelineID}
 	case "project":
-		root, _, _ := strings.Cut(c.Job.ProjectPath, "/")
-		return map[string]any{"id": c.Job.ProjectID, "path": c.Job.ProjectPath, "root": root, "group_ids": some(c.Facts.GroupIDs)}
+		root, _, _ := strings.Cut(c.Project(), "/")
+		return map[string]any{"id": c.Job.ProjectID, "path": c.Project(), "root": root, "group_ids": some(c.Facts.GroupIDs)}
 	case "groups":
-		return ancestors(c.Job.ProjectPath)
+		return ancestors(c.Project())
 	case "user":
 		u := c.Facts.User
 		return map[string]any{"id": u.ID, "username": u.Username, "roles": some(u.Roles), "acts_for": u.ActsFor}
