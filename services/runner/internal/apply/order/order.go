@@ -1,7 +1,9 @@
 package order
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -79,7 +81,8 @@ type Graph map[objref.Ref][]objref.Ref
 // one that exists.
 func (g Graph) Phases() (phases map[objref.Ref]int, circle []objref.Ref) {
 	s := &sorter{graph: g, phases: make(map[objref.Ref]int, len(g)), state: make(map[objref.Ref]visit, len(g))}
-	for r := range g {
+	// Always in the same order, so that the same circle is named each time.
+	for _, r := range slices.SortedFunc(maps.Keys(g), compare) {
 		s.visit(r)
 	}
 	for r, st := range s.state {
@@ -88,6 +91,10 @@ func (g Graph) Phases() (phases map[objref.Ref]int, circle []objref.Ref) {
 		}
 	}
 	return s.phases, s.circle
+}
+
+func compare(a, b objref.Ref) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Kind, b.Kind))
 }
 
 type visit int

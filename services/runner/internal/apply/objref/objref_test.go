@@ -1,0 +1,37 @@
+package objref
+
+import "testing"
+
+func TestKeys(t *testing.T) {
+	for key, want := range map[string]Ref{
+		"shop_web_apps_Deployment":                                           {Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "web"},
+		"shop_settings__ConfigMap":                                           {Kind: "ConfigMap", Namespace: "shop", Name: "settings"},
+		"_system__reader_rbac.authorization.k8s.io_ClusterRole":              {Group: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "system:reader"},
+		"_backups.example.com_apiextensions.k8s.io_CustomResourceDefinition": {Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: "backups.example.com"},
+	} {
+		got, err := ParseKey(key)
+		if err != nil || got != want || want.Key() != key {
+			t.Errorf("%s: %+v, %v; back: %s", key, got, err, want.Key())
+		}
+	}
+	for _, key := range []string{"", "web", "a_b", "a_b_c", "a__g_Kind", "a_b_g_", "a_b_c_g_Kind"} {
+		if got, err := ParseKey(key); err == nil {
+			t.Errorf("%q: %+v", key, got)
+		}
+	}
+}
+
+// FuzzParseKey: what is read is written the same way.
+func FuzzParseKey(f *testing.F) {
+	f.Add("shop_web_apps_Deployment")
+	f.Add("_system__reader_rbac.authorization.k8s.io_ClusterRole")
+	f.Fuzz(func(t *testing.T, key string) {
+		r, err := ParseKey(key)
+		if err != nil {
+			return
+		}
+		if again, err := ParseKey(r.Key()); err != nil || again != r {
+			t.Errorf("%q: %+v, again %+v, %v", key, r, again, err)
+		}
+	})
+}
