@@ -42,6 +42,13 @@ func (k *keyring) IDTokenKeys(ctx context.Context) (*gitlab.IDTokenKeys, error) 
 	return &gitlab.IDTokenKeys{Issuer: "https://gitlab.example.com", JWKS: []byte(set)}, nil
 }
 
+// count is how often GitLab was asked.
+func (k *keyring) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.looks
+}
+
 func tokenOf(kid string) []string {
 	encode := base64.RawURLEncoding.EncodeToString
 	return []string{encode(fmt.Appendf(nil, `{"alg":"RS256","kid":%q}`, kid)) + "." + encode([]byte("{}")) + ".c2ln"}
@@ -57,8 +64,8 @@ func TestKeysAreReadOnceAndAgainAfterARotation(t *testing.T) {
 			if err != nil || string(got.JWKS) != fmt.Sprintf(`{"keys":[{"kid":%q}]}`, want) || got.Issuer != "https://gitlab.example.com" {
 				t.Errorf("%+v, %v", got, err)
 			}
-			if gl.looks != looks {
-				t.Errorf("%d looks, want %d", gl.looks, looks)
+			if n := gl.count(); n != looks {
+				t.Errorf("%d looks, want %d", n, looks)
 			}
 		}
 		ask("one", "one", 1)
