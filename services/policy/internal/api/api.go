@@ -88,6 +88,15 @@ func (h *handler) fail(c *gin.Context, status int, code policyapi.Code, message 
 	c.AbortWithStatusJSON(status, policyapi.Problem{Code: code, Message: message})
 }
 
+// unreadable answers to a request that could not be read.
+func (h *handler) unreadable(c *gin.Context, err error) {
+	if errors.Is(err, policyapi.ErrTooLarge) {
+		h.fail(c, http.StatusRequestEntityTooLarge, policyapi.CodeTooLarge, err.Error())
+		return
+	}
+	h.fail(c, http.StatusBadRequest, policyapi.CodeBadRequest, err.Error())
+}
+
 func (h *handler) limit(c *gin.Context) {
 	select {
 	case h.slots <- struct{}{}:
@@ -126,12 +135,8 @@ func (h *handler) authenticate(c *gin.Context) {
 
 func (h *handler) decide(c *gin.Context) {
 	req, err := policyapi.ReadRequest(c.Request.Body)
-	switch {
-	case errors.Is(err, policyapi.ErrTooLarge):
-		h.fail(c, http.StatusRequestEntityTooLarge, policyapi.CodeTooLarge, err.Error())
-		return
-	case err != nil:
-		h.fail(c, http.StatusBadRequest, policyapi.CodeBadRequest, err.Error())
+	if err != nil {
+		h.unreadable(c, err)
 		return
 	}
 	conf, ok := h.configuration(c, req.Configuration)

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -23,12 +22,8 @@ const SyncMargin = time.Hour
 // decideSync is POST /v1/decide-sync.
 func (h *handler) decideSync(c *gin.Context) {
 	req, err := policyapi.ReadSyncRequest(c.Request.Body)
-	switch {
-	case errors.Is(err, policyapi.ErrTooLarge):
-		h.fail(c, http.StatusRequestEntityTooLarge, policyapi.CodeTooLarge, err.Error())
-		return
-	case err != nil:
-		h.fail(c, http.StatusBadRequest, policyapi.CodeBadRequest, err.Error())
+	if err != nil {
+		h.unreadable(c, err)
 		return
 	}
 	conf, ok := h.configuration(c, req.Configuration)
