@@ -120,6 +120,7 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 		return err
 	}
 	busy := known && rec.State != ledger.SyncDone
+	inherited := busy && f.serial == 0
 	switch {
 	case f.head.ID != f.commit: // a new commit waits for nothing
 	case busy, time.Now().Before(f.again):
@@ -128,7 +129,7 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 	if ready, err := f.dependenciesReady(ctx); err != nil || !ready {
 		return err
 	}
-	return f.want(ctx, token)
+	return f.want(ctx, token, inherited)
 }
 
 // look learns where the ref stands.

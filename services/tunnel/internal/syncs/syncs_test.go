@@ -211,6 +211,38 @@ func TestANewCommitDoesNotWait(t *testing.T) {
 	}
 }
 
+// The first result that a tunnel hears may be of a commit before the newest.
+func TestAPendingCommitIsToldOnce(t *testing.T) {
+	b := open(t, shop)
+	f := b.follower("t1")
+	f.step(t.Context())
+	serial, _ := b.claim("shop")
+	b.world.head = "c2"
+	f.step(t.Context())
+	b.finish("shop", serial, syncspec.Report{State: syncspec.Succeeded, Commit: "c1", Entry: "shop", Objects: 1})
+	f.step(t.Context())
+	want := "42 c1 towline/prod/shop pending: waiting for a runner\n42 c2 towline/prod/shop pending: waiting for a runner\n42 c1 towline/prod/shop success: 1 objects"
+	if got := strings.Join(b.world.statuses, "\n"); got != want {
+		t.Error(got)
+	}
+	// The next tunnel finds c2 waiting.
+	if err := b.ledger.LeaveSync(t.Context(), "shop", "t1"); err != nil {
+		t.Fatal(err)
+	}
+	next := b.follower("t2")
+	next.step(t.Context())
+	serial, task := b.claim("shop")
+	if task.Commit != "c2" {
+		t.Errorf("%+v", task)
+	}
+	b.finish("shop", serial, syncspec.Report{State: syncspec.Succeeded, Commit: "c2", Entry: "shop", Objects: 1})
+	next.step(t.Context())
+	want += "\n42 c2 towline/prod/shop success: 1 objects"
+	if got := strings.Join(b.world.statuses, "\n"); got != want {
+		t.Error(got)
+	}
+}
+
 func TestFailuresAreTriedAgainLater(t *testing.T) {
 	b := open(t, shop)
 	f := b.follower("t1")

@@ -16,7 +16,9 @@ import (
 
 // want makes the head the wanted state. An error means that it could not be
 // tried; what is wrong with the repository itself is told like a failed sync.
-func (f *follower) want(ctx context.Context, token string) error {
+// A task that was inherited from another tunnel is pending in GitLab, which
+// refuses to hear it twice.
+func (f *follower) want(ctx context.Context, token string, inherited bool) error {
 	head := f.head.ID
 	if head != f.commit {
 		f.bundle = ""
@@ -55,7 +57,9 @@ func (f *follower) want(ctx context.Context, token string) error {
 	}
 	if head != f.commit {
 		f.Log.Info("sync wanted", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", head, "identity_user", d.Identity.User)
-		f.show(ctx, head, "pending", "waiting for a runner")
+		if !inherited {
+			f.show(ctx, head, "pending", "waiting for a runner")
+		}
 	}
 	f.commit = head
 	f.again = time.Now().Add(f.entry.Interval)
