@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -145,9 +146,11 @@ func (w *Worker) offerFree(ctx context.Context) {
 }
 
 // claim takes queued jobs while there are free slots and jobs could run here;
-// else they are left to others.
+// else they are left to others. What jobs have left in memory goes back once
+// the runner rests: the garbage collector by itself would keep it for minutes.
 func (w *Worker) claim(ctx, jobCtx context.Context) {
 	loop := retry.Policy{Idle: 50 * time.Millisecond, Min: 200 * time.Millisecond, Max: 5 * time.Second}
+	worked := false
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {
 		if len(w.freeSlots()) == 0 || !w.Ready() {
 			return retry.Result{Outcome: retry.Again}
@@ -155,10 +158,15 @@ func (w *Worker) claim(ctx, jobCtx context.Context) {
 		id, err := w.Ledger.Next(ctx, nextWait)
 		switch {
 		case errors.Is(err, ledger.ErrNone):
+			if worked && len(w.freeSlots()) == w.Slots {
+				worked = false
+				debug.FreeOSMemory()
+			}
 			return retry.Result{Outcome: retry.Now}
 		case err != nil:
 			return retry.Result{Outcome: retry.Failed}
 		}
+		worked = true
 		slot := w.takeSlot()
 		w.jobs.Go(func() {
 			defer w.giveSlot(slot)
