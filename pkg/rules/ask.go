@@ -98,8 +98,8 @@ func (v *Verdict) refuse(r *rule, err error) {
 	}
 	if len(v.Refusals) == 0 {
 		v.Remedy = "follow the rule, or ask the owner of this cluster to change it"
-		if errors.As(err, new(*failure)) {
-			v.Remedy = "ask the owner of this cluster to repair the rule: what cannot be evaluated refuses"
+		if f, ok := errors.AsType[*failure](err); ok {
+			v.Remedy = f.remedy
 		}
 		v.Rule = "the allow rules of the cluster's owner"
 		if r != nil {
@@ -113,9 +113,13 @@ func (v *Verdict) refuse(r *rule, err error) {
 
 // failure is a rule that could not be evaluated.
 type failure struct {
-	rule *rule
-	why  string
+	rule   *rule
+	why    string
+	remedy string
 }
+
+// toRepair is the remedy for a failure that is the rule's own.
+const toRepair = "ask the owner of this cluster to repair the rule: what cannot be evaluated refuses"
 
 func (f *failure) Error() string {
 	return fmt.Sprintf("%s of the cluster's owner could not be evaluated and therefore refuses: %s", f.rule, f.why)
@@ -142,14 +146,14 @@ func (a *asked) truth(r *rule, when bool) (bool, error) {
 	}
 	b, ok := v.Value().(bool)
 	if !ok {
-		return false, &failure{r, "it gave no answer"}
+		return false, &failure{r, "it gave no answer", toRepair}
 	}
 	return b, nil
 }
 
 func (a *asked) value(r *rule, when bool) (ref.Val, error) {
 	if a.spent > MaxTotalCost {
-		return nil, &failure{r, fmt.Sprintf("the rules before it have spent what all may cost together, %d units", MaxTotalCost)}
+		return nil, &failure{r, fmt.Sprintf("the rules before it have spent what all may cost together, %d units", MaxTotalCost), toRepair}
 	}
 	program := r.body
 	if when {
@@ -160,28 +164,32 @@ func (a *asked) value(r *rule, when bool) (ref.Val, error) {
 		a.spent += *cost
 	}
 	if err != nil {
-		return nil, &failure{r, a.explain(err)}
+		why, remedy := a.explain(err)
+		return nil, &failure{r, why, remedy}
 	}
 	return v, nil
 }
 
 // explain says why an expression failed, and of the two facts that may be
-// missing, what that means.
-func (a *asked) explain(err error) string {
+// missing, what that means and what helps.
+func (a *asked) explain(err error) (why, remedy string) {
 	text := told(oneLine(err.Error()))
 	key, missing := strings.CutPrefix(text, "no such key: ")
 	_, ofToken := variables["id_token"].Fields[key]
 	switch {
 	case !missing:
-		return text
+		return text, toRepair
 	case key == "name" && a.claims.Facts.Environment != nil && a.claims.Facts.Environment.Name == "":
-		return "the name of the job's environment could not be verified with GitLab"
+		return "the name of the job's environment could not be verified with GitLab",
+			"run the job again; if that repeats, ask the owner of this cluster whether Towline may read the project's environments"
 	case ofToken && a.claims.Facts.IDToken == nil:
-		return fmt.Sprintf("it asks for id_token.%s, and the job has no ID token for Towline: give the job one under id_tokens", key)
+		return fmt.Sprintf("it asks for id_token.%s, and the job has no ID token for Towline", key),
+			"give the job an ID token for Towline under id_tokens in .gitlab-ci.yml; the owner of this cluster knows its audience"
 	case ofToken:
-		return fmt.Sprintf("it asks for id_token.%s, and the job's ID token does not say it: ask with has(id_token.%s) first", key, key)
+		return fmt.Sprintf("it asks for id_token.%s, and the job's ID token does not say it", key),
+			fmt.Sprintf("ask the owner of this cluster to let the rule ask with has(id_token.%s) first", key)
 	}
-	return text
+	return text, toRepair
 }
 
 // restrict asks a deny or a require.
@@ -258,13 +266,13 @@ func (a *asked) narrow(r *rule, v *Verdict) error {
 	list, ok := native.([]string)
 	switch {
 	case err != nil || !ok:
-		return &failure{r, "it gave no list of texts"}
+		return &failure{r, "it gave no list of texts", toRepair}
 	case len(list) > grant.MaxNamespaces:
-		return &failure{r, fmt.Sprintf("it lists %d namespaces, and a grant holds %d", len(list), grant.MaxNamespaces)}
+		return &failure{r, fmt.Sprintf("it lists %d namespaces, and a grant holds %d", len(list), grant.MaxNamespaces), toRepair}
 	}
 	for _, n := range list {
 		if problems := validation.IsDNS1123Label(n); len(problems) > 0 {
-			return &failure{r, fmt.Sprintf("it lists %q, which is not the name of a namespace", told(n))}
+			return &failure{r, fmt.Sprintf("it lists %q, which is not the name of a namespace", told(n)), toRepair}
 		}
 	}
 	list = slices.Compact(slices.Sorted(slices.Values(list)))

@@ -70,11 +70,15 @@ func questions() map[string]question {
 		v.Refusals = []string{rule + owner + text}
 		return v
 	}
-	failed := func(text string) Verdict {
+	failed := func(text string, remedy ...string) Verdict {
 		v := refused("could not be evaluated and therefore refuses: " + text)
 		v.Remedy = "ask the owner of this cluster to repair the rule: what cannot be evaluated refuses"
+		if len(remedy) > 0 {
+			v.Remedy = remedy[0]
+		}
 		return v
 	}
+	const giveOne = "give the job an ID token for Towline under id_tokens in .gitlab-ci.yml; the owner of this cluster knows its audience"
 	noToken := func(c *grant.Claims) { c.Facts.IDToken = nil }
 	in := func(names ...string) func(*grant.Claims) { return func(c *grant.Claims) { c.Namespaces = names } }
 	return map[string]question{
@@ -86,10 +90,10 @@ func questions() map[string]question {
 		"require does not hold": {one("require: ref.type == 'branch'\n    message: branches only"), nil, refused("is not met: branches only")},
 		"when does not hold":    {one("when: environment.tier == 'testing'\n    deny: true\n    message: m"), nil, Verdict{}},
 		"when holds":            {one("when: environment.tier == 'production'\n    deny: true\n    message: m"), nil, refused("refuses: m")},
-		"when fails":            {one("when: id_token.ref == ''\n    deny: false\n    message: m"), noToken, failed("it asks for id_token.ref, and the job has no ID token for Towline: give the job one under id_tokens")},
-		"a claim is missing":    {one("require: id_token.ref == ''\n    message: m"), nil, failed("it asks for id_token.ref, and the job's ID token does not say it: ask with has(id_token.ref) first")},
-		"no token, deny":        {one("deny: id_token.pipeline_source == 'push'\n    message: m"), noToken, failed("it asks for id_token.pipeline_source, and the job has no ID token for Towline: give the job one under id_tokens")},
-		"unverified name":       {one("deny: environment.name == 'x'\n    message: m"), func(c *grant.Claims) { c.Facts.Environment.Name = "" }, failed("the name of the job's environment could not be verified with GitLab")},
+		"when fails":            {one("when: id_token.ref == ''\n    deny: false\n    message: m"), noToken, failed("it asks for id_token.ref, and the job has no ID token for Towline", giveOne)},
+		"a claim is missing":    {one("require: id_token.ref == ''\n    message: m"), nil, failed("it asks for id_token.ref, and the job's ID token does not say it", "ask the owner of this cluster to let the rule ask with has(id_token.ref) first")},
+		"no token, deny":        {one("deny: id_token.pipeline_source == 'push'\n    message: m"), noToken, failed("it asks for id_token.pipeline_source, and the job has no ID token for Towline", giveOne)},
+		"unverified name":       {one("deny: environment.name == 'x'\n    message: m"), func(c *grant.Claims) { c.Facts.Environment.Name = "" }, failed("the name of the job's environment could not be verified with GitLab", "run the job again; if that repeats, ask the owner of this cluster whether Towline may read the project's environments")},
 		"division by zero":      {one("require: 1 / job.pipeline_id == 1\n    message: m"), func(c *grant.Claims) { c.Job.PipelineID = 0 }, failed("division by zero")},
 		"index out of bounds":   {one("require: groups[9] == 'x'\n    message: m"), nil, failed("index out of bounds: 9")},
 		"allow holds":           {one("allow: true"), nil, Verdict{Rule: rule, Reasons: []string{rule + owner + "lets the job in"}}},
@@ -100,7 +104,7 @@ func questions() map[string]question {
 			Rule: `rule "second" (rules.yaml:4)`, Reasons: []string{`rule "second" (rules.yaml:4)` + owner + "lets the job in"},
 		}},
 		"an allow that does not apply": {one("when: false\n    allow: false"), nil, Verdict{}},
-		"an allow that fails":          {one("allow: id_token.ref == 'x'"), noToken, failed("it asks for id_token.ref, and the job has no ID token for Towline: give the job one under id_tokens")},
+		"an allow that fails":          {one("allow: id_token.ref == 'x'"), noToken, failed("it asks for id_token.ref, and the job has no ID token for Towline", giveOne)},
 		"allow beside a failing one":   {one("allow: id_token.ref == 'x'") + "  - name: second\n    allow: true\n", noToken, Verdict{Rule: `rule "second" (rules.yaml:4)`, Reasons: []string{`rule "second" (rules.yaml:4)` + owner + "lets the job in"}}},
 		"deny beats allow":             {one("deny: true\n    message: m") + "  - name: second\n    allow: true\n", nil, refused("refuses: m")},
 		"all refusals are told": {one("deny: true\n    message: m") + "  - name: second\n    require: false\n    message: and no\n", nil, Verdict{

@@ -39,7 +39,9 @@ func TestMain(m *testing.M) {
 		select {} // dies with nobody
 	}
 	flag.Parse()
-	_ = flag.Set("test.parallel", "16") // these tests wait for processes and clocks more than they work
+	if flag.Lookup("test.fuzz").Value.String() == "" { // there it is the number of processes
+		_ = flag.Set("test.parallel", "16") // these tests wait for processes and clocks more than they work
+	}
 	os.Exit(m.Run())
 }
 

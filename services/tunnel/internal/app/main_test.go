@@ -12,7 +12,10 @@ import (
 // TestMain silences the Redis client, which prints each failed dial by itself.
 func TestMain(m *testing.M) {
 	redis.SetLogger(silence{})
-	_ = flag.Set("test.parallel", "16") // the tests mostly wait
+	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() == "" { // there it is the number of processes
+		_ = flag.Set("test.parallel", "16") // the tests mostly wait
+	}
 	os.Exit(m.Run())
 }
 
