@@ -54,6 +54,9 @@ func run(ctx context.Context, write bool) error {
 			faults = append(faults, fmt.Errorf("services/%s/deps.txt is stale; run `make generate` and look at the change:\n%s", service, d))
 		}
 	}
+	if !write {
+		faults = append(faults, documented(root))
+	}
 	return errors.Join(faults...)
 }
 
