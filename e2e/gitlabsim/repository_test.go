@@ -76,6 +76,22 @@ func TestCommitsArchivesAndStatuses(t *testing.T) {
 	if got := names[len(names)-1]; got != "shop-"+sha+"-"+sha+"-k8s/k8s/a.yaml" {
 		t.Errorf("archive holds %v", names)
 	}
+	for _, tag := range []string{"v1.9.0", "v1.10.0", "v1.2.0"} {
+		if err := s.CreateTag("acme/shop", tag, "main"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, h, body = call(t, s, "GET", "/projects/acme%2Fshop/repository/tags?order_by=version&sort=desc&per_page=2", token, "", "")
+	first, second := bytes.Index(body, []byte(`"name":"v1.10.0"`)), bytes.Index(body, []byte(`"name":"v1.9.0"`))
+	if code != 200 || first < 0 || second < first || bytes.Contains(body, []byte("v1.2.0")) || h.Get("X-Next-Page") != "2" || bytes.Count(body, []byte(`"id":"`+sha+`"`)) != 2 {
+		t.Errorf("tags: %d %s %v", code, body, h)
+	}
+	if code, _, _ := call(t, s, "GET", "/projects/acme%2Fshop/repository/tags?order_by=version&sort=desc&per_page=2", token, h.Get("ETag"), ""); code != 304 {
+		t.Errorf("tags unchanged: %d", code)
+	}
+	if code, _, _ := call(t, s, "GET", "/projects/acme%2Fshop/repository/tags?order_by=date", token, "", ""); code != 400 {
+		t.Errorf("tags in no order: %d", code)
+	}
 	for _, tt := range []struct {
 		state string
 		want  int

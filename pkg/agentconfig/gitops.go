@@ -21,6 +21,8 @@ type GitRef struct {
 	Branch string `json:"branch,omitempty"`
 	Tag    string `json:"tag,omitempty"`
 	Commit string `json:"commit,omitempty"`
+	// Semver is a range of versions; the tag with the highest one inside counts.
+	Semver string `json:"semver,omitempty"`
 }
 
 // String names the version for people.
@@ -32,6 +34,8 @@ func (r GitRef) String() string {
 		return "tag " + r.Tag
 	case r.Commit != "":
 		return "commit " + r.Commit
+	case r.Semver != "":
+		return "the newest tag in " + r.Semver
 	}
 	return "the default branch"
 }

@@ -107,7 +107,7 @@ func syncAs(v *strictyaml.Value) AccessAs {
 }
 
 func readRef(v *strictyaml.Value) GitRef {
-	return GitRef{Branch: v.Get("branch").Text(), Tag: v.Get("tag").Text(), Commit: v.Get("commit").Text()}
+	return GitRef{Branch: v.Get("branch").Text(), Tag: v.Get("tag").Text(), Commit: v.Get("commit").Text(), Semver: v.Get("semver").Text()}
 }
 
 func or(s, def string) string {

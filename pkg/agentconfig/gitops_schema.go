@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/towline/towline/pkg/strictyaml"
@@ -50,6 +51,11 @@ var ownGitOps = obj(keys{
 
 var gitRef = &schema{Form: strictyaml.Object, OneOf: true, Keys: keys{"branch": someText, "tag": someText, "commit": someText}}
 
+// ownGitRef is ref in towline.yaml.
+var ownGitRef = &schema{Form: strictyaml.Object, OneOf: true, Keys: keys{
+	"branch": someText, "tag": someText, "commit": someText, "semver": {Form: strictyaml.Text, NonEmpty: true, Check: checkVersions, Remedy: versionsRemedy},
+}}
+
 var manifestProject = &schema{
 	Form: strictyaml.Object,
 	Keys: keys{
@@ -83,6 +89,7 @@ var ownManifestProject = func() *schema {
 
 // ownKeys are Towline's additions to an entry of manifest_projects.
 var ownKeys = keys{
+	"ref":        ownGitRef,
 	"name":       {Form: strictyaml.Text, NonEmpty: true, Check: checkEntryName},
 	"kustomize":  obj(keys{"path": {Form: strictyaml.Text, Check: checkDirectory}}),
 	"depends_on": {Form: strictyaml.List, Elem: someText, Unique: ".", Most: maxList},
@@ -173,6 +180,15 @@ func checkDirectory(v string) (problem, remedy string) {
 	clean := path.Clean(strings.TrimPrefix(v, "/"))
 	if clean == ".." || strings.HasPrefix(clean, "../") || strings.Contains(v, "\\") {
 		return "leads out of the repository", "write the directory from the root of the repository, for example deploy/production"
+	}
+	return "", ""
+}
+
+const versionsRemedy = `write a range of versions in quotes, for example ">=1.2.0 <2" or "~1.4"`
+
+func checkVersions(v string) (problem, remedy string) {
+	if _, err := semver.NewConstraint(v); err != nil {
+		return "not a range of versions", versionsRemedy
 	}
 	return "", ""
 }

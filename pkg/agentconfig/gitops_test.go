@@ -92,6 +92,8 @@ func TestFaultsOfGitOps(t *testing.T) {
 		"job":                {"{manifest_projects: [{id: a/b, access_as: {ci_job: {}}}]}", `f:1:52: gitops.manifest_projects[0].access_as.ci_job: unknown key; a sync is no job; use "gitops", which is the default`},
 		"clock":              {"{manifest_projects: [{id: a/b, windows: [{from: '9:00', to: '10:00'}]}]}", `f:1:57: gitops.manifest_projects[0].windows[0].from: not a time of day; write hours and minutes in quotes, for example "22:00"`},
 		"zone":               {"{manifest_projects: [{id: a/b, windows: [{from: '09:00', to: '10:00', zone: Mars}]}]}", `f:1:85: gitops.manifest_projects[0].windows[0].zone: not a time zone; write a name such as Europe/Berlin, or leave it out for UTC`},
+		"versions":           {"{manifest_projects: [{id: a/b, ref: {semver: newest}}]}", `f:1:54: gitops.manifest_projects[0].ref.semver: not a range of versions; write a range of versions in quotes, for example ">=1.2.0 <2" or "~1.4"`},
+		"two refs":           {"{manifest_projects: [{id: a/b, ref: {semver: '1.x', tag: v1}}]}", `f:1:45: gitops.manifest_projects[0].ref: has 2 keys, want exactly one; choose one of "branch", "commit", "semver", "tag"`},
 		"pointer":            {"{manifest_projects: [{id: a/b, ignore: [{paths: [spec.replicas]}]}]}", `f:1:58: gitops.manifest_projects[0].ignore[0].paths[0]: not the path of a field; write it from the root with slashes, for example /spec/replicas`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,6 +105,9 @@ func TestFaultsOfGitOps(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+	if _, _, err := Parse("f", []byte("gitops: {manifest_projects: [{id: a/b, ref: {semver: '1.x'}}]}"), Options{}); err == nil {
+		t.Error("config.yaml, which GitLab reads, was accepted with a key that GitLab does not know")
 	}
 	if _, err := readOwn(t, "gitops: {manifest_projects: [{name: a, id: x/y, depends_on: [b]}, {name: b, id: x/z, depends_on: [A]}]}"); err == nil {
 		t.Error("a circle was accepted")

@@ -133,3 +133,50 @@ func (c *Client) SetCommitStatus(ctx context.Context, accessToken string, projec
 	}
 	return a.unexpected()
 }
+
+// Tag is a tag and the commit it stands for.
+type Tag struct {
+	Name   string
+	Commit string
+}
+
+// TagPage is a part of a project's tags.
+type TagPage struct {
+	Tags []Tag // that stand for a commit
+	ETag string
+	More bool // there is another page
+}
+
+const (
+	// TagsPerPage is how many tags a page has, at most; it is GitLab's limit.
+	TagsPerPage = 100
+	// maxTags bounds a page of tags in bytes: each comes with its commit's
+	// message and the words of its release.
+	maxTags = 8 << 20
+)
+
+// Tags are the tags of a page, the first one being 1, highest version first; nil
+// when the answer named by etag is still current.
+func (c *Client) Tags(ctx context.Context, accessToken, project string, page int, etag string) (*TagPage, error) {
+	q := url.Values{"order_by": {"version"}, "sort": {"desc"}, "per_page": {strconv.Itoa(TagsPerPage)}, "page": {strconv.Itoa(page)}}
+	a, err := c.repository(ctx, accessToken, projectPath(project)+"/repository/tags?"+q.Encode(), etag, maxTags)
+	if err != nil || a == nil {
+		return nil, err
+	}
+	var list []struct {
+		Name   string `json:"name"`
+		Commit *struct {
+			ID string `json:"id"`
+		} `json:"commit"`
+	}
+	if err := a.asJSON(&list); err != nil {
+		return nil, err
+	}
+	out := &TagPage{ETag: a.header.Get("ETag"), More: a.header.Get("X-Next-Page") != ""}
+	for _, t := range list {
+		if t.Commit != nil && isCommit(t.Commit.ID) {
+			out.Tags = append(out.Tags, Tag{t.Name, t.Commit.ID})
+		}
+	}
+	return out, nil
+}

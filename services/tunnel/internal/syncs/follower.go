@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -34,6 +33,8 @@ type follower struct {
 
 	project int64
 	head    gitlab.CommitAt
+	tags    []gitlab.TagPage // of the project, if the entry follows versions
+	tagsAt  time.Time        // when all of them were looked at
 	problem string // why the source cannot be read, as it was logged
 	looks   int    // failures in a row
 	lookAt  time.Time
@@ -130,48 +131,6 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 		return err
 	}
 	return f.want(ctx, token, inherited)
-}
-
-// look learns where the ref stands.
-func (f *follower) look(ctx context.Context, token string) (err error) {
-	defer func() { err = f.explain(err) }()
-	if f.project == 0 {
-		if f.project, err = f.GitLab.ProjectID(ctx, token, f.entry.Project); err != nil {
-			return err
-		}
-	}
-	if f.entry.Ref.Commit != "" && f.head.ID != "" {
-		return nil // it can never move
-	}
-	at, err := f.GitLab.Commit(ctx, token, f.entry.Project, ref(f.entry.Ref), f.head.ETag)
-	if err != nil || at == nil {
-		return err
-	}
-	f.head = *at
-	return nil
-}
-
-func ref(r agentconfig.GitRef) string {
-	for _, name := range []string{r.Branch, r.Tag, r.Commit} {
-		if name != "" {
-			return name
-		}
-	}
-	return "HEAD"
-}
-
-// explain says what a person can do about a source.
-func (f *follower) explain(err error) error {
-	switch {
-	case err == nil:
-		f.problem = ""
-		return nil
-	case errors.Is(err, gitlab.ErrNoFile):
-		return fmt.Errorf("%s of project %s is not there, or --gitops-token-file may not read it: %w", f.entry.Ref, f.entry.Project, err)
-	case errors.Is(err, gitlab.ErrRefused):
-		return fmt.Errorf("reading project %s: %w; --gitops-token-file needs a token with scope read_api (api, to show commit statuses)", f.entry.Project, err)
-	}
-	return fmt.Errorf("reading project %s: %w", f.entry.Project, err)
 }
 
 // dependenciesReady says whether all that the entry depends on has succeeded.

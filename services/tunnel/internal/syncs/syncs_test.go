@@ -33,6 +33,8 @@ type world struct {
 	looks    int
 	statuses []string
 	refuse   string
+	tags     [][]gitlab.Tag // pages
+	asked    []int          // pages that were looked at
 }
 
 func (w *world) ProjectID(context.Context, string, string) (int64, error) { return 42, nil }
@@ -48,6 +50,20 @@ func (w *world) Commit(_ context.Context, _, _, _, etag string) (*gitlab.CommitA
 		return nil, nil
 	}
 	return &gitlab.CommitAt{ID: w.head, ETag: w.head}, nil
+}
+
+func (w *world) Tags(_ context.Context, _, _ string, page int, etag string) (*gitlab.TagPage, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, page)
+	if page > len(w.tags) {
+		return nil, fmt.Errorf("there is no page %d", page)
+	}
+	now := fmt.Sprint(w.tags[page-1])
+	if etag == now {
+		return nil, nil
+	}
+	return &gitlab.TagPage{Tags: w.tags[page-1], ETag: now, More: page < len(w.tags)}, nil
 }
 
 func (w *world) Archive(_ context.Context, _, _, commit, _ string) ([]byte, error) {
