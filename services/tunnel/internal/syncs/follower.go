@@ -35,8 +35,8 @@ type follower struct {
 	head    gitlab.CommitAt
 	tags    []gitlab.TagPage // of the project, if the entry follows versions
 	tagsAt  time.Time        // when all of them were looked at
-	problem string // why the source cannot be read, as it was logged
-	looks   int    // failures in a row
+	problem string           // why the source cannot be read, as it was logged
+	looks   int              // failures in a row
 	lookAt  time.Time
 
 	commit   string // that was wanted last
