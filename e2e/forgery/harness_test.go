@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/towline/towline/e2e/cluster"
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/gitlabsim/joblog"
 	"github.com/towline/towline/e2e/rig"
@@ -33,25 +32,7 @@ const (
 	within       = 60 * time.Second
 )
 
-var binaries string
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	if os.Getenv(rig.EnvBinaries) == "" {
-		dir, err := os.MkdirTemp("", "towline-forgery-")
-		if err == nil {
-			defer os.RemoveAll(dir)
-			err = rig.Build(context.Background(), dir, false, os.Stderr)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		binaries = dir
-	}
-	return cluster.Main(m)
-}
+func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
 
 // site is the installation and its GitLab.
 type site struct {
@@ -62,7 +43,6 @@ type site struct {
 	ledger    *ledger.Ledger
 	rig       *rig.Rig
 	opts      rig.Options
-	agentID   int64
 	watch     *watch
 }
 
@@ -86,34 +66,24 @@ const stranger = "acme/other/stranger"
 
 func open(t *testing.T) *site {
 	t.Helper()
-	c := cluster.Shared(t)
-	s := &site{redis: redistest.Private(t), namespace: c.Namespace(t)}
+	trial := rig.NewTrial(t, 2*time.Second)
+	// What GitLab has already, nobody can change in Redis; it notices the attempt.
+	trial.Expected = []string{"final PUT announces checksum"}
+	s := &site{kube: trial.Kube, namespace: trial.Namespace, gitlab: trial.GitLab, redis: trial.Redis}
 	s.watch = newWatch(t, s.redis)
 	s.ledger = ledger.New(s.redis.Client(), prefix)
-	cfg, err := c.RESTConfig()
-	must(t, err)
-	s.kube, err = kubernetes.NewForConfig(cfg)
-	must(t, err)
-	s.gitlab, err = sim.Start(sim.Options{LongPoll: 2 * time.Second})
-	must(t, err)
-	t.Cleanup(func() { _ = s.gitlab.Close() })
-	s.prepare(t, c)
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	s.rig, err = rig.Start(ctx, s.opts)
-	must(t, err)
-	t.Cleanup(func() { s.close(t) })
+	s.prepare(t, trial)
+	trial.Start()
+	s.rig, s.opts = trial.Rig, trial.Options
 	return s
 }
 
 // prepare makes the projects, the runner and the rights in the cluster.
-func (s *site) prepare(t *testing.T, c *cluster.Cluster) {
+func (s *site) prepare(t *testing.T, trial *rig.Trial) {
 	t.Helper()
 	config := "ci_access:\n  projects:\n"
 	for _, path := range append(slices.Clone(projects), stranger, agentProject) {
-		p, err := s.gitlab.CreateProject(sim.ProjectOptions{Path: path})
-		must(t, err)
-		must(t, rig.Allow(t.Context(), c, rig.Access{Group: fmt.Sprintf("gitlab:project:%d", p.ID), Namespace: s.namespace, Role: "edit"}))
+		trial.Allow(fmt.Sprintf("gitlab:project:%d", trial.Project(path).ID), "edit")
 		if path == stranger || path == agentProject {
 			continue
 		}
@@ -124,42 +94,16 @@ func (s *site) prepare(t *testing.T, c *cluster.Cluster) {
 		must(t, s.gitlab.SetVariable("project:"+path, sim.Variable{Key: "DB_PASSWORD", Value: password, Masked: true, Raw: true}))
 		must(t, s.gitlab.SetVariable("project:"+path, sim.Variable{Key: "MARK", Value: marker}))
 	}
-	agent, err := s.gitlab.CreateAgent(agentProject, agentName)
-	must(t, err)
-	s.agentID = agent.ID
-	runner, err := s.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{agentName}})
-	must(t, err)
-	token, err := s.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: agentProject, Scopes: []string{"read_repository"}})
-	must(t, err)
-	_, err = s.gitlab.Push(agentProject, "main", map[string]string{".gitlab/agents/" + agentName + "/config.yaml": config})
+	trial.Agent(agentProject, agentName)
+	_, err := s.gitlab.Push(agentProject, "main", map[string]string{".gitlab/agents/" + agentName + "/config.yaml": config})
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "rules.yaml")
 	must(t, os.WriteFile(file, []byte(rules), 0o600))
-	s.watch.secret("runner token", runner.Token)
-	s.watch.secret("configuration token", token)
-	s.opts = rig.Options{
-		Cluster: c, RedisURL: s.redis.URL, RedisPrefix: prefix, GitLabURL: s.gitlab.URL(), RunnerToken: runner.Token,
-		Agent: agentProject + ":" + agentName, AgentID: agent.ID, ConfigToken: token, Concurrent: 1, Dir: t.TempDir(), Binaries: binaries,
-		PolicyArgs: []string{"--rules=" + file}, RunnerArgs: []string{"--rules=" + file},
-	}
-}
-
-func (s *site) close(t *testing.T) {
-	if err := s.rig.Stop(); err != nil {
-		t.Errorf("stop: %v", err)
-	}
-	// What GitLab has already, nobody can change in Redis; it notices the attempt.
-	for _, a := range s.gitlab.AnomaliesExcept("final PUT announces checksum") {
-		t.Errorf("anomaly at %s, job %d: %s", a.Endpoint, a.Job, a.What)
-	}
-	if !t.Failed() {
-		return
-	}
-	for _, svc := range []*rig.Service{s.rig.Policy, s.rig.Tunnel, s.rig.Runner} {
-		for _, l := range svc.Lines() {
-			t.Logf("%s: %v", svc.Name, l)
-		}
-	}
+	o := &trial.Options
+	s.watch.secret("runner token", o.RunnerToken)
+	s.watch.secret("configuration token", o.ConfigToken)
+	o.RedisPrefix, o.Concurrent = prefix, 1
+	o.PolicyArgs, o.RunnerArgs = []string{"--rules=" + file}, []string{"--rules=" + file}
 }
 
 func must(t *testing.T, err error) {

@@ -147,7 +147,7 @@ func (s *site) isItself(t *testing.T, j sim.Job) {
 	const extra = "agent.gitlab.com/"
 	want := map[string][]string{
 		extra + "project_id": {fmt.Sprint(p.ID)}, extra + "ci_job_id": {fmt.Sprint(j.ID)}, extra + "ci_pipeline_id": {fmt.Sprint(j.Pipeline)},
-		extra + "username": {"root"}, extra + "environment_slug": {"staging"}, extra + "environment_tier": {"staging"}, extra + "id": {fmt.Sprint(s.agentID)},
+		extra + "username": {"root"}, extra + "environment_slug": {"staging"}, extra + "environment_tier": {"staging"}, extra + "id": {fmt.Sprint(s.opts.AgentID)},
 	}
 	for key, value := range want {
 		if diff := cmp.Diff(value, got.Extra[key]); diff != "" {

@@ -28,7 +28,7 @@ func TestDriftIsCorrected(t *testing.T) {
 
 func TestSourcesThatFailChangeNothing(t *testing.T) {
 	b := open(t, plain, map[string]string{"k8s/a.yaml": configMap("a", "x", "1")})
-	b.expected = append(b.expected, "not readable", "no valid token")
+	b.Expected = append(b.Expected, "not readable", "no valid token")
 	b.eventually("the first commit", func(context.Context) bool { return b.data("a")["x"] == "1" })
 
 	linked, err := b.gitlab.PushSymlink(shop, "", "k8s/passwd.yaml", "/etc/passwd")

@@ -2,7 +2,6 @@ package gitops
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -27,30 +26,12 @@ const (
 	pollEvery    = 20 * time.Millisecond
 )
 
-var binaries string
+func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	flag.Parse()
-	if os.Getenv(rig.EnvBinaries) == "" {
-		dir, err := os.MkdirTemp("", "towline-gitops-")
-		if err == nil {
-			defer os.RemoveAll(dir)
-			err = rig.Build(context.Background(), dir, false, os.Stderr)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		binaries = dir
-	}
-	return cluster.Main(m)
-}
-
-// bench is one installation that follows the project shop.
+// bench is one installation that follows the project shop. What it shares with
+// the installations of other packages has short names here.
 type bench struct {
-	testing.TB
+	*rig.Trial
 	cluster   *cluster.Cluster
 	kube      kubernetes.Interface
 	namespace string
@@ -58,74 +39,35 @@ type bench struct {
 	redis     *redistest.Server
 	token     string // that reads shop
 	rig       *rig.Rig
-	opts      rig.Options
-	expected  []string // anomalies that the scenario provokes
+	opts      *rig.Options
 }
 
 // open starts an installation with this towline.yaml, in which NAMESPACE stands
 // for the test's own. The syncs may edit that namespace.
 func open(t testing.TB, towline string, first map[string]string, tunnelArgs ...string) *bench {
 	t.Helper()
-	b := &bench{TB: t, cluster: cluster.Shared(t), redis: redistest.Private(t)}
-	b.namespace = b.cluster.Namespace(t)
-	cfg, err := b.cluster.RESTConfig()
-	b.must(err)
-	b.kube, err = kubernetes.NewForConfig(cfg)
-	b.must(err)
-	b.gitlab, err = sim.Start(sim.Options{LongPoll: time.Second})
-	b.must(err)
-	t.Cleanup(func() { _ = b.gitlab.Close() })
-	for _, path := range []string{agentProject, shop} {
-		_, err = b.gitlab.CreateProject(sim.ProjectOptions{Path: path})
-		b.must(err)
-	}
-	agent, err := b.gitlab.CreateAgent(agentProject, agentName)
-	b.must(err)
-	runner, err := b.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{agentName}})
-	b.must(err)
-	config, err := b.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: agentProject, Scopes: []string{"read_repository"}})
-	b.must(err)
+	trial := rig.NewTrial(t, time.Second)
+	b := &bench{Trial: trial, cluster: trial.Cluster, kube: trial.Kube, namespace: trial.Namespace, gitlab: trial.GitLab, redis: trial.Redis, opts: &trial.Options}
+	b.Project(agentProject)
+	b.Project(shop)
+	b.Agent(agentProject, agentName)
+	var err error
 	b.token, err = b.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: shop, Scopes: []string{"api"}})
 	b.must(err)
 	b.configure(towline)
 	b.push(first)
-	dir := t.TempDir()
-	b.must(os.WriteFile(dir+"/gitops.token", []byte(b.token), 0o600))
-	b.opts = rig.Options{
-		Cluster: b.cluster, RedisURL: b.redis.URL, GitLabURL: b.gitlab.URL(), RunnerToken: runner.Token,
-		Agent: agentProject + ":" + agentName, AgentID: agent.ID, ConfigToken: config, Dir: dir, Binaries: binaries,
-		TunnelArgs: append([]string{"--gitops", "--gitops-token-file=" + dir + "/gitops.token", "--gitops-interval=300ms"}, tunnelArgs...),
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	b.must(rig.Allow(ctx, b.cluster, rig.Access{Group: "gitlab:gitops", Namespace: b.namespace, Role: "edit"}))
-	b.rig, err = rig.Start(ctx, b.opts)
-	b.must(err)
-	t.Cleanup(b.close)
+	token := b.opts.Dir + "/gitops.token"
+	b.must(os.WriteFile(token, []byte(b.token), 0o600))
+	b.opts.TunnelArgs = append([]string{"--gitops", "--gitops-token-file=" + token, "--gitops-interval=300ms"}, tunnelArgs...)
+	b.Allow("gitlab:gitops", "edit")
+	b.Start()
+	b.rig = b.Rig
 	return b
 }
 
 func (b *bench) must(err error) {
 	b.Helper()
-	if err != nil {
-		b.Fatal(err)
-	}
-}
-
-func (b *bench) close() {
-	if err := b.rig.Stop(); err != nil {
-		b.Errorf("stop: %v", err)
-	}
-	for _, a := range b.gitlab.AnomaliesExcept(b.expected...) {
-		b.Errorf("anomaly at %s: %s", a.Endpoint, a.What)
-	}
-	if b.Failed() {
-		for _, svc := range []*rig.Service{b.rig.Policy, b.rig.Tunnel, b.rig.Runner} {
-			for _, l := range svc.Lines() {
-				b.Logf("%s: %v", svc.Name, l)
-			}
-		}
-	}
+	b.Must(err)
 }
 
 // configure pushes towline.yaml.

@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +36,7 @@ func TestTowlineFileNarrowsAndIsExplained(t *testing.T) {
 	}
 	explain := func(status int, args ...string) string {
 		t.Helper()
-		cmd := exec.CommandContext(ctx, filepath.Join(cmp.Or(binaries, os.Getenv(rig.EnvBinaries)), "policy"), append(args, "--explain-socket="+socket)...)
+		cmd := exec.CommandContext(ctx, filepath.Join(os.Getenv(rig.EnvBinaries), "policy"), append(args, "--explain-socket="+socket)...)
 		out, err := cmd.CombinedOutput()
 		var exit *exec.ExitError
 		if err != nil && !errors.As(err, &exit) || cmd.ProcessState.ExitCode() != status {

@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/towline/towline/e2e/cluster"
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/gitlabsim/joblog"
 	"github.com/towline/towline/e2e/rig"
@@ -32,32 +31,14 @@ const (
 	longPoll    = 2 * time.Second
 )
 
-var binaries string
+func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	flag.Parse()
-	if os.Getenv(rig.EnvBinaries) == "" {
-		dir, err := os.MkdirTemp("", "towline-scenarios-")
-		if err == nil {
-			defer os.RemoveAll(dir)
-			err = rig.Build(context.Background(), dir, false, os.Stderr)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		binaries = dir
-	}
-	return cluster.Main(m)
-}
-
-// scenario is one installation with one project.
+// scenario is one installation with one project. What it shares with the
+// installations of other packages has short names here.
 type scenario struct {
+	*rig.Trial
 	t         *testing.T
 	name      string
-	cluster   *cluster.Cluster
 	kube      kubernetes.Interface
 	namespace string
 	gitlab    *sim.Server
@@ -65,8 +46,7 @@ type scenario struct {
 	project   sim.Project
 	runner    sim.Runner
 	rig       *rig.Rig
-	opts      rig.Options
-	expected  []string // anomalies that the scenario provokes
+	opts      *rig.Options
 }
 
 // setup changes a scenario before it starts.
@@ -75,64 +55,31 @@ type setup func(*scenario)
 // open starts an installation for the scenario in testdata/name.
 func open(t *testing.T, name string, setups ...setup) *scenario {
 	t.Helper()
-	s := &scenario{t: t, name: name, cluster: cluster.Shared(t), redis: redistest.Private(t)}
-	s.namespace = s.cluster.Namespace(t)
-	cfg, err := s.cluster.RESTConfig()
-	s.must(err)
-	s.kube, err = kubernetes.NewForConfig(cfg)
-	s.must(err)
-	s.gitlab, err = sim.Start(sim.Options{LongPoll: longPoll})
-	s.must(err)
-	t.Cleanup(func() { _ = s.gitlab.Close() })
-	s.project, err = s.gitlab.CreateProject(sim.ProjectOptions{Path: projectPath})
-	s.must(err)
-	agent, err := s.gitlab.CreateAgent(projectPath, agentName)
-	s.must(err)
-	s.runner, err = s.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{agentName}})
-	s.must(err)
-	token, err := s.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: projectPath, Scopes: []string{"read_repository"}})
-	s.must(err)
-	s.opts = rig.Options{
-		Cluster: s.cluster, RedisURL: s.redis.URL, GitLabURL: s.gitlab.URL(), RunnerToken: s.runner.Token,
-		Agent: projectPath + ":" + agentName, AgentID: agent.ID, ConfigToken: token, Dir: t.TempDir(), Binaries: binaries,
-	}
+	trial := rig.NewTrial(t, longPoll)
+	s := &scenario{Trial: trial, t: t, name: name, kube: trial.Kube, namespace: trial.Namespace, gitlab: trial.GitLab, redis: trial.Redis, opts: &trial.Options}
+	s.project = s.Project(projectPath)
+	s.Agent(projectPath, agentName)
+	s.runner = s.Runner
 	for _, f := range setups {
 		f(s)
 	}
 	s.push(s.files("input"))
-	ctx, cancel := context.WithTimeout(context.Background(), jobWithin)
-	defer cancel()
-	s.must(rig.Allow(ctx, s.cluster, rig.Access{Group: fmt.Sprintf("gitlab:project:%d", s.project.ID), Namespace: s.namespace, Role: "edit"}))
-	s.rig, err = rig.Start(ctx, s.opts)
-	s.must(err)
-	t.Cleanup(s.close)
+	s.Allow(fmt.Sprintf("gitlab:project:%d", s.project.ID), "edit")
+	s.Stopped = s.swept
+	s.Start()
+	s.rig = s.Rig
 	return s
 }
 
 func (s *scenario) must(err error) {
 	s.t.Helper()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	s.Must(err)
 }
 
-// close stops the installation and asks GitLab for its opinion.
-func (s *scenario) close() {
-	if err := s.rig.Stop(); err != nil {
-		s.t.Errorf("stop: %v", err)
-	}
-	for _, a := range s.gitlab.AnomaliesExcept(s.expected...) {
-		s.t.Errorf("anomaly at %s, job %d: %s", a.Endpoint, a.Job, a.What)
-	}
+// swept looks for what the installation has left on the disk.
+func (s *scenario) swept() {
 	if left, err := filepath.Glob(filepath.Join(s.opts.Dir, "work", "replica-*")); err != nil || len(left) > 0 {
 		s.t.Errorf("left behind: %v, %v", left, err)
-	}
-	if s.t.Failed() {
-		for _, svc := range []*rig.Service{s.rig.Policy, s.rig.Tunnel, s.rig.Runner} {
-			for _, l := range svc.Lines() {
-				s.t.Logf("%s: %v", svc.Name, l)
-			}
-		}
 	}
 }
 

@@ -131,7 +131,7 @@ func TestLocalConfigurationWithTokenGroupsAndAgentIdentity(t *testing.T) {
 	s.must(err)
 	_, err = s.gitlab.Push(other, "main", s.files("input"))
 	s.must(err)
-	s.must(rig.Allow(context.Background(), s.cluster, rig.Access{Group: "system:serviceaccounts:" + s.rig.Namespace, Namespace: s.namespace, Role: "edit"}))
+	s.must(rig.Allow(context.Background(), s.Cluster, rig.Access{Group: "system:serviceaccounts:" + s.rig.Namespace, Namespace: s.namespace, Role: "edit"}))
 	job := s.wait(s.startIn(other)["deploy"].ID)
 	s.want(job, sim.Success, "", 0)
 	if log := s.log(job.ID); !strings.Contains(log, "\nsystem:serviceaccount:"+s.rig.Namespace+":towline-agent\n") {

@@ -87,7 +87,7 @@ func TestConfigurationFaultKeepsTheLastGoodOne(t *testing.T) {
 }
 
 func TestRevokedTokenIsSaidAndHurtsNothingElse(t *testing.T) {
-	s := open(t, "seed", func(s *scenario) { s.expected = []string{"token"} })
+	s := open(t, "seed", func(s *scenario) { s.Expected = []string{"token"} })
 	s.must(s.gitlab.DeleteRunner(s.runner.ID))
 	ctx, cancel := context.WithTimeout(context.Background(), jobWithin)
 	defer cancel()
