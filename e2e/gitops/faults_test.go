@@ -145,7 +145,8 @@ gitops:
 	if got := b.status("thief", commit, "failed"); !strings.Contains(got, "ConfigMap "+b.namespace+"/values") {
 		t.Errorf("two entries and one object: %q", got)
 	}
-	if got := b.status("elsewhere", commit, "failed"); !strings.Contains(got, "kube-system") {
+	refusal := "elsewhere/a.yaml:1: ConfigMap kube-system/far: .metadata.namespace: this entry may not write there; it may write to namespaces " + b.namespace
+	if got := b.status("elsewhere", commit, "failed"); got != refusal {
 		t.Errorf("another namespace: %q", got)
 	}
 	b.status("app", commit, "success")

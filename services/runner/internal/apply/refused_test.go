@@ -211,6 +211,17 @@ func TestTargetNamespaces(t *testing.T) {
 	}
 }
 
+// TestMutationIsRefused: GitLab's agent copied fields between objects by an
+// annotation; an object with it is refused where it stands.
+func TestMutationIsRefused(t *testing.T) {
+	s := open(t)
+	rep := s.apply(s.read(map[string]string{"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: {config.kubernetes.io/apply-time-mutation: \"- sourceRef: {kind: Secret, name: b}\"}\n"}))
+	want := "a.yaml:1: ConfigMap a: .metadata.annotations: config.kubernetes.io/apply-time-mutation is not supported; write the value out, or let kustomize replace it (replacements)"
+	if len(rep.Faults) != 1 || rep.Changed() || rep.Faults[0].Error() != want {
+		t.Errorf("%v", rep.Faults)
+	}
+}
+
 func TestHealth(t *testing.T) {
 	s := open(t)
 	s.options.Health = apply.Health{Timeout: 15 * time.Second, All: true}

@@ -29,7 +29,7 @@ func installChart(ctx context.Context, cluster *rest.Config, req *Request, files
 		return err
 	}
 	result, err := engine.Reconcile(ctx, release.Spec{
-		Name: m.Chart.Release, Namespace: m.DefaultNamespace, Values: values, MaxHistory: m.Chart.MaxHistory,
+		Name: m.Chart.Release, Namespace: m.DefaultNamespace, Values: values, MaxHistory: m.Chart.MaxHistory, Namespaces: req.Namespaces,
 		Chart: release.Chart{Directory: &release.Directory{Root: root, Path: m.Chart.Path}},
 	})
 	report.Objects, report.Counts = result.Objects, map[string]int{}
