@@ -72,7 +72,7 @@ func TestPodLabelsCannotBreakTheSelector(t *testing.T) {
 
 // brought are the names of what people bring along.
 var brought = []string{
-	"gitlab-runner", "redis", "company-ca", "gitlab", "keys", "proxy", "redis-passwords", "policy-tls", "tunnel-tls", "redis-tls",
+	"gitlab-runner", "redis", "company-ca", "gitlab", "gitlab-acme", "keys", "proxy", "redis-passwords", "policy-tls", "tunnel-tls", "redis-tls",
 	"tools", "caches", "certs", "more", "audit",
 }
 

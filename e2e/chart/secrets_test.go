@@ -42,7 +42,7 @@ func TestMadeKeysAreTheOnesTheServicesRead(t *testing.T) {
 // Each service sees the secrets it needs and no other.
 func TestWhoSeesWhichSecret(t *testing.T) {
 	want := map[string][]string{
-		"tunnel": {"Secret/gitlab/config", "Secret/gitlab/gitops", "Secret/gitlab/runner", "Secret/keys/seal", "Secret/redis/address"},
+		"tunnel": {"Secret/gitlab-acme/infra", "Secret/gitlab-acme/token", "Secret/gitlab/config", "Secret/gitlab/gitops", "Secret/gitlab/runner", "Secret/keys/seal", "Secret/redis/address"},
 		"policy": {"Secret/keys/sign"},
 		"runner": {"Secret/keys/seal", "Secret/redis/address"},
 	}
@@ -54,6 +54,19 @@ func TestWhoSeesWhichSecret(t *testing.T) {
 			if v.Secret != nil && v.Name != "tls" {
 				for _, item := range v.Secret.Items {
 					got = append(got, "Secret/"+v.Secret.SecretName+"/"+item.Key)
+				}
+			}
+		}
+		for _, v := range pod.Volumes {
+			if v.Projected == nil {
+				continue
+			}
+			for _, source := range v.Projected.Sources {
+				if source.Secret == nil {
+					continue
+				}
+				for _, item := range source.Secret.Items {
+					got = append(got, "Secret/"+source.Secret.Name+"/"+item.Key)
 				}
 			}
 		}

@@ -185,7 +185,7 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		sealKeyFile: sealKey(t), policyURL: "http://policy.example.com:1/", serviceTokenFile: file(t, "st", "sa-token"), listen: "127.0.0.1:0",
 		egressListen: "127.0.0.1:0", egressHosts: []string{"h:1"}, name: "cluster one", logFormat: "json", logLevel: "info",
 		pollInterval: time.Second, longPoll: 2 * time.Second, configInterval: 3 * time.Second, configOptional: true, queueWait: 4 * time.Second, jobRouter: true, cache: true,
-		gitops: true, gitopsTokenFile: file(t, "gt", "glpat-g"), gitopsInterval: 5 * time.Second,
+		gitops: true, gitopsTokenFile: file(t, "gt", "glpat-g"), gitopsTokens: []string{"acme/own=" + file(t, "og", "glpat-own")}, gitopsInterval: 5 * time.Second,
 	}
 	v := reflect.ValueOf(*c)
 	for i := range v.NumField() {
@@ -198,7 +198,8 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	configToken, err := b.sources.Token()
-	gitopsToken, gitopsErr := b.syncs.Token()
+	gitopsToken, _, gitopsErr := b.syncs.Token("acme/apps")
+	ownToken, _, ownErr := b.syncs.Token("acme/own/app")
 	admission, ok := b.keeper.Admit.(*intake.Admission)
 	if !ok {
 		t.Fatalf("admission is a %T", b.keeper.Admit)
@@ -216,6 +217,7 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		"agent":             b.sources.Project == "acme/agents" && b.sources.Agent == "main",
 		"config-token-file": err == nil && configToken == "glpat-x",
 		"gitops-token-file": gitopsErr == nil && gitopsToken == "glpat-g",
+		"gitops-tokens":     ownErr == nil && ownToken == "glpat-own",
 		"gitops-interval":   b.syncs.Every == c.gitopsInterval,
 		"config-interval":   b.sources.Every == c.configInterval,
 		"config-optional":   b.sources.Optional,

@@ -27,7 +27,7 @@ func (t *tunnel) buildSyncs(box *seal.Box) {
 		}
 	}
 	t.syncs = syncs.New(syncs.Config{
-		GitLab: t.client, Policy: t.decider(), Ledger: t.ledger, Seal: box, Token: func() (string, error) { return readToken(t.cfg.gitopsTokenFile) },
+		GitLab: t.client, Policy: t.decider(), Ledger: t.ledger, Seal: box, Token: t.cfg.tokenFor,
 		Entries: entries, Tunnel: service.ReplicaName(), Agent: agent, Every: t.cfg.gitopsInterval, Log: t.log, Metrics: syncs.NewMetrics(t.metrics),
 	})
 }

@@ -39,6 +39,7 @@ type settings struct {
 	jobRouter, cache                           bool
 	gitops                                     bool
 	gitopsTokenFile                            string
+	gitopsTokens                               []string
 	gitopsInterval                             time.Duration
 }
 
@@ -72,6 +73,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.Bool(&c.cache, "cache", false, "the runners have a cache: say so to GitLab, which otherwise refuses jobs with fallback keys")
 	s.Bool(&c.gitops, "gitops", false, "keep the cluster equal to what the section gitops of the agent's configuration names")
 	s.String(&c.gitopsTokenFile, "gitops-token-file", "", "file with a token that may read the repositories of gitops (scope read_api; api, to show commit statuses); read again for each look. Empty: --config-token-file")
+	s.List(&c.gitopsTokens, "gitops-tokens", "tokens for some of these repositories: path=file, comma-separated, where path is a project or a group; the longest path counts, and the file is read again for each look")
 	s.Duration(&c.gitopsInterval, "gitops-interval", 3*time.Second, "how often each ref of gitops is looked at")
 	s.String(&c.logFormat, "log-format", "json", "json or text")
 	s.String(&c.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -107,6 +109,9 @@ func (c *settings) validate() error {
 	}
 	if c.gitops && c.configTokenFile == "" {
 		require(c.config, "config", "gitops needs the agent's configuration: give --config-token-file, or the same --config that policy has")
+	}
+	if err := checkProjectTokens(c.gitopsTokens); err != nil {
+		errs = append(errs, err)
 	}
 	if err := c.redis.Validate(); err != nil {
 		errs = append(errs, err)

@@ -26,7 +26,7 @@ var every = map[string]string{
 	"agent": "a/b:c", "config-token-file": "/ct", "config-interval": "7s", "config-optional": "true", "redis-prefix": "p", "tls-cert-file": "/cert", "tls-key-file": "/key", "ca-file": "/cas",
 	"seal-key-file": "/seal", "policy-url": "http://p:1", "service-token-file": "/st", "listen": ":1", "egress-listen": ":2",
 	"egress-hosts": "h:1,i:2", "name": "n", "poll-interval": "8s", "long-poll": "9s", "queue-wait": "10s", "job-router": "true", "cache": "true",
-	"gitops": "true", "gitops-token-file": "/gt", "gitops-interval": "11s", "log-format": "text", "log-level": "debug",
+	"gitops": "true", "gitops-token-file": "/gt", "gitops-tokens": "a/b=/abt", "gitops-interval": "11s", "log-format": "text", "log-level": "debug",
 }
 
 // TestEveryOptionReachesItsField sets each option and looks for its value in the

@@ -32,6 +32,7 @@ type follower struct {
 	done  chan struct{}
 
 	project int64
+	origin  string // of the token, as people set it
 	head    gitlab.CommitAt
 	tags    []gitlab.TagPage // of the project, if the entry follows versions
 	tagsAt  time.Time        // when all of them were looked at
@@ -113,7 +114,8 @@ func (f *follower) complain(err error) {
 
 // advance looks at the ref and wants what is due.
 func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known bool) error {
-	token, err := f.Token()
+	token, origin, err := f.Token(f.entry.Project)
+	f.origin = origin
 	if err != nil {
 		return err
 	}

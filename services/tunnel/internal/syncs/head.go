@@ -117,9 +117,9 @@ func (f *follower) explain(err error) error {
 	case errors.Is(err, errNoVersion):
 		return fmt.Errorf("project %s: %w; the cluster stays as it is until there is one", f.entry.Project, err)
 	case errors.Is(err, gitlab.ErrNoFile):
-		return fmt.Errorf("%s of project %s is not there, or --gitops-token-file may not read it: %w", f.entry.Ref, f.entry.Project, err)
+		return fmt.Errorf("%s of project %s is not there, or %s may not read it: %w", f.entry.Ref, f.entry.Project, f.origin, err)
 	case errors.Is(err, gitlab.ErrRefused):
-		return fmt.Errorf("reading project %s: %w; --gitops-token-file needs a token with scope read_api (api, to show commit statuses)", f.entry.Project, err)
+		return fmt.Errorf("reading project %s: %w; %s needs a token with scope read_api (api, to show commit statuses)", f.entry.Project, err, f.origin)
 	}
 	return fmt.Errorf("reading project %s: %w", f.entry.Project, err)
 }

@@ -35,7 +35,8 @@ type Config struct {
 	Policy Policy
 	Ledger *ledger.Ledger
 	Seal   ledger.Sealer
-	Token  func() (string, error) // reads the repositories
+	// Token is what reads a project, and which setting it comes from.
+	Token func(project string) (token, origin string, err error)
 	// Entries are those of the configuration in force, and that configuration as
 	// policy is sent it: nil when policy has its own.
 	Entries func() (agentconfig.GitOps, *policyapi.Configuration)

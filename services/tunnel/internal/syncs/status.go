@@ -68,7 +68,7 @@ func (f *follower) show(ctx context.Context, commit, state, text string) {
 	if f.posted == now {
 		return
 	}
-	token, err := f.Token()
+	token, _, err := f.Token(f.entry.Project)
 	if err == nil {
 		s := gitlab.CommitStatus{State: state, Name: "towline/" + f.Agent + "/" + f.entry.Name, Ref: f.entry.Ref.Branch, Description: text}
 		err = f.GitLab.SetCommitStatus(ctx, token, f.project, commit, s)

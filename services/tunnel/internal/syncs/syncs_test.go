@@ -115,7 +115,7 @@ func open(t *testing.T, m agentconfig.Manifests) *bench {
 	}
 	b := &bench{T: t, world: &world{head: "c1"}, ledger: ledger.New(rdb, redistest.Prefix(t)), seal: box}
 	b.config = Config{
-		GitLab: b.world, Policy: b.world, Ledger: b.ledger, Seal: box, Token: func() (string, error) { return "token", nil },
+		GitLab: b.world, Policy: b.world, Ledger: b.ledger, Seal: box, Token: func(string) (string, string, error) { return "token", "--gitops-token-file", nil },
 		Entries: func() (agentconfig.GitOps, *policyapi.Configuration) {
 			return agentconfig.GitOps{Manifests: []agentconfig.Manifests{m}}, nil
 		},
