@@ -128,7 +128,12 @@ func (b *bench) eventually(what string, ok func(ctx context.Context) bool) {
 // data is the data of a ConfigMap, nil when it is not there.
 func (b *bench) data(name string) map[string]string {
 	b.Helper()
-	cm, err := b.kube.CoreV1().ConfigMaps(b.namespace).Get(context.Background(), name, metav1.GetOptions{})
+	return b.dataIn(b.namespace, name)
+}
+
+func (b *bench) dataIn(namespace, name string) map[string]string {
+	b.Helper()
+	cm, err := b.kube.CoreV1().ConfigMaps(namespace).Get(context.Background(), name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
