@@ -182,19 +182,3 @@ func (g GitOps) Find(name string) (Manifests, bool) {
 	}
 	return Manifests{}, false
 }
-
-// Chart is what an entry of gitops.charts adds: the entry is one of Manifests
-// whose files are a chart.
-type Chart struct {
-	Release    string        `json:"release"`
-	Path       string        `json:"path,omitempty"` // of the chart; "" is the repository's root
-	MaxHistory int           `json:"max_history"`
-	Values     []ChartValues `json:"values,omitempty"` // later ones win
-}
-
-// ChartValues is one source of values: Inline is YAML, File a path in the
-// repository.
-type ChartValues struct {
-	Inline string `json:"inline,omitempty"`
-	File   string `json:"file,omitempty"`
-}

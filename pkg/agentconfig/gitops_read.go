@@ -2,6 +2,7 @@ package agentconfig
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,46 +132,10 @@ func readDuration(v *strictyaml.Value, def, least time.Duration) (time.Duration,
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d/time.Second)) + "s" }
 
-func readChart(file string, v *strictyaml.Value) (Manifests, strictyaml.Faults) {
-	p := v.Get("source").Get("project")
-	c := &Chart{Release: v.Get("release_name").Text(), Path: strings.Trim(p.Get("path").Text(), "/"), MaxHistory: 1}
-	m := Manifests{
-		Project: strings.Trim(p.Get("id").Text(), "/"), Ref: readRef(p.Get("ref")), DefaultNamespace: or(v.Get("namespace").Text(), "default"),
-		ReconcileTimeout: DefaultTimeout, PruneTimeout: DefaultTimeout, Interval: DefaultInterval, AccessAs: syncAs(nil), Chart: c,
-		File: file, Key: v.Path(),
-	}
-	m.Name = m.DefaultNamespace + "/" + c.Release
-	m.Line, m.Column = v.Place()
-	if h := v.Get("max_history"); h != nil {
-		c.MaxHistory = int(h.Int())
-	}
-	var faults strictyaml.Faults
-	if problem, remedy := checkDirectory(c.Path); problem != "" {
-		faults = append(faults, p.Get("path").Fault(problem, remedy))
-	}
-	for _, item := range v.Get("values").Items() {
-		f := item.Get("file")
-		switch {
-		case item.Get("url") != nil:
-			m.Unsupported = item.Path() + ": values behind a URL are not fetched; keep them in a file of the chart's repository, or inline"
-		case f.Get("ref") != nil, f.Get("project_id") != nil && !strings.EqualFold(strings.Trim(f.Get("project_id").Text(), "/"), m.Project):
-			m.Unsupported = item.Path() + ": values of another project or ref are not fetched; keep them in the chart's repository at the same ref, or inline"
-		case f != nil:
-			if problem, remedy := checkDirectory(f.Get("file").Text()); problem != "" {
-				faults = append(faults, f.Get("file").Fault(problem, remedy))
-			}
-			c.Values = append(c.Values, ChartValues{File: path.Clean(strings.TrimPrefix(f.Get("file").Text(), "/"))})
-		default:
-			c.Values = append(c.Values, ChartValues{Inline: string(item.Get("inline").YAML())})
-		}
-	}
-	return m, faults
-}
-
 // related finds what is wrong between entries.
 func (g *GitOps) related(v *strictyaml.Value) strictyaml.Faults {
 	var faults strictyaml.Faults
-	list := v.Get("manifest_projects").Items()
+	list := slices.Concat(v.Get("manifest_projects").Items(), v.Get("charts").Items())
 	names := map[string]bool{}
 	for i, m := range g.Manifests {
 		if name := strings.ToLower(m.Name); m.Chart != nil {
@@ -181,10 +146,10 @@ func (g *GitOps) related(v *strictyaml.Value) strictyaml.Faults {
 			names[name] = true
 		}
 	}
-	for i, m := range g.Manifests[:len(list)] {
+	for i, m := range g.Manifests {
 		for _, d := range m.DependsOn {
 			if !names[strings.ToLower(d)] {
-				faults = append(faults, list[i].Get("depends_on").Fault("there is no entry with the name "+strconv.Quote(d), "name an entry of manifest_projects"))
+				faults = append(faults, list[i].Get("depends_on").Fault("there is no entry with the name "+strconv.Quote(d), "name an entry of manifest_projects, or a release as namespace/release_name"))
 			}
 		}
 		if g.circular(m.Name, m.Name, map[string]bool{}) {

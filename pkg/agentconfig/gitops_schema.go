@@ -46,7 +46,7 @@ var gitops = &schema{
 // ownGitOps is the section in towline.yaml.
 var ownGitOps = obj(keys{
 	"manifest_projects": {Form: strictyaml.List, Elem: ownManifestProject, Most: MaxSyncs},
-	"charts":            {Form: strictyaml.List, Elem: chart, Most: MaxSyncs},
+	"charts":            {Form: strictyaml.List, Elem: ownChart, Most: MaxSyncs},
 })
 
 var gitRef = &schema{Form: strictyaml.Object, OneOf: true, Keys: keys{"branch": someText, "tag": someText, "commit": someText}}
@@ -119,45 +119,6 @@ var ownKeys = keys{
 			"kind": oneText("ConfigMap", "Secret"), "name": someText, "optional": aBool,
 		}}},
 	}),
-}
-
-var chart = &schema{
-	Form: strictyaml.Object, Required: []string{"release_name", "source"},
-	Keys: keys{
-		"release_name": {Form: strictyaml.Text, NonEmpty: true, Check: checkRelease},
-		"source": {
-			Form: strictyaml.Object, OneOf: true,
-			Keys: keys{"project": {
-				Form: strictyaml.Object, Required: []string{"id"},
-				Keys: keys{"id": fullPath, "path": aText, "ref": gitRef},
-			}},
-		},
-		"namespace":   namespace,
-		"max_history": aboveZero,
-		"values": listOf(&schema{
-			Form: strictyaml.Object, OneOf: true,
-			Keys: keys{
-				"inline": free,
-				"file": {
-					Form: strictyaml.Object, Required: []string{"file"},
-					Keys: keys{"project_id": fullPath, "ref": gitRef, "file": someText},
-				},
-				"url": {
-					Form: strictyaml.Object, Required: []string{"url"},
-					Keys: keys{"url": someText, "poll_period": aDuration, "max_file_size": aNumber},
-				},
-			},
-		}),
-	},
-}
-
-var releaseName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,51}[a-z0-9])?$`)
-
-func checkRelease(v string) (problem, remedy string) {
-	if releaseName.MatchString(v) {
-		return "", ""
-	}
-	return "not a name for a release", "use lower-case letters, digits, dots and dashes, at most 53"
 }
 
 func checkGlob(v string) (problem, remedy string) {

@@ -88,7 +88,7 @@ func TestFaultsOfGitOps(t *testing.T) {
 		"two ways":           {"{manifest_projects: [{id: a/b, kustomize: {}, paths: [{glob: a}]}]}", `f:1:62: gitops.manifest_projects[0].paths: stands beside kustomize; keep one: files as they are, or a directory that kustomize builds`},
 		"outside":            {"{manifest_projects: [{id: a/b, kustomize: {path: a/../../b}}]}", `f:1:58: gitops.manifest_projects[0].kustomize.path: leads out of the repository; write the directory from the root of the repository, for example deploy/production`},
 		"interval":           {"{manifest_projects: [{id: a/b, interval: 1s}]}", `f:1:50: gitops.manifest_projects[0].interval: is out of bounds; write 10s to 86400s`},
-		"unknown dependency": {"{manifest_projects: [{id: a/b, depends_on: [c]}]}", `f:1:52: gitops.manifest_projects[0].depends_on: there is no entry with the name "c"; name an entry of manifest_projects`},
+		"unknown dependency": {"{manifest_projects: [{id: a/b, depends_on: [c]}]}", `f:1:52: gitops.manifest_projects[0].depends_on: there is no entry with the name "c"; name an entry of manifest_projects, or a release as namespace/release_name`},
 		"job":                {"{manifest_projects: [{id: a/b, access_as: {ci_job: {}}}]}", `f:1:52: gitops.manifest_projects[0].access_as.ci_job: unknown key; a sync is no job; use "gitops", which is the default`},
 		"clock":              {"{manifest_projects: [{id: a/b, windows: [{from: '9:00', to: '10:00'}]}]}", `f:1:57: gitops.manifest_projects[0].windows[0].from: not a time of day; write hours and minutes in quotes, for example "22:00"`},
 		"zone":               {"{manifest_projects: [{id: a/b, windows: [{from: '09:00', to: '10:00', zone: Mars}]}]}", `f:1:85: gitops.manifest_projects[0].windows[0].zone: not a time zone; write a name such as Europe/Berlin, or leave it out for UTC`},
@@ -130,36 +130,5 @@ func TestWindows(t *testing.T) {
 		if night.OpenAt(at) != want || !(Manifests{}).OpenAt(at) {
 			t.Errorf("%s: open %v", text, !want)
 		}
-	}
-}
-
-func TestCharts(t *testing.T) {
-	g, err := readOwn(t, `
-gitops:
-  charts:
-    - release_name: shop
-      source: {project: {id: acme/charts, path: /charts/shop/, ref: {branch: stable}}}
-      namespace: web
-      max_history: 5
-      values:
-        - inline: {replicas: 2, hosts: [a, b]}
-        - file: {file: /values/prod.yaml}
-    - release_name: other
-      source: {project: {id: acme/charts}}
-      values: [{url: {url: "https://example.com/v.yaml"}}]
-`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := &Chart{Release: "shop", Path: "charts/shop", MaxHistory: 5, Values: []ChartValues{{Inline: "hosts:\n    - a\n    - b\nreplicas: 2\n"}, {File: "values/prod.yaml"}}}
-	m := g.Manifests[0]
-	if diff := cmp.Diff(want, m.Chart); diff != "" || m.Name != "web/shop" || m.Ref.Branch != "stable" || m.DefaultNamespace != "web" || m.Unsupported != "" {
-		t.Errorf("%+v\n%s", m, diff)
-	}
-	if other := g.Manifests[1]; other.Name != "default/other" || other.Unsupported != "gitops.charts[1].values[0]: values behind a URL are not fetched; keep them in a file of the chart's repository, or inline" {
-		t.Errorf("%+v", other)
-	}
-	if _, err := readOwn(t, "gitops: {charts: [{release_name: a, source: {project: {id: x/y}}}, {release_name: a, source: {project: {id: x/z}}}]}"); err == nil {
-		t.Error("the same release twice was accepted")
 	}
 }

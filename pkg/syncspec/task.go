@@ -73,6 +73,8 @@ type Report struct {
 	Drifted   int            `json:"drifted"`
 	Millis    int64          `json:"millis"`
 	Inventory string         `json:"inventory,omitempty"`
+	// Release says of a Helm release what is deployed, for people.
+	Release string `json:"release,omitempty"`
 }
 
 // Add notes a problem within the limits.
@@ -92,6 +94,9 @@ func (r *Report) Add(problem string) {
 func (r *Report) Summary() string {
 	if r.State == Succeeded {
 		text := fmt.Sprintf("%d objects", r.Objects)
+		if r.Release != "" {
+			text = r.Release
+		}
 		for _, action := range []string{"created", "configured", "replaced", "pruned"} {
 			if n := r.Counts[action]; n > 0 {
 				text += fmt.Sprintf(", %d %s", n, action)

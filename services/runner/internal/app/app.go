@@ -132,7 +132,7 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, NoDebugTrace: !cfg.debugTrace, FeatureFlags: cfg.featureFlags, GitCA: gitCA, Cache: workerCache, Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
 	})
 	r.syncer = syncer.New(syncer.Config{
-		Ledger: r.ledger, Seal: box, Gate: r.gate, GatePort: endpoint.GatePort, CA: endpoint.CA, Runner: replica, Slots: cfg.syncs,
+		Ledger: r.ledger, Seal: box, Gate: r.gate, GatePort: endpoint.GatePort, CA: endpoint.CA, EgressPort: endpoint.EgressPort, OutsideCA: gitCA, Runner: replica, Slots: cfg.syncs,
 		Command: []string{self, SyncCommand}, Dir: r.work.Path, Sandbox: cfg.sandbox, Limits: r.worker.ProcessLimits(), Ready: r.ready, Log: log,
 	})
 	return r, nil

@@ -76,7 +76,7 @@ func (r *run) upgrade(ctx context.Context) error {
 		return err
 	}
 	a := action.NewUpgrade(r.config)
-	a.Namespace, a.MaxHistory = r.spec.Namespace, 0 // see tidy
+	a.Namespace, a.MaxHistory, a.Force = r.spec.Namespace, 0, r.spec.Force // see tidy
 	a.Timeout, a.Wait, a.WaitForJobs = r.spec.Timeout, r.spec.Wait, r.spec.WaitForJobs
 	a.ResetValues = true // no values means none, not those of the last revision
 	a.SkipCRDs = true
@@ -91,7 +91,7 @@ func (r *run) rollback() error {
 	last := r.history.last()
 	previous := r.history.previous(last)
 	a := action.NewRollback(r.config)
-	a.Version = previous.revision
+	a.Version, a.Force = previous.revision, r.spec.Force
 	a.Timeout, a.Wait, a.WaitForJobs = r.spec.Timeout, r.spec.Wait, r.spec.WaitForJobs
 	if err := a.Run(r.spec.Name); err != nil {
 		return err

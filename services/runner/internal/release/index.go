@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/repo"
+
+	"github.com/towline/towline/services/runner/internal/egress"
 )
 
 // resolved is what an index said of a wanted version.
@@ -144,7 +146,10 @@ func (s *source) get(ctx context.Context, address, etag string) (*http.Response,
 			return answer, nil
 		}
 	}
-	_ = answer.Body.Close()
+	defer answer.Body.Close()
+	if why := egress.Refusal(answer); why != "" {
+		return nil, fmt.Errorf("%s: %s", redactURL(address), why)
+	}
 	why := answer.Status
 	if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
 		why += "; check the credentials of the repository"

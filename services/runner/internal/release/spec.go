@@ -46,6 +46,9 @@ type Spec struct {
 	// Timeout bounds each action's waiting and hooks; 0 is DefaultTimeout.
 	Timeout time.Duration
 	CRDs    CRDPolicy
+	// Force replaces objects in an upgrade or a rollback instead of patching them, as
+	// helm upgrade --force does.
+	Force   bool
 	Install Remedy
 	Upgrade Remedy
 	Drift   Drift

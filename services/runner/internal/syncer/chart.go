@@ -2,48 +2,96 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/syncspec"
+	"github.com/towline/towline/services/runner/internal/apply/fields"
 	"github.com/towline/towline/services/runner/internal/release"
 )
 
+// leavesCluster says whether an entry needs what is neither in its repository
+// nor in the cluster.
+func leavesCluster(m agentconfig.Manifests) bool {
+	c := m.Chart
+	return c != nil && (c.Repository != nil || slices.ContainsFunc(c.Values, func(v agentconfig.ChartValues) bool { return v.URL != nil }))
+}
+
 // installChart makes a release what the entry says.
 func installChart(ctx context.Context, cluster *rest.Config, req *Request, files []syncspec.File, report *syncspec.Report) error {
-	m := req.Task.Entry
-	root := filepath.Join(req.Dir, "repository")
-	if err := unpackTo(root, files); err != nil {
-		return err
-	}
-	values, err := chartValues(m.Chart, files)
+	spec, err := releaseSpec(ctx, cluster, req, files)
 	if err != nil {
 		return err
 	}
-	engine, err := release.New(cluster, release.Options{})
+	var options release.Options
+	if spec.Chart.Repository != nil {
+		options.Proxy, options.Cache = req.proxy(), filepath.Join(req.Temp, "charts")
+		if err := os.Mkdir(options.Cache, dirMode); err != nil {
+			return err
+		}
+	}
+	engine, err := release.New(cluster, options)
 	if err != nil {
 		return err
 	}
-	result, err := engine.Reconcile(ctx, release.Spec{
-		Name: m.Chart.Release, Namespace: m.DefaultNamespace, Values: values, MaxHistory: m.Chart.MaxHistory, Namespaces: req.Namespaces,
-		Chart: release.Chart{Directory: &release.Directory{Root: root, Path: m.Chart.Path}},
-	})
+	result, err := engine.Reconcile(ctx, *spec)
 	report.Objects, report.Counts = result.Objects, map[string]int{}
+	report.Release = fmt.Sprintf("%s %s, revision %d %s", result.Chart, result.Version, result.Revision, result.Status)
 	for _, a := range result.Actions {
 		report.Counts[string(a)]++
 	}
 	for _, d := range result.Drift {
 		report.Drifted++
-		warn(report, d.Object+" was not as the release says")
+		warn(report, d.String())
 	}
 	for _, w := range result.Warnings {
 		warn(report, w)
 	}
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("stopped before its end: %w", err)
+	}
 	return err
+}
+
+// releaseSpec is the entry in the engine's words, with all that has to be read
+// for it. CRDs in a chart's directory are made by whoever may make them: an entry
+// that is kept in namespaces may not.
+func releaseSpec(ctx context.Context, cluster *rest.Config, req *Request, files []syncspec.File) (*release.Spec, error) {
+	m, c := req.Task.Entry, req.Task.Entry.Chart
+	spec := &release.Spec{
+		Name: c.Release, Namespace: m.DefaultNamespace, Namespaces: req.Namespaces, MaxHistory: c.MaxHistory,
+		CreateNamespace: c.CreateNamespace, Wait: c.Wait, WaitForJobs: c.WaitForJobs, Atomic: c.Atomic, Timeout: c.Timeout,
+		CRDs: release.CRDPolicy(c.CRDs), Force: c.Force, Install: remedy(c.Install), Upgrade: remedy(c.Upgrade),
+		Drift: release.Drift{Mode: release.DriftMode(c.Drift)},
+		Test:  release.Test{Enabled: c.Tests == "report" || c.Tests == "require", Tolerate: c.Tests == "report"},
+	}
+	for _, i := range m.Ignore {
+		spec.Drift.Ignore = append(spec.Drift.Ignore, fields.Rule(i))
+	}
+	for _, p := range c.Patches {
+		spec.Patches = append(spec.Patches, release.Patch(p))
+	}
+	var err error
+	if spec.Values, err = chartValues(ctx, req, files); err != nil {
+		return nil, err
+	}
+	if c.Repository != nil {
+		spec.Chart.Repository, err = chartRepository(ctx, cluster, req)
+		return spec, err
+	}
+	root := filepath.Join(req.Dir, "repository")
+	spec.Chart.Directory = &release.Directory{Root: root, Path: c.Path}
+	return spec, unpackTo(root, files)
+}
+
+func remedy(r agentconfig.ChartRemedy) release.Remedy {
+	return release.Remedy{OnFailure: release.RemedyAction(r.OnFailure), Attempts: r.Attempts}
 }
 
 // unpackTo writes files below a directory that does not exist yet. Their paths
@@ -68,24 +116,5 @@ func unpackTo(root string, files []syncspec.File) error {
 	return nil
 }
 
-// chartValues are the sources of values in their order.
-func chartValues(c *agentconfig.Chart, files []syncspec.File) ([]release.Values, error) {
-	var out []release.Values
-	for i, v := range c.Values {
-		if v.File == "" {
-			out = append(out, release.Values{Source: fmt.Sprintf("values[%d] (inline)", i), Text: []byte(v.Inline)})
-			continue
-		}
-		found := false
-		for _, f := range files {
-			if f.Path == v.File {
-				found = true
-				out = append(out, release.Values{Source: fmt.Sprintf("values[%d] (%s)", i, v.File), Text: f.Content})
-			}
-		}
-		if !found {
-			return nil, fmt.Errorf("values[%d]: the repository has no file %s", i, v.File)
-		}
-	}
-	return out, nil
-}
+// errNoWay is a fault of ours: the process was not told of the way out.
+var errNoWay = errors.New("the way to other servers is not known")

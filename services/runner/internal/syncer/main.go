@@ -51,7 +51,7 @@ func guarded(ctx context.Context, req *Request) (report *syncspec.Report) {
 			report.Add(fmt.Sprintf("internal error: %v", v))
 		}
 	}()
-	err := sandbox.Enter(sandbox.Config{Mode: req.Sandbox, ProjectDir: req.Dir, TempDir: req.Temp, Ports: []uint16{req.GatePort}, Limits: req.Limits})
+	err := sandbox.Enter(sandbox.Config{Mode: req.Sandbox, ProjectDir: req.Dir, TempDir: req.Temp, Ports: req.ports(), Limits: req.Limits})
 	if err != nil {
 		report.Add("sandbox: " + err.Error())
 		return report

@@ -36,6 +36,9 @@ func (w *Worker) process(ctx context.Context, c *claim) (*syncspec.Report, error
 		GatePort: w.GatePort, CA: w.CA, Dir: filepath.Join(dir, "files"), Temp: filepath.Join(dir, "tmp"),
 		Sandbox: w.Sandbox, Limits: w.Limits,
 	}
+	if leavesCluster(c.task.Entry) {
+		req.EgressPort, req.OutsideCA = w.EgressPort, w.OutsideCA
+	}
 	req.Bundle = filepath.Join(req.Dir, "bundle.tar.gz")
 	for _, d := range []string{req.Dir, req.Temp} {
 		if err := os.Mkdir(d, dirMode); err != nil {

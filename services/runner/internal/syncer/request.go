@@ -17,12 +17,27 @@ type Request struct {
 	Namespaces []string       `json:"namespaces,omitempty"` // that the grant allows; none is any
 	Token      string         `json:"token"`                // the grant
 	GatePort   uint16         `json:"gate_port"`
-	CA         []byte         `json:"ca"` // PEM, of the gate
+	EgressPort uint16         `json:"egress_port,omitempty"` // 0: the entry needs nothing of other servers
+	CA         []byte         `json:"ca"`                    // PEM, of the gate
+	OutsideCA  string         `json:"outside_ca,omitempty"`  // PEM, to trust outside beside the system's
 	Bundle     string         `json:"bundle"`
 	Dir        string         `json:"dir"`
 	Temp       string         `json:"temp"`
 	Sandbox    string         `json:"sandbox"`
 	Limits     sandbox.Limits `json:"limits"`
+}
+
+// proxy is the way out: the tunnel's egress proxy, with the grant as password.
+func (r *Request) proxy() string {
+	return fmt.Sprintf("http://sync:%s@127.0.0.1:%d", r.Token, r.EgressPort)
+}
+
+// ports are all that the process may connect to.
+func (r *Request) ports() []uint16 {
+	if r.EgressPort == 0 {
+		return []uint16{r.GatePort}
+	}
+	return []uint16{r.GatePort, r.EgressPort}
 }
 
 // Limits of what the two processes tell each other, in bytes.

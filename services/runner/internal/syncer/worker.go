@@ -34,15 +34,19 @@ type Config struct {
 	Seal     ledger.Sealer
 	Gate     *gate.Gate
 	GatePort uint16
-	CA       []byte   // PEM, of the gate
-	Runner   string   // this replica's name
-	Slots    int      // syncs at a time
-	Command  []string // of a sync process
-	Dir      string   // for files, this replica's alone
-	Sandbox  string   // enforce or off
-	Limits   sandbox.Limits
-	Ready    func() bool // false: nothing is claimed now
-	Log      *slog.Logger
+	CA       []byte // PEM, of the gate
+	// EgressPort leads to the tunnel's egress proxy, for charts and values of other
+	// servers; OutsideCA is PEM of what to trust there beside the system's.
+	EgressPort uint16
+	OutsideCA  string
+	Runner     string   // this replica's name
+	Slots      int      // syncs at a time
+	Command    []string // of a sync process
+	Dir        string   // for files, this replica's alone
+	Sandbox    string   // enforce or off
+	Limits     sandbox.Limits
+	Ready      func() bool // false: nothing is claimed now
+	Log        *slog.Logger
 }
 
 // Worker carries out syncs. Run it once per process.

@@ -62,7 +62,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	target, ok := p.target(r)
 	if !ok {
 		p.Log.Warn("egress refused", service.JobID(claims.Job.ID), "target", target)
-		refuse(w, r, http.StatusForbidden, target+" is not among the hosts that jobs may reach; the cluster's owner can add it to --egress-hosts")
+		refuse(w, r, http.StatusForbidden, target+" is not among the hosts that jobs and syncs may reach; the cluster's owner can add it to --egress-hosts")
 		return
 	}
 	if r.Method == http.MethodConnect {

@@ -30,10 +30,8 @@ func Directory(m agentconfig.Manifests) string {
 		return "" // a kustomization may use what stands beside it
 	}
 	if c := m.Chart; c != nil {
-		for _, v := range c.Values {
-			if v.File != "" {
-				return ""
-			}
+		if hasFiles(c) {
+			return ""
 		}
 		return c.Path
 	}
@@ -52,6 +50,17 @@ func Directory(m agentconfig.Manifests) string {
 		}
 	}
 	return common
+}
+
+// Wanted says whether an entry needs any file of its repository. A release of a
+// chart from elsewhere needs none without values in files.
+func Wanted(m agentconfig.Manifests) bool {
+	return m.Chart == nil || m.Chart.Repository == nil || hasFiles(m.Chart)
+}
+
+// hasFiles says whether values of a release are in files.
+func hasFiles(c *agentconfig.Chart) bool {
+	return slices.ContainsFunc(c.Values, func(v agentconfig.ChartValues) bool { return v.File != "" })
 }
 
 // Choose takes the files of an entry out of an archive. The error says what is
@@ -148,7 +157,8 @@ func (c *chooser) chosen(name string) (bool, error) {
 	}
 	if chart := c.m.Chart; chart != nil {
 		ofValues := slices.ContainsFunc(chart.Values, func(v agentconfig.ChartValues) bool { return v.File == name })
-		return ofValues || chart.Path == "" || strings.HasPrefix(name, chart.Path+"/"), nil
+		ofChart := chart.Repository == nil && (chart.Path == "" || strings.HasPrefix(name, chart.Path+"/"))
+		return ofValues || ofChart, nil
 	}
 	dir := path.Dir(name)
 	if strings.HasPrefix(dir, ".") && dir != "." || strings.Contains(dir, "/.") {
@@ -175,6 +185,9 @@ func (c *chooser) complete() error {
 	}
 	if c.m.Kustomize != "" {
 		return errors.New("the repository has no files")
+	}
+	if c.m.Chart != nil && c.m.Chart.Repository != nil {
+		return errors.New("the repository has none of the files with values")
 	}
 	if c.m.Chart != nil {
 		return fmt.Errorf("the repository has no directory %s with a chart", c.m.Chart.Path)

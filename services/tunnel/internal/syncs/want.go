@@ -85,19 +85,9 @@ func (f *follower) provide(ctx context.Context, token, commit string) (wrong, er
 			return nil, err
 		}
 	}
-	select { // an archive takes memory: one at a time
-	case f.archives <- struct{}{}:
-		defer func() { <-f.archives }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	archive, err := f.GitLab.Archive(ctx, token, f.entry.Project, commit, sources.Directory(f.entry))
-	if err != nil {
-		return nil, fmt.Errorf("archive of %.8s: %w", commit, err)
-	}
-	files, wrong := sources.Choose(f.entry, archive)
-	if wrong != nil {
-		return wrong, nil
+	files, wrong, err := f.fetch(ctx, token, commit)
+	if err != nil || wrong != nil {
+		return wrong, err
 	}
 	packed, err := syncspec.Pack(files)
 	if err != nil {
@@ -113,6 +103,25 @@ func (f *follower) provide(ctx context.Context, token, commit string) (wrong, er
 	}
 	f.bundle = digest
 	return nil, nil
+}
+
+// fetch gets the files of a commit that the entry needs.
+func (f *follower) fetch(ctx context.Context, token, commit string) (files []syncspec.File, wrong, err error) {
+	if !sources.Wanted(f.entry) {
+		return nil, nil, nil
+	}
+	select { // an archive takes memory: one at a time
+	case f.archives <- struct{}{}:
+		defer func() { <-f.archives }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	archive, err := f.GitLab.Archive(ctx, token, f.entry.Project, commit, sources.Directory(f.entry))
+	if err != nil {
+		return nil, nil, fmt.Errorf("archive of %.8s: %w", commit, err)
+	}
+	files, wrong = sources.Choose(f.entry, archive)
+	return files, wrong, nil
 }
 
 // refused treats a state that cannot be tried as a failed sync.
