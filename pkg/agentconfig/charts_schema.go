@@ -70,7 +70,10 @@ var ownChart = func() *schema {
 // ownChartKeys are Towline's additions to an entry of charts.
 var ownChartKeys = keys{
 	"source": {Form: strictyaml.Object, OneOf: true, Keys: keys{
-		"project": chartProject,
+		"project": {
+			Form: strictyaml.Object, Required: []string{"id"},
+			Keys: keys{"id": fullPath, "path": aText, "ref": ownGitRef},
+		},
 		"repository": {Form: strictyaml.Object, Required: []string{"url", "chart"}, Keys: keys{
 			"url": {Form: strictyaml.Text, NonEmpty: true, Check: checkRepository}, "chart": {Form: strictyaml.Text, NonEmpty: true, Check: checkChartName},
 			"version": {Form: strictyaml.Text, Check: checkVersion, Want: "a version in quotes", Remedy: versionRemedy}, "secret": {Form: strictyaml.Text, NonEmpty: true, Check: checkObjectName},

@@ -91,6 +91,8 @@ gitops:
     - release_name: base
       source: {repository: {url: "https://charts.example.com/stable/", chart: base}}
       atomic: true
+    - release_name: tagged
+      source: {project: {id: acme/charts, ref: {semver: "~1.2"}}}
   manifest_projects:
     - {id: acme/shop, depends_on: [web/shop]}
 `)
@@ -121,6 +123,9 @@ gitops:
 		t.Error(diff)
 	}
 	base := g.In("acme/agents").Manifests[2]
+	if tagged := g.Manifests[3]; tagged.Ref.Semver != "~1.2" {
+		t.Errorf("%+v", tagged)
+	}
 	if base.Project != "acme/agents" || base.Name != "default/base" || !base.Chart.Atomic || base.Chart.Repository.URL != "https://charts.example.com/stable/" {
 		t.Errorf("%+v", base)
 	}
