@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
 WORKSPACE := pkg services/policy services/tunnel services/runner e2e
-OUTSIDE   := e2e/cluster/controlplane tools
+OUTSIDE   := e2e/cluster/controlplane e2e/node/dns tools
 SERVICES  := tunnel policy runner
 
 # Settings, for example `make e2e E2E=TestCancel` or `make fuzz FUZZTIME=1m`.
@@ -15,6 +15,7 @@ E2E      ?= .
 FUZZ     ?= .
 FUZZTIME ?= 10s
 KEEP     ?=
+NODE     ?= .
 P        ?= 2
 TIMEOUT  ?= 20m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -48,7 +49,7 @@ fmt-check: $(LINTER)
 .PHONY: vet
 vet:
 	@echo "== go vet"
-	@go vet -tags integration $(PACKAGES)
+	@go vet -tags integration,node $(PACKAGES)
 	@for m in $(OUTSIDE); do echo "== go vet in $$m"; GOWORK=off go vet -C $$m -tags integration ./...; done
 
 .PHONY: lint
@@ -93,12 +94,17 @@ test-all:
 	run "tools" env GOWORK=off go -C tools test -race -p $(P) -timeout $(TIMEOUT) ./...; \
 	run "control plane" env GOWORK=off go -C e2e/cluster/controlplane test -race -p $(P) -timeout $(TIMEOUT) ./internal/...; \
 	run "e2e" $(TEST) ./e2e/...; \
+	echo; echo "not run: the chart on a real node (containerd, kubelet); where root may have one: make e2e-node"; \
 	echo; if [ $$rc = 0 ]; then echo "all tests passed"; else echo "some tests failed: see FAIL above"; fi; exit $$rc
 
 .PHONY: e2e
 e2e: TOWLINE_E2E_BINARIES = $(CURDIR)/bin/race
 e2e: programs toolbox binaries ## the end-to-end tests only; E2E=pattern chooses
 	@$(CLUSTER) --kubectl -- go test -race -tags integration -p $(P) -timeout $(TIMEOUT) -v -run '$(E2E)' ./e2e/scenarios/... ./e2e/pipelines/... ./e2e/conformance/... ./e2e/escape/...
+
+.PHONY: e2e-node
+e2e-node: images ## the chart on a real node of this machine; NODE=pattern chooses
+	@TOWLINE_E2E_IMAGES=$(CURDIR)/bin/images go test -tags node -count=1 -timeout $(TIMEOUT) -v -run '$(NODE)' ./e2e/node/...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME; FUZZ=pattern chooses

@@ -16,22 +16,41 @@ import (
 // and the one before, for whoever switches between two branches.
 const keepBuilds = 2
 
-// program is something built from the controlplane module.
+// program is something built from a module that is not of the workspace.
 type program struct {
 	name   string                 // file name
 	what   string                 // for people, with how long it takes
+	module []string               // where the module is, below the e2e module's directory
 	pkg    string                 // what go build gets
 	inputs func(path string) bool // the files of the module that decide the result
+	static bool                   // runs without the libraries of this machine
 }
 
 var (
+	kubernetesModule = []string{"cluster", "controlplane"}
+	coreDNSModule    = []string{"node", "dns"}
+)
+
+var (
 	controlPlane = program{
-		name: "controlplane", pkg: ".", inputs: programFile,
+		name: "controlplane", module: kubernetesModule, pkg: ".", inputs: programFile,
 		what: "the control plane (first time takes about 4 minutes)",
 	}
 	kubectl = program{
-		name: "kubectl", pkg: "k8s.io/kubernetes/cmd/kubectl", inputs: moduleFile,
+		name: "kubectl", module: kubernetesModule, pkg: "k8s.io/kubernetes/cmd/kubectl", inputs: moduleFile,
 		what: "kubectl (first time takes about 2 minutes)",
+	}
+	kubelet = program{
+		name: "kubelet", module: kubernetesModule, pkg: "k8s.io/kubernetes/cmd/kubelet", inputs: moduleFile,
+		what: "kubelet (first time takes about 2 minutes)",
+	}
+	kubeProxy = program{
+		name: "kube-proxy", module: kubernetesModule, pkg: "k8s.io/kubernetes/cmd/kube-proxy", inputs: moduleFile,
+		what: "kube-proxy (first time takes about 1 minute)",
+	}
+	coreDNS = program{
+		name: "coredns", module: coreDNSModule, pkg: ".", inputs: programFile, static: true,
+		what: "coredns (first time takes about 1 minute)",
 	}
 )
 
@@ -50,21 +69,43 @@ func Kubectl(ctx context.Context, progress io.Writer) (string, error) {
 	return cached(ctx, kubectl, progress)
 }
 
+// NodePrograms are the paths of what turns a machine into a node of the cluster.
+type NodePrograms struct {
+	Kubelet, KubeProxy string
+	CoreDNS            string // statically linked, so that it runs in an image of its own
+}
+
+// Node returns the programs of a node, of the control plane's version, and builds
+// them when needed, as Binary does.
+func Node(ctx context.Context, progress io.Writer) (NodePrograms, error) {
+	var n NodePrograms
+	for _, p := range []struct {
+		program program
+		path    *string
+	}{{kubelet, &n.Kubelet}, {kubeProxy, &n.KubeProxy}, {coreDNS, &n.CoreDNS}} {
+		var err error
+		if *p.path, err = cached(ctx, p.program, progress); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
 // cached builds p from source, unless the cache has it.
 func cached(ctx context.Context, p program, progress io.Writer) (string, error) {
 	if progress == nil {
 		progress = io.Discard
 	}
-	dir, err := sourceDir(ctx)
+	src, err := findSource(ctx, p)
 	if err != nil {
 		return "", err
 	}
-	version, err := versionFlags(dir)
+	linker, err := linkerFlags(src.dir)
 	if err != nil {
 		return "", err
 	}
-	flags := []string{"-ldflags", version, p.pkg}
-	key, err := digest(ctx, dir, p.inputs, flags)
+	flags := []string{"-ldflags", linker, p.pkg}
+	key, err := digest(ctx, src, p.inputs, flags)
 	if err != nil {
 		return "", err
 	}
@@ -74,14 +115,14 @@ func cached(ctx context.Context, p program, progress io.Writer) (string, error) 
 	}
 	store := store{dir: filepath.Join(base, "towline", "e2e", p.name), name: p.name}
 	return store.get(ctx, key, progress, func(ctx context.Context, output string) error {
-		return goBuild(ctx, dir, output, flags, p.what, progress)
+		return goBuild(ctx, src, output, flags, p.what, progress)
 	})
 }
 
 // goBuild compiles into output, with a sign of life every half minute.
-func goBuild(ctx context.Context, dir, output string, flags []string, what string, progress io.Writer) error {
+func goBuild(ctx context.Context, src source, output string, flags []string, what string, progress io.Writer) error {
 	var log bytes.Buffer
-	cmd := goCommand(ctx, dir, append([]string{"build", "-o", output}, flags...)...)
+	cmd := src.command(ctx, append([]string{"build", "-o", output}, flags...)...)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second

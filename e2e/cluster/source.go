@@ -19,48 +19,59 @@ import (
 // e2eModule is the module this package belongs to.
 const e2eModule = "github.com/towline/towline/e2e"
 
-// sourceDir finds the controlplane module beside this package's sources.
-func sourceDir(ctx context.Context) (string, error) {
+// source is the module that a program is built from.
+type source struct {
+	dir    string
+	static bool // without cgo
+}
+
+// findSource finds the module of p beside this package's sources.
+func findSource(ctx context.Context, p program) (source, error) {
+	src := source{static: p.static}
+	below := filepath.Join(p.module...)
 	// A test binary knows where it was compiled, unless built with -trimpath.
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
-		dir := filepath.Join(filepath.Dir(file), "controlplane")
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
+		src.dir = filepath.Join(filepath.Dir(file), "..", below)
+		if _, err := os.Stat(filepath.Join(src.dir, "go.mod")); err == nil {
+			return src, nil
 		}
 	}
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", e2eModule).Output()
 	if err != nil {
-		return "", fmt.Errorf("the sources of the control plane: run inside the repository: %w", describe(err))
+		return src, fmt.Errorf("the sources of %s: run inside the repository: %w", p.name, describe(err))
 	}
-	return filepath.Join(strings.TrimSpace(string(out)), "cluster", "controlplane"), nil
+	src.dir = filepath.Join(strings.TrimSpace(string(out)), below)
+	return src, nil
 }
 
-// goCommand prepares a go command in the controlplane module, which must not see
-// the workspace.
-func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
+// command prepares a go command in the module, which must not see the workspace.
+func (s source) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = dir
+	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if s.static {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
+	}
 	return cmd
 }
 
 // digest names a build: the same digest means the same binary.
-func digest(ctx context.Context, dir string, include func(path string) bool, flags []string) (string, error) {
-	env, err := goCommand(ctx, dir, "env", "GOVERSION", "GOOS", "GOARCH", "GOAMD64", "GOARM64",
+func digest(ctx context.Context, src source, include func(path string) bool, flags []string) (string, error) {
+	env, err := src.command(ctx, "env", "GOVERSION", "GOOS", "GOARCH", "GOAMD64", "GOARM64",
 		"CGO_ENABLED", "GOFLAGS", "GOEXPERIMENT").Output()
 	if err != nil {
 		return "", fmt.Errorf("go env: %w", describe(err))
 	}
-	files, err := sourceFiles(dir, include)
+	files, err := sourceFiles(src.dir, include)
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%q\n", env, flags)
 	for _, name := range files {
-		content, err := os.ReadFile(filepath.Join(dir, name))
+		content, err := os.ReadFile(filepath.Join(src.dir, name))
 		if err != nil {
-			return "", fmt.Errorf("source of the control plane: %w", err)
+			return "", fmt.Errorf("source of a program: %w", err)
 		}
 		fmt.Fprintf(sum, "%s %d\n", name, len(content))
 		sum.Write(content)
@@ -82,7 +93,7 @@ func sourceFiles(dir string, include func(path string) bool) ([]string, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sources of the control plane: %w", err)
+		return nil, fmt.Errorf("sources of a program: %w", err)
 	}
 	sort.Strings(files)
 	return files, nil
@@ -98,19 +109,19 @@ func programFile(path string) bool {
 
 var kubernetesRequirement = regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)`)
 
-// versionFlags returns the linker flags that tell a Kubernetes program its own
+// linkerFlags returns the linker flags that tell a Kubernetes program its own
 // version, read from go.mod. Without them a server calls itself v0.0.0-master,
 // and charts with a kubeVersion condition refuse it.
-func versionFlags(dir string) (string, error) {
+func linkerFlags(dir string) (string, error) {
 	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	if err != nil {
 		return "", fmt.Errorf("version of Kubernetes: %w", err)
 	}
+	flags := []string{"-s", "-w"} // symbols are a third of the file
 	match := kubernetesRequirement.FindSubmatch(mod)
 	if match == nil {
-		return "", errors.New("version of Kubernetes: go.mod does not require k8s.io/kubernetes")
+		return strings.Join(flags, " "), nil // no part of Kubernetes
 	}
-	flags := []string{"-s", "-w"} // symbols are a third of the file
 	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
 		flags = append(flags,
 			fmt.Sprintf("-X %s.gitVersion=%s", pkg, match[1]),

@@ -105,7 +105,7 @@ func TestDigestFollowsSourcesAndFlags(t *testing.T) {
 	}
 	key := func(include func(string) bool, flags ...string) string {
 		t.Helper()
-		d, err := digest(t.Context(), dir, include, flags)
+		d, err := digest(t.Context(), source{dir: dir}, include, flags)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,12 +134,12 @@ func TestDigestFollowsSourcesAndFlags(t *testing.T) {
 	}
 }
 
-func TestVersionFlagsComeFromTheModule(t *testing.T) {
-	dir, err := sourceDir(t.Context())
+func TestVersionComesFromTheModule(t *testing.T) {
+	src, err := findSource(t.Context(), kubelet)
 	if err != nil {
 		t.Fatal(err)
 	}
-	flags, err := versionFlags(dir)
+	flags, err := linkerFlags(src.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

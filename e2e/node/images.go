@@ -1,0 +1,96 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// The images that this package makes.
+const (
+	pauseImage = "localhost/pause:1"
+	dnsImage   = "localhost/coredns:1"
+	// RedisImage is Redis of this machine, with a shell, as the official image has.
+	RedisRepository = "localhost/redis"
+	RedisTag        = "machine"
+)
+
+// applets are the programs beside Redis that the chart calls in its image.
+var applets = []string{"sh", "cat", "cut", "grep", "sha256sum", "sleep", "tr"}
+
+// ownImages are the images made of programs of this machine and of CoreDNS.
+func ownImages(ctx context.Context, coreDNS string) ([]image, error) {
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		return nil, err
+	}
+	redis := image{
+		name: RedisRepository + ":" + RedisTag, files: map[string]string{"bin/busybox": busybox}, links: map[string]string{},
+		entrypoint: []string{"redis-server"},
+	}
+	for _, a := range applets {
+		redis.links["bin/"+a] = "busybox"
+	}
+	for _, name := range []string{"redis-server", "redis-cli"} {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			return nil, err
+		}
+		redis.files["bin/"+name] = program
+		libraries, err := librariesOf(ctx, program)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range libraries {
+			redis.files[strings.TrimPrefix(l, "/")] = l
+		}
+	}
+	return []image{
+		{name: pauseImage, files: map[string]string{"bin/busybox": busybox}, entrypoint: []string{"busybox", "sleep", "2147483647"}},
+		{name: dnsImage, files: map[string]string{"bin/coredns": coreDNS}, entrypoint: []string{"coredns"}},
+		redis,
+	}, nil
+}
+
+// library is a line of ldd that names a file.
+var library = regexp.MustCompile(`(?m)(/\S+) \(0x[0-9a-f]+\)$`)
+
+func librariesOf(ctx context.Context, program string) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "ldd", program).Output()
+	if err != nil {
+		return nil, fmt.Errorf("libraries of %s: %w", program, err)
+	}
+	var all []string
+	for _, m := range library.FindAllStringSubmatch(string(out), -1) {
+		all = append(all, m[1])
+	}
+	return all, nil
+}
+
+// writeImages writes this package's images into dir.
+func writeImages(ctx context.Context, dir, coreDNS string) error {
+	images, err := ownImages(ctx, coreDNS)
+	if err != nil {
+		return err
+	}
+	for n, i := range images {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("image%d.tar", n)))
+		if err != nil {
+			return err
+		}
+		if err := i.write(f); err != nil {
+			_ = f.Close()
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+//go:build linux
+
+package node
+
+import (
+	"bufio"
+	"debug/elf"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// programs are what a node needs of the machine, with Debian's packages.
+var programs = [][2]string{
+	{"containerd", "containerd"},
+	{"ctr", "containerd"},
+	{"runc", "runc"},
+	{"iptables", "iptables"},
+	{"ip", "iproute2"},
+	{"mount", "mount"},
+	{"redis-server", "redis-server"},
+	{"redis-cli", "redis-tools"},
+	{"busybox", "busybox-static"},
+}
+
+// cniDirs are where distributions put the plugins of the container network.
+var cniDirs = []string{"/usr/lib/cni", "/opt/cni/bin"}
+
+// cniPlugins are those that the network uses.
+var cniPlugins = []string{"ptp", "host-local", "loopback"}
+
+// controllers are the cgroup hierarchies that kubelet and runc want.
+var controllers = []string{"cpu", "cpuacct", "cpuset", "memory", "pids", "devices", "freezer", "blkio"}
+
+// Missing says what this machine lacks, each with what to do; empty means that a
+// node can run here.
+func Missing() []string {
+	var missing []string
+	if os.Geteuid() != 0 {
+		missing = append(missing, "root: namespaces, mounts and a packet filter of its own need it")
+	}
+	var packages []string
+	for _, p := range programs {
+		if _, err := exec.LookPath(p[0]); err != nil {
+			packages = append(packages, p[1])
+		}
+	}
+	if cniDir() == "" {
+		packages = append(packages, "containernetworking-plugins")
+	}
+	if len(packages) > 0 {
+		missing = append(missing, "programs: apt-get install "+strings.Join(packages, " "))
+	}
+	if path, err := exec.LookPath("busybox"); err == nil && !static(path) {
+		missing = append(missing, "a statically linked busybox: apt-get install busybox-static")
+	}
+	own, err := ownCgroups()
+	if err != nil {
+		return append(missing, err.Error())
+	}
+	for _, c := range controllers {
+		if _, ok := own[c]; !ok {
+			missing = append(missing, fmt.Sprintf("the cgroup v1 hierarchy %s (with cgroup v2 use kind)", c))
+		}
+	}
+	if !overlay() {
+		missing = append(missing, "the filesystem overlay")
+	}
+	return missing
+}
+
+func cniDir() string {
+	for _, dir := range cniDirs {
+		found := true
+		for _, p := range cniPlugins {
+			found = found && unix.Access(filepath.Join(dir, p), unix.X_OK) == nil
+		}
+		if found {
+			return dir
+		}
+	}
+	return ""
+}
+
+// static says whether a program needs no libraries.
+func static(path string) bool {
+	f, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return false
+		}
+	}
+	return true
+}
+
+func overlay() bool {
+	f, err := os.Open("/proc/filesystems")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if strings.HasSuffix(lines.Text(), "\toverlay") {
+			return true
+		}
+	}
+	return false
+}
