@@ -173,6 +173,10 @@ func TestUsersOfRedisMayDoTheirWork(t *testing.T) {
 		{"runner renews the sync", func() error { return second(runner.RenewSync(ctx, "s", "r", ttl)) }},
 		{"runner finishes the sync", func() error { return runner.FinishSync(ctx, "s", "r", 1, []byte("result")) }},
 		{"tunnel loads the sync", func() error { return second(tunnel.LoadSync(ctx, "s")) }},
+		{"tunnel puts a view", func() error { return tunnel.PutView(ctx, box, "s", []byte("view")) }},
+		{"runner reads the view", func() error { return second(runner.View(ctx, box, "s")) }},
+		{"runner wishes", func() error { return runner.Wish(ctx, "s") }},
+		{"tunnel drops the view", func() error { return tunnel.DropView(ctx, "s") }},
 		{"tunnel leaves the sync", func() error { return tunnel.LeaveSync(ctx, "s", "t") }},
 		{"tunnel leaves", func() error { return tunnel.StopPolling(ctx, "t") }},
 		{"the scaler counts", func() error {
@@ -303,6 +307,7 @@ func TestUsersOfRedisMayDoNothingElse(t *testing.T) {
 		"the runner leads polling":               {"runner", func(c *redis.Client) error { return c.Set(ctx, "pre:{poll}", "r", 0).Err() }},
 		"the runner listens":                     {"runner", func(c *redis.Client) error { return c.Do(ctx, "SUBSCRIBE", "pre:wake").Err() }},
 		"the runner reads traces at will":        {"runner", func(c *redis.Client) error { return c.GetRange(ctx, "pre:{1}:trace", 0, 1).Err() }},
+		"the runner writes a view":               {"runner", func(c *redis.Client) error { return c.Set(ctx, "pre:{sync:s}:view", "v", 0).Err() }},
 		"the tunnel revokes":                     {"tunnel", func(c *redis.Client) error { return c.Set(ctx, "pre:revoked:x", "1", 0).Err() }},
 		"the tunnel publishes elsewhere":         {"tunnel", func(c *redis.Client) error { return c.Publish(ctx, "other:wake", "1").Err() }},
 		"the tunnel reads another release":       {"tunnel", func(c *redis.Client) error { return c.Get(ctx, "other:{1}").Err() }},

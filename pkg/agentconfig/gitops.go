@@ -84,6 +84,12 @@ type Manifests struct {
 	PruneWhen string   `json:"prune_when"`
 	Replace   bool     `json:"replace,omitempty"`
 	Ignore    []Ignore `json:"ignore,omitempty"`
+	// Jobs are projects, beside the source's own, whose jobs may have the entry
+	// looked at and learn its state.
+	Jobs []string `json:"jobs,omitempty"`
+	// Environment is the environment of the source's project in GitLab that gets
+	// a record of each deployment; empty is none.
+	Environment string `json:"environment,omitempty"`
 	// Chart is set for entries of gitops.charts; nil applies manifests.
 	Chart *Chart `json:"chart,omitempty"`
 	// Unsupported is what Towline does not do of the entry, and what to do

@@ -60,6 +60,7 @@ func readManifests(file string, v *strictyaml.Value) (Manifests, strictyaml.Faul
 		m.Globs = []string{DefaultGlob}
 	}
 	m.readLists(v)
+	m.readAudience(v)
 	var faults strictyaml.Faults
 	read := func(key string, def, least time.Duration) time.Duration {
 		d, f := readDuration(v.Get(key), def, least)

@@ -80,6 +80,7 @@ var ownManifestProject = func() *schema {
 	s := *manifestProject
 	s.Keys = maps.Clone(manifestProject.Keys)
 	maps.Copy(s.Keys, ownKeys)
+	maps.Copy(s.Keys, audienceKeys)
 	s.Gone = maps.Clone(manifestProject.Gone)
 	maps.Copy(s.Gone, map[string]string{
 		"branch": "write ref: {branch: ...}", "path": "write paths: [{glob: ...}], or kustomize: {path: ...}", "namespace": `did you mean "default_namespace" or "namespaces"?`,

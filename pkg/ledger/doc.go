@@ -31,9 +31,11 @@
 //	{sync:<entry>}:task      string  tunnel           runner    as the hash
 //	{sync:<entry>}:lease     string  runner           both      sync lease
 //	{sync:<entry>}:follow    string  tunnel           tunnel    follow lease
+//	{sync:<entry>}:view      string  tunnel           both      ViewTTL after it was last put
 //	{bundle:<digest>}        string  tunnel           runner    BundleTTL after it was last put
 //	{bundle:<digest>}:<n>    string  tunnel           runner    as above
 //	synced                   channel runner           tunnel    -
+//	wished                   channel runner           tunnel    -
 //
 // Fields of a job's hash: schema, state, ticket, grant (sealed), runner,
 // cancel, result (sealed), trace_size, acked. Fields that this version does not

@@ -152,9 +152,9 @@ checksum/redis: {{ printf "%s/%s/%s" $.Release.Namespace $.Release.Name . | sha2
 {{- $bundle := printf "%s:{bundle:*}" $p -}}
 {{- $link := "-@all +ping +hello +auth +multi +exec +discard +eval +evalsha +script|load +exists +get +set +del +time +pexpire +pttl +hget +hset +hmget +hdel +strlen +append +zadd +zrem +zrange +zrevrange +zremrangebyscore +zcard +rpush +llen +lpos +blpop +publish +hincrby" -}}
 {{- if eq .name "tunnel" -}}
-resetchannels &{{ $p }}:wake &{{ $p }}:synced {{ $jobs }} {{ $syncs }} ~{{ $sync }}:follow ~{{ $bundle }} ~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:{poll} ~{{ $p }}:{poll}:cursor %R~{{ $p }}:revoked:* {{ $link }} +getrange +subscribe +unsubscribe
+resetchannels &{{ $p }}:wake &{{ $p }}:synced &{{ $p }}:wished {{ $jobs }} {{ $syncs }} ~{{ $sync }}:view ~{{ $sync }}:follow ~{{ $bundle }} ~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:{poll} ~{{ $p }}:{poll}:cursor %R~{{ $p }}:revoked:* {{ $link }} +getrange +subscribe +unsubscribe
 {{- else if eq .name "runner" -}}
-resetchannels &{{ $p }}:wake &{{ $p }}:synced {{ $jobs }} {{ $syncs }} %R~{{ $bundle }} %R~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:revoked:* ~{{ $p }}:audit {{ $link }} +lpop +xadd
+resetchannels &{{ $p }}:wake &{{ $p }}:synced &{{ $p }}:wished {{ $jobs }} {{ $syncs }} %R~{{ $sync }}:view %R~{{ $bundle }} %R~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:revoked:* ~{{ $p }}:audit {{ $link }} +lpop +xadd
 {{- else -}}
 resetchannels ~{{ $p }}:queue -@all +ping +hello +auth +llen +type +eval +evalsha +script|load
 {{- end -}}

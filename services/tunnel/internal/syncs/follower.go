@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/towline/towline/pkg/agentconfig"
@@ -48,6 +49,8 @@ type follower struct {
 	failures int       // in a row
 	again    time.Time // when the cluster is compared without a new commit
 	posted   string    // commit and state that GitLab was told last
+	outlook  outlook
+	gone     atomic.Bool // from the configuration
 }
 
 // run follows the entry until ctx ends.
@@ -55,6 +58,9 @@ func (f *follower) run(ctx context.Context) {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
+		if f.gone.Load() {
+			_ = f.Ledger.DropView(ctx, f.entry.Name)
+		}
 		_ = f.Ledger.LeaveSync(ctx, f.entry.Name, f.Tunnel)
 	}()
 	for {
@@ -75,8 +81,14 @@ func (f *follower) run(ctx context.Context) {
 func (f *follower) step(ctx context.Context) {
 	mine, err := f.Ledger.FollowSync(ctx, f.entry.Name, f.Tunnel, max(followFor, 3*f.Every))
 	if err != nil || !mine {
+		f.outlook.loaded = f.outlook.loaded && err != nil
 		return // Redis is away, or another replica follows
 	}
+	if f.recall(ctx) != nil {
+		return
+	}
+	asked := f.takeWish()
+	defer func() { f.publish(ctx, asked) }()
 	rec, err := f.Ledger.LoadSync(ctx, f.entry.Name)
 	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
 		return
@@ -122,6 +134,7 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 	if err := f.look(ctx, token); err != nil {
 		return err
 	}
+	f.outlook.Stood(f.head.ID)
 	busy := known && rec.State != ledger.SyncDone
 	inherited := busy && f.serial == 0
 	switch {
@@ -129,7 +142,9 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 	case busy, time.Now().Before(f.again):
 		return nil
 	}
-	if ready, err := f.dependenciesReady(ctx); err != nil || !ready {
+	ready, err := f.dependenciesReady(ctx)
+	f.outlook.blocked = err == nil && !ready
+	if err != nil || !ready {
 		return err
 	}
 	return f.want(ctx, token, inherited)

@@ -60,11 +60,12 @@ type Keeper struct {
 
 	mu        sync.Mutex
 	followers map[string]*follower
+	wishes    map[string]time.Time // when a wish was heard last
 }
 
 // New returns a Keeper; it starts nothing.
 func New(c Config) *Keeper {
-	return &Keeper{Config: c, archives: make(chan struct{}, maxArchive), followers: map[string]*follower{}}
+	return &Keeper{Config: c, archives: make(chan struct{}, maxArchive), followers: map[string]*follower{}, wishes: map[string]time.Time{}}
 }
 
 // Run follows the entries of the configuration until ctx ends.
@@ -73,13 +74,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	running.Go(func() {
+	listen := func(hear func(context.Context, func(string)) error, deliver func(name string)) {
 		loop := retry.Policy{Idle: time.Second, Min: time.Second, Max: time.Minute}
 		loop.Loop(ctx, func(ctx context.Context) retry.Result {
-			_ = k.Ledger.Synced(ctx, k.wake)
+			_ = hear(ctx, deliver)
 			return retry.Result{Outcome: retry.Failed}
 		})
-	})
+	}
+	running.Go(func() { listen(k.Ledger.Synced, k.wake) })
+	running.Go(func() { listen(k.Ledger.Wished, k.wish) })
 	for {
 		k.settle(ctx, &running)
 		if !retry.Sleep(ctx, readEvery) {
@@ -123,8 +126,10 @@ func (k *Keeper) settle(ctx context.Context, running *sync.WaitGroup) {
 		if !wanted[name] {
 			k.Log.Info("entry is gone from the configuration; what it applied stays", service.KeyEntry, name)
 			k.Metrics.forget(name)
+			f.gone.Store(true)
 			f.stop()
 			delete(k.followers, name)
+			delete(k.wishes, name)
 		}
 	}
 }

@@ -55,6 +55,7 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 	if f.serial, err = f.Ledger.WantSync(ctx, f.entry.Name, sealed); err != nil {
 		return err
 	}
+	f.outlook.Refused = nil
 	if head != f.commit {
 		f.Log.Info("sync wanted", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", head, "identity_user", d.Identity.User)
 		if !inherited {
@@ -129,6 +130,9 @@ func (f *follower) refused(ctx context.Context, commit, why string) {
 	news := commit != f.commit || f.last.State != syncspec.Failed || f.last.Summary() != why
 	f.commit = commit
 	f.last = syncspec.Report{State: syncspec.Failed, Commit: commit, Entry: f.entry.Name, Problems: []string{why}}
+	refused := f.last
+	f.outlook.Refused = &refused
+	f.outlook.Refusals++
 	f.failures++
 	f.again = time.Now().Add(failing.Backoff(f.failures))
 	f.Metrics.ended(f.last)

@@ -1,0 +1,87 @@
+package syncspec
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/towline/towline/pkg/agentconfig"
+)
+
+// Limits of a View.
+const (
+	// MaxHeads is how many commits are remembered at which a ref has stood.
+	MaxHeads = 50
+	// MaxName bounds the name of an entry in bytes.
+	MaxName = 255
+)
+
+// View is what the tunnel that follows an entry lets be known of it: runners
+// answer jobs from it. It holds no credential and no value of a Secret.
+type View struct {
+	Schema    int                   `json:"schema"`
+	Entry     agentconfig.Manifests `json:"entry"` // as the configuration has it
+	ProjectID int64                 `json:"project_id,omitempty"`
+	// Heads are the commits at which the ref has stood, the newest last.
+	Heads []string `json:"heads,omitempty"`
+	// Answered counts the wishes that a look has followed.
+	Answered int64 `json:"answered,omitempty"`
+	// Note is why nothing goes on now: the source cannot be read, the entry is
+	// suspended, outside of its windows, or waits for another.
+	Note string `json:"note,omitempty"`
+	// Refused is a state that could not even be tried; Refusals counts those.
+	Refused  *Report `json:"refused,omitempty"`
+	Refusals int64   `json:"refusals,omitempty"`
+	// Deployment is the record that GitLab has of the newest commit.
+	Deployment *Deployment `json:"deployment,omitempty"`
+}
+
+// Deployment is a record of GitLab's that was made for a commit.
+type Deployment struct {
+	ID     int64  `json:"id,omitempty"` // 0: it could not be made, or is being made
+	Commit string `json:"commit"`
+	State  string `json:"state"` // in GitLab's words
+}
+
+// Stood notes where the ref stands now.
+func (v *View) Stood(commit string) {
+	if commit == "" || v.Head() == commit {
+		return
+	}
+	v.Heads = slices.DeleteFunc(v.Heads, func(c string) bool { return c == commit })
+	v.Heads = append(v.Heads, commit)
+	if extra := len(v.Heads) - MaxHeads; extra > 0 {
+		v.Heads = slices.Delete(v.Heads, 0, extra)
+	}
+}
+
+// Head is where the ref stands; "" is not known yet.
+func (v *View) Head() string {
+	if len(v.Heads) == 0 {
+		return ""
+	}
+	return v.Heads[len(v.Heads)-1]
+}
+
+// Includes says whether the state of commit is part of that of later: it is the
+// same, or the ref has stood there before.
+func (v *View) Includes(later, commit string) bool {
+	if later == commit {
+		return true
+	}
+	first, then := slices.Index(v.Heads, commit), slices.Index(v.Heads, later)
+	return first >= 0 && first < then
+}
+
+// MayAsk says whether jobs of a project may ask about the entry and have it
+// looked at: those of its source, and those that the entry names.
+func (v *View) MayAsk(project string) bool {
+	return project != "" && (strings.EqualFold(project, v.Entry.Project) ||
+		slices.ContainsFunc(v.Entry.Jobs, func(p string) bool { return strings.EqualFold(p, project) }))
+}
+
+// IsName says whether a text can be the name of an entry.
+func IsName(s string) bool {
+	return s != "" && len(s) <= MaxName && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || r == '{' || r == '}' || r == '*'
+	})
+}
