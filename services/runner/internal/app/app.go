@@ -27,6 +27,7 @@ import (
 	"github.com/towline/towline/pkg/seal"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/runner/internal/audit"
+	"github.com/towline/towline/services/runner/internal/inquiry"
 	"github.com/towline/towline/services/runner/internal/relay"
 	"github.com/towline/towline/services/runner/internal/sandbox"
 	"github.com/towline/towline/services/runner/internal/syncer"
@@ -129,7 +130,8 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 		Slots: cfg.concurrent, Warm: min(cfg.warm, cfg.concurrent), Command: []string{self, JobCommand}, Dir: r.work.Path, Sandbox: cfg.sandbox,
 		Toolbox:  cfg.toolbox,
 		Limits:   worker.Limits{Scratch: int64(cfg.scratchLimit), Memory: int64(cfg.memoryLimit)},
-		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, NoDebugTrace: !cfg.debugTrace, FeatureFlags: cfg.featureFlags, GitCA: gitCA, Cache: workerCache, Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
+		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, NoDebugTrace: !cfg.debugTrace, FeatureFlags: cfg.featureFlags, GitCA: gitCA, Cache: workerCache, Desk: &inquiry.Desk{Ledger: r.ledger, Seal: box},
+		Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
 	})
 	r.syncer = syncer.New(syncer.Config{
 		Ledger: r.ledger, Seal: box, Gate: r.gate, GatePort: endpoint.GatePort, CA: endpoint.CA, EgressPort: endpoint.EgressPort, OutsideCA: gitCA, Runner: replica, Slots: cfg.syncs,

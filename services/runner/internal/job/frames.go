@@ -44,6 +44,8 @@ func (f Frame) Event() (Event, error) {
 	switch {
 	case e.Type == EventScriptStarted:
 		return Event{Type: e.Type}, nil
+	case e.Type == EventQuestion && e.Question != nil && e.Question.Check() == nil:
+		return Event{Type: e.Type, Number: e.Number, Question: e.Question}, nil
 	case e.Type == EventResult && e.Result != nil && (e.Result.State == StateSuccess || e.Result.State == StateFailed):
 		return e, nil
 	}

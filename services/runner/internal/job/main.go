@@ -53,8 +53,10 @@ func Main(ctx context.Context, stdin, frames *os.File) int {
 	os.Stdin = null
 	// What the job starts must not be able to write frames.
 	unix.CloseOnExec(int(frames.Fd()))
+	written := newFrameWriter(frames)
 	p := &process{
-		frames:  newFrameWriter(frames),
+		frames:  written,
+		asking:  asking{frames: written},
 		orphan:  func() { os.Exit(ExitOrphaned) },
 		now:     time.Now,
 		proceed: make(chan struct{}),
@@ -78,6 +80,7 @@ func warm() {
 // process is one job process.
 type process struct {
 	frames  *frameWriter
+	asking  asking
 	orphan  func()
 	now     func() time.Time
 	proceed chan struct{} // closed when the supervisor has recorded the start
@@ -116,6 +119,9 @@ func (p *process) listen(stdin io.Reader, canceled, timeout func()) {
 		}
 		if c.Proceed {
 			proceed()
+		}
+		if c.Reply != nil {
+			p.asking.hear(*c.Reply)
 		}
 		switch c.Cancel {
 		case CancelCanceled:
@@ -172,7 +178,7 @@ func (p *process) build(spec *Spec, log *logger) (*run, error) {
 	}
 	tools, err := toolbox.New(toolbox.Config{
 		TempDir: spec.TempDir, Proxy: spec.Proxy, Kubeconfig: spec.Kubeconfig, Folders: spec.Toolbox,
-		Ahead: namesCluster(&spec.Job),
+		Ahead: namesCluster(&spec.Job), Ask: p.asking.ask,
 		GitCA: spec.GitCA, Repository: spec.Job.GitInfo.RepoURL,
 		Tmp: tmpdir.New(filepath.Join(spec.TempDir, scratchName), append([]string{spec.ProjectDir, spec.TempDir}, spec.Toolbox...)...),
 	})

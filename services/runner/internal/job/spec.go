@@ -9,6 +9,7 @@ import (
 
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/services/runner/internal/cache"
+	"github.com/towline/towline/services/runner/internal/inquiry"
 	"github.com/towline/towline/services/runner/internal/sandbox"
 )
 
@@ -60,6 +61,14 @@ type Control struct {
 	// Proceed answers EventScriptStarted: the start is recorded, and the script
 	// may begin.
 	Proceed bool `json:"proceed,omitempty"`
+	// Reply answers EventQuestion.
+	Reply *Reply `json:"reply,omitempty"`
+}
+
+// Reply is the answer to the question with the same number.
+type Reply struct {
+	Number int64          `json:"number"`
+	Answer inquiry.Answer `json:"answer"`
 }
 
 // States of a Result.
@@ -91,12 +100,16 @@ type Result struct {
 const (
 	EventScriptStarted = "script_started" // a command is about to run; the process waits for Control.Proceed
 	EventResult        = "result"         // the last frame of every job
+	EventQuestion      = "question"       // a command asks; Control.Reply answers, if the supervisor will
 )
 
 // Event is the content of a frame of KindEvent.
 type Event struct {
 	Type   string  `json:"type"`
 	Result *Result `json:"result,omitempty"`
+	// Number and Question belong to EventQuestion.
+	Number   int64             `json:"number,omitempty"`
+	Question *inquiry.Question `json:"question,omitempty"`
 }
 
 // WriteSpec sends the first message of a job process.

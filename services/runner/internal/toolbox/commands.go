@@ -50,7 +50,7 @@ func (t *Toolbox) builtIn(c Config) map[string]tool.Command {
 		"sleep":     sleep,
 		"split":     place.Split,
 		"timeout":   timeout,
-		"towline":   towline.New(k).Run,
+		"towline":   towline.New(k, c.Ask).Run,
 		"wget":      wget.New(c.Proxy).Run,
 		"which":     t.which,
 		"yq":        yq.New(c.TempDir).Run,

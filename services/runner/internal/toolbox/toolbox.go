@@ -14,6 +14,7 @@ import (
 	"github.com/towline/towline/services/runner/internal/toolbox/program"
 	"github.com/towline/towline/services/runner/internal/toolbox/tmpdir"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
+	"github.com/towline/towline/services/runner/internal/toolbox/towline"
 )
 
 // What a script sees as its PATH, after the toolbox folders, and as its shell.
@@ -41,6 +42,8 @@ type Config struct {
 	Ahead      bool     // ask the cluster what it can do before a command does
 	Folders    []string // read-only directories of static programs
 	Tmp        tmpdir.Dir
+	// Ask asks the runner about entries of gitops; nil outside of a job.
+	Ask towline.Ask
 }
 
 // Toolbox is the commands of one job. Its methods may be called at the same

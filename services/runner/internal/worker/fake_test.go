@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/towline/towline/pkg/jobspec"
+	"github.com/towline/towline/services/runner/internal/inquiry"
 	"github.com/towline/towline/services/runner/internal/job"
 	"github.com/towline/towline/services/runner/internal/sandbox"
 )
@@ -71,6 +72,9 @@ func fakeMain() {
 				return
 			}
 			f.controls <- c
+			if c.Reply != nil && f.scripted("stop reading") {
+				return
+			}
 		}
 	}()
 	for _, line := range f.spec.Job.Steps[0].Script {
@@ -129,6 +133,9 @@ var commands = map[string]func(f *fake, arg string){
 	"get":      (*fake).get,
 	"until":    (*fake).until,
 	"flood":    (*fake).flood,
+	"reply":    (*fake).reply,
+	"stop":     func(*fake, string) {}, // reads nothing after the first reply
+	"ask":      (*fake).ask,
 	"self":     (*fake).self,
 	"litter":   (*fake).litter,
 	"recurse":  func(*fake, string) { fmt.Fprintln(io.Discard, endless(0)) },
@@ -182,6 +189,25 @@ func (f *fake) until(string) {
 		f.canceled = (<-f.controls).Cancel
 	}
 	f.frame(job.KindStdout, []byte("told: "+f.canceled+"\n"))
+}
+
+// ask asks about an entry as often as the number before its name says.
+func (f *fake) ask(arg string) {
+	times, name, _ := strings.Cut(arg, " ")
+	n, _ := strconv.Atoi(times)
+	for i := range n {
+		f.event(job.Event{Type: job.EventQuestion, Number: int64(i + 1), Question: &inquiry.Question{Entry: name, Wake: true}})
+	}
+}
+
+// reply waits for an answer and prints it.
+func (f *fake) reply(string) {
+	for c := range f.controls {
+		if c.Reply != nil {
+			f.frame(job.KindStdout, fmt.Appendf(nil, "%d: %s\n", c.Reply.Number, c.Reply.Answer.Refusal))
+			return
+		}
+	}
 }
 
 func (f *fake) flood(arg string) {

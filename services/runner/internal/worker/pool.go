@@ -62,7 +62,7 @@ func (p *pool) take(spec *job.Spec) (*process, error) {
 	for {
 		select {
 		case w := <-p.warm:
-			if w.alive() && w.tell(give) == nil {
+			if w.alive() && w.tell(tellWithin, give) == nil {
 				return w, nil
 			}
 			w.discard()
@@ -73,7 +73,7 @@ func (p *pool) take(spec *job.Spec) (*process, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := w.tell(give); err != nil {
+		if err := w.tell(tellWithin, give); err != nil {
 			w.discard()
 			return nil, err
 		}

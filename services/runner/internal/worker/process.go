@@ -114,8 +114,8 @@ func (p *process) kill() {
 }
 
 // tell sends the process a message; it must be the only one who does so now.
-func (p *process) tell(write func(io.Writer) error) error {
-	_ = p.stdin.SetWriteDeadline(time.Now().Add(tellWithin))
+func (p *process) tell(within time.Duration, write func(io.Writer) error) error {
+	_ = p.stdin.SetWriteDeadline(time.Now().Add(within))
 	return write(p.stdin)
 }
 

@@ -44,6 +44,8 @@ type running struct {
 	dir   string
 	lease *lease
 
+	questions questions
+
 	proc  *process
 	words ownOutput  // what the process itself says, outside its frames
 	begun bool       // the start of the script is recorded
@@ -116,6 +118,9 @@ func (r *running) kubeconfig(c *grant.Claims) (string, error) {
 
 // read follows what the process says until its pipes close.
 func (r *running) read(ctx context.Context) (*job.Result, error) {
+	asking, enough := context.WithCancel(ctx)
+	defer r.questions.asked.Wait()
+	defer enough()
 	var raw sync.WaitGroup
 	r.words.to = r.log.Errors()
 	raw.Go(func() {
@@ -140,6 +145,9 @@ func (r *running) read(ctx context.Context) (*job.Result, error) {
 		switch {
 		case err != nil:
 			return err
+		case e.Type == job.EventQuestion:
+			r.take(asking, e)
+			return nil
 		case e.Type != job.EventScriptStarted:
 			res = e.Result
 			return io.EOF // the last word
@@ -148,6 +156,7 @@ func (r *running) read(ctx context.Context) (*job.Result, error) {
 		}
 		return r.begin(ctx)
 	})
+	enough()
 	if res == nil {
 		r.proc.kill() // nothing more can be learnt from it
 	}
@@ -195,7 +204,7 @@ func (r *running) begin(ctx context.Context) error {
 
 // tell sends the process a message; the caller holds mu.
 func (r *running) tell(c job.Control) error {
-	return r.proc.tell(func(w io.Writer) error { return job.WriteControl(w, c) })
+	return r.proc.tell(tellWithin, func(w io.Writer) error { return job.WriteControl(w, c) })
 }
 
 // watch passes cancellation on and keeps the time, until ctx ends. If that is

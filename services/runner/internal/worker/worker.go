@@ -48,6 +48,7 @@ type Config struct {
 	FeatureFlags map[string]bool // that jobs cannot choose
 	GitCA        string          // PEM of certificates to trust for Git, or empty
 	Cache        *cache.Server   // nil: this runner keeps no caches
+	Desk         Desk            // nil: jobs learn nothing of gitops
 	Ready        func() bool     // false: no tickets are offered and no jobs claimed now
 	Metrics      *Metrics
 	Log          *slog.Logger

@@ -9,6 +9,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
 
+	"github.com/towline/towline/services/runner/internal/inquiry"
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
@@ -18,6 +19,9 @@ const usage = `Usage:
       Who this job is for the cluster, and until when.
   towline wait [-n NAMESPACE] [--timeout 5m] [-f FILE|DIR]... [-k DIR] [-R] [kind/name]...
       Wait until all of these objects are rolled out.
+  towline sync [NAME] [--wait] [--commit SHA] [--timeout 10m]
+      Have an entry of gitops looked at now, and wait until the commit is applied.
+      Exit code 0: applied, or not waited for. 1: failed. 2: usage. 124: not in time.
   towline diff [-f FILE|DIR]... [-k DIR]
       What ` + "`kubectl apply`" + ` would change. Exit code 0: nothing, 1: something, more: an error.
 `
@@ -26,13 +30,21 @@ const usage = `Usage:
 const (
 	exitFailure = 1
 	exitUsage   = 2
+	exitTimeout = 124 // as of timeout
 )
 
 // Towline runs commands for one job. It is safe for concurrent use.
-type Towline struct{ kubectl *kubectl.Kubectl }
+type Towline struct {
+	kubectl *kubectl.Kubectl
+	ask     Ask
+}
 
-// New uses the connections of k.
-func New(k *kubectl.Kubectl) *Towline { return &Towline{kubectl: k} }
+// Ask asks the runner about an entry of gitops. The error means that there is no
+// answer.
+type Ask func(ctx context.Context, q inquiry.Question) (inquiry.Answer, error)
+
+// New uses the connections of k. ask is nil outside of a job.
+func New(k *kubectl.Kubectl, ask Ask) *Towline { return &Towline{kubectl: k, ask: ask} }
 
 // Run is the command.
 func (t *Towline) Run(ctx context.Context, inv tool.Invocation) int {
@@ -45,6 +57,8 @@ func (t *Towline) Run(ctx context.Context, inv tool.Invocation) int {
 		return t.whoami(ctx, inv)
 	case "wait":
 		return t.wait(ctx, inv)
+	case "sync":
+		return t.sync(ctx, inv)
 	case "diff":
 		return diff(ctx, inv)
 	case "help", "-h", "--help":
