@@ -40,14 +40,21 @@ type bench struct {
 	token     string // that reads shop
 	rig       *rig.Rig
 	opts      *rig.Options
+	access    string // config.yaml
 }
 
 // open starts an installation with this towline.yaml, in which NAMESPACE stands
 // for the test's own. The syncs may edit that namespace.
 func open(t testing.TB, towline string, first map[string]string, tunnelArgs ...string) *bench {
 	t.Helper()
+	return openWith(t, "", towline, first, tunnelArgs...)
+}
+
+// openWith is open with a config.yaml.
+func openWith(t testing.TB, access, towline string, first map[string]string, tunnelArgs ...string) *bench {
+	t.Helper()
 	trial := rig.NewTrial(t, time.Second)
-	b := &bench{Trial: trial, cluster: trial.Cluster, kube: trial.Kube, namespace: trial.Namespace, gitlab: trial.GitLab, redis: trial.Redis, opts: &trial.Options}
+	b := &bench{Trial: trial, cluster: trial.Cluster, kube: trial.Kube, namespace: trial.Namespace, gitlab: trial.GitLab, redis: trial.Redis, opts: &trial.Options, access: access}
 	b.Project(agentProject)
 	b.Project(shop)
 	b.Agent(agentProject, agentName)
@@ -74,7 +81,7 @@ func (b *bench) must(err error) {
 func (b *bench) configure(towline string) {
 	b.Helper()
 	_, err := b.gitlab.Push(agentProject, "", map[string]string{
-		".gitlab/agents/" + agentName + "/config.yaml": "", ".gitlab/agents/" + agentName + "/towline.yaml": b.fill(towline),
+		".gitlab/agents/" + agentName + "/config.yaml": b.fill(b.access), ".gitlab/agents/" + agentName + "/towline.yaml": b.fill(towline),
 	})
 	b.must(err)
 }

@@ -1,0 +1,107 @@
+package gitops
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	sim "github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/e2e/gitlabsim/joblog"
+)
+
+const (
+	deployers = "acme/deployers"
+	strangers = "other/strangers"
+
+	jobAccess = `
+ci_access:
+  projects:
+    - {id: acme/apps/shop, default_namespace: NAMESPACE, access_as: {ci_job: {}}}
+    - {id: acme/deployers, default_namespace: NAMESPACE, access_as: {ci_job: {}}}
+    - {id: other/strangers, default_namespace: NAMESPACE, access_as: {ci_job: {}}}
+`
+	jobEntries = `
+gitops:
+  manifest_projects:
+    - id: acme/apps/shop
+      default_namespace: NAMESPACE
+      paths: [{glob: "k8s/**/*.yaml"}]
+      jobs: [acme/deployers]
+`
+)
+
+// ended is a job that is over.
+type ended struct {
+	sim.Job
+	sha string // of its commit
+	log string
+}
+
+// job runs a script as a job of a project.
+func (b *bench) job(project string, script ...string) ended {
+	b.Helper()
+	ci := "job:\n  tags: [" + agentName + "]\n  script:\n"
+	for _, line := range script {
+		ci += fmt.Sprintf("    - %q\n", line)
+	}
+	_, err := b.gitlab.PushFiles(project, "", map[string]*string{".gitlab-ci.yml": &ci})
+	b.must(err)
+	p, err := b.gitlab.RunPipeline(sim.PipelineOptions{Project: project})
+	b.must(err)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	j, err := b.gitlab.Wait(ctx, p.Jobs[0].ID)
+	raw, traceErr := b.gitlab.Trace(p.Jobs[0].ID)
+	b.must(traceErr)
+	log := joblog.Text(raw, false)
+	if err != nil {
+		b.Fatalf("job of %s: %v\n%s", project, err, log)
+	}
+	return ended{j, p.SHA, log}
+}
+
+// expect checks how a job ended and what its log says.
+func (b *bench) expect(j ended, exit int, says ...string) {
+	b.Helper()
+	got := 0
+	if j.ExitCode != nil {
+		got = *j.ExitCode
+	}
+	if got != exit || (j.Status == sim.Success) != (exit == 0) {
+		b.Errorf("job is %s with exit code %d, want %d\n%s", j.Status, got, exit, j.log)
+	}
+	for _, text := range says {
+		if !strings.Contains(j.log, text) {
+			b.Errorf("log does not say %q:\n%s", text, j.log)
+		}
+	}
+}
+
+func TestAJobDeploysByGitOps(t *testing.T) {
+	b := openWith(t, jobAccess, jobEntries, map[string]string{"k8s/a.yaml": configMap("a", "x", "1")})
+	b.Project(deployers)
+	b.Project(strangers)
+	b.eventually("the first commit", func(context.Context) bool { return b.data("a")["x"] == "1" })
+
+	b.push(map[string]string{"k8s/a.yaml": configMap("a", "x", "2")})
+	j := b.job(shop, "towline sync --wait --timeout 50s")
+	b.expect(j, 0, shop+": "+j.sha[:8]+" is applied, in ", ": 1 objects")
+	if got := b.data("a")["x"]; got != "2" {
+		t.Errorf("the job has waited, and a holds %q", got)
+	}
+
+	deployed := j.sha[:8]
+	j = b.job(deployers, "towline sync acme/apps/shop --wait --timeout 50s", "towline sync acme/apps/shop")
+	b.expect(j, 0, shop+": "+deployed+" is applied, in ", "it is looked at now")
+
+	j = b.job(strangers, "towline sync acme/apps/shop --wait --timeout 50s")
+	b.expect(j, 1, `towline sync: jobs of other/strangers may ask about no entry of gitops with the name "acme/apps/shop"`)
+
+	b.push(map[string]string{"k8s/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n"})
+	j = b.job(shop, "towline sync --wait --timeout 50s")
+	b.expect(j, 1, "towline sync: "+shop+": "+j.sha[:8]+" has failed:\n  k8s/a.yaml:1: ConfigMap: .metadata.name: missing")
+
+	j = b.job(shop, "towline sync --wait --timeout 2s --commit 0123456789012345678901234567890123456789")
+	b.expect(j, 124, "not applied within 2s: waits for 01234567: the default branch stands at ")
+}
