@@ -64,6 +64,9 @@ type Manifests struct {
 	// SubstituteFrom are objects of DefaultNamespace whose data is substituted;
 	// later ones win, Substitute over all.
 	SubstituteFrom []ValueSource `json:"substitute_from,omitempty"`
+	// DecryptSecret is the Secret of DefaultNamespace with the age keys for files
+	// that SOPS has encrypted; empty decrypts none.
+	DecryptSecret string `json:"decrypt_secret,omitempty"`
 	// DependsOn are names of entries that must have succeeded first.
 	DependsOn []string `json:"depends_on,omitempty"`
 	Suspend   bool     `json:"suspend,omitempty"`

@@ -93,6 +93,7 @@ var ownKeys = keys{
 	"ref":        ownGitRef,
 	"name":       {Form: strictyaml.Text, NonEmpty: true, Check: checkEntryName},
 	"kustomize":  obj(keys{"path": {Form: strictyaml.Text, Check: checkDirectory}}),
+	"decrypt":    {Form: strictyaml.Object, Required: []string{"secret"}, Keys: keys{"secret": {Form: strictyaml.Text, NonEmpty: true, Check: checkObjectName}}},
 	"depends_on": {Form: strictyaml.List, Elem: someText, Unique: ".", Most: maxList},
 	"suspend":    aBool,
 	"windows": {Form: strictyaml.List, Most: maxList, Elem: &schema{Form: strictyaml.Object, Required: []string{"from", "to"}, Keys: keys{
@@ -183,6 +184,15 @@ func checkPointer(v string) (problem, remedy string) {
 		return "not the path of a field", "write it from the root with slashes, for example /spec/replicas"
 	}
 	return "", ""
+}
+
+var objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+
+func checkObjectName(v string) (problem, remedy string) {
+	if objectName.MatchString(v) {
+		return "", ""
+	}
+	return "not the name of an object", "use lower-case letters, digits, dots and dashes, at most 253"
 }
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,99}$`)

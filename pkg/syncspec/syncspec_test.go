@@ -53,6 +53,16 @@ func TestHostileBundlesAreRefused(t *testing.T) {
 	}
 }
 
+func TestSecretsAreKeptOutOfReports(t *testing.T) {
+	var r Report
+	r.Conceal([]string{"hunter2", "one\ntwo words", "1", "aHVudGVyMw=="})
+	r.Add(`a.yaml:1: Invalid value: "hunter2", "one\ntwo words" or aHVudGVyMg==, hunter3`)
+	r.Add("line: two words\n1 of " + strings.Repeat("hunter2", MaxText))
+	if r.Problems[0] != `a.yaml:1: Invalid value: "[redacted]", "[redacted]" or [redacted], [redacted]` || !strings.HasPrefix(r.Problems[1], "line: [redacted]\n1 of [redacted]") || strings.Contains(r.Problems[1], "hunt") {
+		t.Errorf("%q", r.Problems)
+	}
+}
+
 func TestReportsAreBounded(t *testing.T) {
 	r := Report{State: Succeeded, Objects: 3, Counts: map[string]int{"created": 2, "unchanged": 1}, Drifted: 1}
 	if got := r.Summary(); got != "3 objects, 2 created, 1 had drifted" {

@@ -3,6 +3,7 @@ package syncspec
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/towline/towline/pkg/agentconfig"
 )
@@ -75,6 +76,8 @@ type Report struct {
 	Inventory string         `json:"inventory,omitempty"`
 	// Release says of a Helm release what is deployed, for people.
 	Release string `json:"release,omitempty"`
+
+	concealed *strings.Replacer
 }
 
 // Add notes a problem within the limits.
@@ -84,6 +87,7 @@ func (r *Report) Add(problem string) {
 		r.More++
 		return
 	}
+	problem = r.Concealed(problem)
 	if len(problem) > MaxText {
 		problem = problem[:MaxText] + "..."
 	}

@@ -19,8 +19,11 @@ import (
 // applyManifests makes the cluster hold what the files say.
 func applyManifests(ctx context.Context, cluster *rest.Config, req *Request, files []syncspec.File, report *syncspec.Report) error {
 	m := req.Task.Entry
+	files, err := decrypted(ctx, cluster, m, files, report)
+	if err != nil {
+		return err
+	}
 	var values map[string]string
-	var err error
 	wanted := m.Substitute != nil || m.SubstituteFrom != nil
 	if wanted {
 		if values, err = substitutes(ctx, cluster, m); err != nil {
@@ -104,6 +107,7 @@ func describe(result *apply.Report, report *syncspec.Report) {
 }
 
 func warn(report *syncspec.Report, text string) {
+	text = report.Concealed(text)
 	if len(report.Warnings) < syncspec.MaxProblems && len(text) <= syncspec.MaxText {
 		report.Warnings = append(report.Warnings, text)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path"
 	"regexp"
 	"strings"
 	"unicode"
@@ -113,7 +112,7 @@ func prepare(files []syncspec.File, values map[string]string) []syncspec.File {
 	out := make([]syncspec.File, len(files))
 	for i, f := range files {
 		out[i] = f
-		if e := path.Ext(f.Path); e != ".yaml" && e != ".yml" && e != ".json" {
+		if !isManifest(f.Path) {
 			continue
 		}
 		out[i].Content = reference.ReplaceAllFunc(f.Content, func(ref []byte) []byte {
