@@ -186,15 +186,6 @@ func checkPointer(v string) (problem, remedy string) {
 	return "", ""
 }
 
-var objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
-
-func checkObjectName(v string) (problem, remedy string) {
-	if objectName.MatchString(v) {
-		return "", ""
-	}
-	return "not the name of an object", "use lower-case letters, digits, dots and dashes, at most 253"
-}
-
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,99}$`)
 
 func checkVariable(v string) (problem, remedy string) {

@@ -95,7 +95,7 @@ func TestFaultsOfGitOps(t *testing.T) {
 		"zone":               {"{manifest_projects: [{id: a/b, windows: [{from: '09:00', to: '10:00', zone: Mars}]}]}", `f:1:85: gitops.manifest_projects[0].windows[0].zone: not a time zone; write a name such as Europe/Berlin, or leave it out for UTC`},
 		"versions":           {"{manifest_projects: [{id: a/b, ref: {semver: newest}}]}", `f:1:54: gitops.manifest_projects[0].ref.semver: not a range of versions; write a range of versions in quotes, for example ">=1.2.0 <2" or "~1.4"`},
 		"no secret":          {"{manifest_projects: [{id: a/b, decrypt: {}}]}", `f:1:49: gitops.manifest_projects[0].decrypt.secret: is missing; every entry here needs it`},
-		"odd secret":         {"{manifest_projects: [{id: a/b, decrypt: {secret: A_b}}]}", `f:1:58: gitops.manifest_projects[0].decrypt.secret: not the name of an object; use lower-case letters, digits, dots and dashes, at most 253`},
+		"odd secret":         {"{manifest_projects: [{id: a/b, decrypt: {secret: A_b}}]}", `f:1:58: gitops.manifest_projects[0].decrypt.secret: not a name of an object; use lower-case letters, digits, dots and dashes, at most 253`},
 		"two refs":           {"{manifest_projects: [{id: a/b, ref: {semver: '1.x', tag: v1}}]}", `f:1:45: gitops.manifest_projects[0].ref: has 2 keys, want exactly one; choose one of "branch", "commit", "semver", "tag"`},
 		"pointer":            {"{manifest_projects: [{id: a/b, ignore: [{paths: [spec.replicas]}]}]}", `f:1:58: gitops.manifest_projects[0].ignore[0].paths[0]: not the path of a field; write it from the root with slashes, for example /spec/replicas`},
 	} {
