@@ -115,6 +115,8 @@ func (s *Server) handler() http.Handler {
 	route("GET "+v4+"/projects/{project}/repository/tags", Repository, s.listTags)
 	route("GET "+v4+"/projects/{project}/repository/archive.tar.gz", Repository, s.getArchive)
 	route("POST "+v4+"/projects/{project}/statuses/{sha}", Statuses, s.setStatus)
+	route("POST "+v4+"/projects/{project}/deployments", Deployments, s.createDeployment)
+	route("PUT "+v4+"/projects/{project}/deployments/{deployment}", Deployments, s.updateDeployment)
 	route("GET /oauth/discovery/keys", Keys, s.serveKeys)
 	route("GET /-/jwks", Keys, s.serveKeys)
 	route("GET /.well-known/openid-configuration", Keys, s.serveDiscovery)

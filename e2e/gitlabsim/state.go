@@ -19,15 +19,17 @@ type state struct {
 	deploy     map[string]*deployToken   // by token
 	statuses   map[int64][]*CommitStatus // by project
 	lastStatus int64
-	vars       map[string][]Variable // by scope
-	pipelines  map[int64]*pipeline
-	jobs       map[int64]*job
-	queue      []*job // in order of creation, finished ones included
-	anomalies  []Anomaly
-	calls      []Call
-	faults     []*fault
-	windows    map[string]*window // rate limits
-	objects    map[string]*artifact
+	// deployments are the records made outside of CI, by project.
+	deployments map[int64][]*Deployment
+	vars        map[string][]Variable // by scope
+	pipelines   map[int64]*pipeline
+	jobs        map[int64]*job
+	queue       []*job // in order of creation, finished ones included
+	anomalies   []Anomaly
+	calls       []Call
+	faults      []*fault
+	windows     map[string]*window // rate limits
+	objects     map[string]*artifact
 }
 
 func newState() *state {
@@ -37,7 +39,7 @@ func newState() *state {
 			"pipeline": 573, "job": 1000, "fault": 0,
 		},
 		users: map[string]*user{}, groups: map[string]*group{}, projects: map[int64]*project{}, byPath: map[string]*project{},
-		runners: map[int64]*runner{}, tokens: map[string]*accessToken{}, deploy: map[string]*deployToken{}, statuses: map[int64][]*CommitStatus{},
+		runners: map[int64]*runner{}, tokens: map[string]*accessToken{}, deploy: map[string]*deployToken{}, statuses: map[int64][]*CommitStatus{}, deployments: map[int64][]*Deployment{},
 		vars: map[string][]Variable{}, pipelines: map[int64]*pipeline{}, jobs: map[int64]*job{},
 		windows: map[string]*window{}, objects: map[string]*artifact{},
 	}

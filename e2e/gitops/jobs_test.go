@@ -28,6 +28,7 @@ gitops:
       default_namespace: NAMESPACE
       paths: [{glob: "k8s/**/*.yaml"}]
       jobs: [acme/deployers]
+      environment: production
 `
 )
 
@@ -92,6 +93,7 @@ func TestAJobDeploysByGitOps(t *testing.T) {
 	}
 
 	deployed := j.sha[:8]
+	b.record(j.sha, "running", "success")
 	j = b.job(deployers, "towline sync acme/apps/shop --wait --timeout 50s", "towline sync acme/apps/shop")
 	b.expect(j, 0, shop+": "+deployed+" is applied, in ", "it is looked at now")
 
@@ -102,6 +104,20 @@ func TestAJobDeploysByGitOps(t *testing.T) {
 	j = b.job(shop, "towline sync --wait --timeout 50s")
 	b.expect(j, 1, "towline sync: "+shop+": "+j.sha[:8]+" has failed:\n  k8s/a.yaml:1: ConfigMap: .metadata.name: missing")
 
+	b.record(j.sha, "running", "failed")
+
 	j = b.job(shop, "towline sync --wait --timeout 2s --commit 0123456789012345678901234567890123456789")
 	b.expect(j, 124, "not applied within 2s: waits for 01234567: the default branch stands at ")
+}
+
+// record waits for the deployment record of a commit and compares its states.
+func (b *bench) record(sha string, states ...string) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	d, err := b.gitlab.WaitDeployment(ctx, shop, sha, states[len(states)-1])
+	b.must(err)
+	if got := strings.Join(d.States, " "); got != strings.Join(states, " ") || d.Environment != "production" || d.Ref != "main" {
+		b.Errorf("the record of %.8s in %s at %s is %s", sha, d.Environment, d.Ref, got)
+	}
 }

@@ -22,6 +22,9 @@ type GitLab interface {
 	Tags(ctx context.Context, accessToken, project string, page int, etag string) (*gitlab.TagPage, error)
 	Archive(ctx context.Context, accessToken, project, commit, path string) ([]byte, error)
 	SetCommitStatus(ctx context.Context, accessToken string, project int64, commit string, s gitlab.CommitStatus) error
+	DefaultBranch(ctx context.Context, accessToken, project string) (string, error)
+	CreateDeployment(ctx context.Context, accessToken string, project int64, d gitlab.Deployment) (int64, error)
+	UpdateDeployment(ctx context.Context, accessToken string, project, deployment int64, status string) error
 }
 
 // Policy decides about syncs.

@@ -64,6 +64,7 @@ func gitlabState(r syncspec.Report) string {
 // show tells GitLab about a commit. It is told again when the state is another
 // one, not at each comparison.
 func (f *follower) show(ctx context.Context, commit, state, text string) {
+	f.deploy(ctx, commit, state)
 	now := commit + " " + state
 	if f.posted == now {
 		return

@@ -33,8 +33,12 @@ type world struct {
 	looks    int
 	statuses []string
 	refuse   string
-	tags     [][]gitlab.Tag // pages
-	asked    []int          // pages that were looked at
+	// Records of deployments.
+	deployments    []string
+	lastDeployment int64
+	noDeployments  bool
+	tags           [][]gitlab.Tag // pages
+	asked          []int          // pages that were looked at
 }
 
 func (w *world) ProjectID(context.Context, string, string) (int64, error) { return 42, nil }

@@ -59,7 +59,7 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 	if head != f.commit {
 		f.Log.Info("sync wanted", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", head, "identity_user", d.Identity.User)
 		if !inherited {
-			f.show(ctx, head, "pending", "waiting for a runner")
+			f.show(ctx, head, statePending, "waiting for a runner")
 		}
 	}
 	f.commit = head
