@@ -2,10 +2,14 @@ package gitops
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// resyncs is how often a release without a change is synced.
+const resyncs = 20
 
 func TestAChartIsInstalledAndKept(t *testing.T) {
 	const charts = `
@@ -23,8 +27,12 @@ gitops:
 		"values/prod.yaml":             "size: large\n",
 	})
 	b.eventually("the release", func(context.Context) bool { d := b.data("shop"); return d["color"] == "red" && d["size"] == "large" })
-	again := b.push(map[string]string{"README.md": "nothing of the chart"})
-	b.status(b.namespace+"/shop", again, "success")
+	for n := range resyncs {
+		again := b.push(map[string]string{"README.md": fmt.Sprintf("nothing of the chart, %d", n)})
+		if got := b.status(b.namespace+"/shop", again, "success"); got != "shop 1.0.0, revision 1 deployed" {
+			t.Fatalf("without a change: %q", got)
+		}
+	}
 	revisions := func() int {
 		list, err := b.kube.CoreV1().Secrets(b.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "owner=helm,name=shop"})
 		b.must(err)

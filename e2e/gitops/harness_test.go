@@ -77,13 +77,14 @@ func (b *bench) must(err error) {
 	b.Must(err)
 }
 
-// configure pushes towline.yaml.
-func (b *bench) configure(towline string) {
+// configure pushes towline.yaml and returns the commit.
+func (b *bench) configure(towline string) string {
 	b.Helper()
-	_, err := b.gitlab.Push(agentProject, "", map[string]string{
+	sha, err := b.gitlab.Push(agentProject, "", map[string]string{
 		".gitlab/agents/" + agentName + "/config.yaml": b.fill(b.access), ".gitlab/agents/" + agentName + "/towline.yaml": b.fill(towline),
 	})
 	b.must(err)
+	return sha
 }
 
 func (b *bench) fill(text string) string { return strings.ReplaceAll(text, "NAMESPACE", b.namespace) }
@@ -108,9 +109,15 @@ func (b *bench) push(files map[string]string) string {
 // status waits for the status of an entry on a commit and returns what it says.
 func (b *bench) status(entry, sha, state string) string {
 	b.Helper()
+	return b.statusIn(shop, entry, sha, state)
+}
+
+// statusIn is status of a commit of another project.
+func (b *bench) statusIn(project, entry, sha, state string) string {
+	b.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	st, err := b.gitlab.WaitCommitStatus(ctx, shop, sha, "towline/"+agentName+"/"+entry, "success", "failed")
+	st, err := b.gitlab.WaitCommitStatus(ctx, project, sha, "towline/"+agentName+"/"+entry, "success", "failed")
 	b.must(err)
 	if st.Status != state {
 		b.Fatalf("status of %.8s is %s: %s", sha, st.Status, st.Description)

@@ -42,6 +42,10 @@ func (p postRenderer) patch(manifests *bytes.Buffer) (*bytes.Buffer, error) {
 
 func (p Patch) kustomize() types.Patch {
 	patch := types.Patch{Patch: p.Patch}
+	// What begins with a bracket kustomize reads as JSON, not as YAML.
+	if list, err := yaml.YAMLToJSON([]byte(p.Patch)); err == nil && bytes.HasPrefix(list, []byte("[")) {
+		patch.Patch = string(list)
+	}
 	id := resid.ResId{Gvk: resid.Gvk{Group: p.Group, Version: p.Version, Kind: p.Kind}, Name: p.Name, Namespace: p.Namespace}
 	if id != (resid.ResId{}) || p.Labels != "" || p.Annotations != "" {
 		patch.Target = &types.Selector{ResId: id, LabelSelector: p.Labels, AnnotationSelector: p.Annotations}
