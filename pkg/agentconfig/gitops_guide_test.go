@@ -11,12 +11,12 @@ import (
 // TestExamplesOfTheGitOpsGuide reads every example of the guides and looks for
 // every key in them.
 func TestExamplesOfTheGitOpsGuide(t *testing.T) {
-	guide(t, "gitops.md", ownManifestProject)
+	everyKey(t, "gitops.md", ownManifestProject)
 	source := ownChart.Keys["source"].Keys
-	guide(t, "releases.md", ownChart, source["repository"])
+	everyKey(t, "releases.md", ownChart, source["repository"])
 }
 
-func guide(t *testing.T, name string, schemas ...*schema) {
+func everyKey(t *testing.T, name string, schemas ...*schema) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.FromSlash("../../docs/guide/" + name))
 	if err != nil {
