@@ -33,8 +33,10 @@ func full() agentconfig.Manifests {
 			Upgrade: agentconfig.ChartRemedy{OnFailure: "rollback", Attempts: 3}, Force: true, Tests: "report", Drift: "correct",
 			Patches: []agentconfig.ChartPatch{{Patch: "a: b", Kind: "Deployment", Labels: "c=d"}},
 			Values: []agentconfig.ChartValues{
-				{Inline: "a: 1\n"}, {File: "values/prod.yaml"},
-				{ConfigMap: &agentconfig.ValuesKey{Name: "m", Key: "k"}}, {Secret: &agentconfig.ValuesKey{Name: "s", Target: "a.b", Optional: true}},
+				{Inline: "a: 1\n"},
+				{File: "values/prod.yaml"},
+				{ConfigMap: &agentconfig.ValuesKey{Name: "m", Key: "k"}},
+				{Secret: &agentconfig.ValuesKey{Name: "s", Target: "a.b", Optional: true}},
 			},
 		},
 	}
@@ -57,7 +59,8 @@ func TestEveryWordOfAReleaseReachesTheEngine(t *testing.T) {
 		Patches: []release.Patch{{Patch: "a: b", Kind: "Deployment", Labels: "c=d"}},
 		Chart:   release.Chart{Directory: &release.Directory{Root: filepath.Join(dir, "repository"), Path: "charts/shop"}},
 		Values: []release.Values{
-			{Source: "values[0] (inline)", Text: []byte("a: 1\n")}, {Source: "values[1] (values/prod.yaml)", Text: []byte("a: 2")},
+			{Source: "values[0] (inline)", Text: []byte("a: 1\n")},
+			{Source: "values[1] (values/prod.yaml)", Text: []byte("a: 2")},
 			{Source: "values[2] (ConfigMap m)", ConfigMap: &release.Reference{Name: "m", Key: "k"}},
 			{Source: "values[3] (Secret s)", Secret: &release.Reference{Name: "s", Target: "a.b", Optional: true}},
 		},
