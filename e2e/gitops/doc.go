@@ -1,4 +1,32 @@
 // Package gitops holds the scenarios of gitops: a real API server, a real Redis,
 // the three services as processes, and the simulator's Git. Each test pushes
 // what a person would push and looks at the cluster and at GitLab.
+//
+// What has to hold, and which tests show it. "engine" is
+// services/runner/internal/apply, "release" services/runner/internal/release,
+// "syncer" services/runner/internal/syncer; all of these work on a real API
+// server, too. "sources" is services/tunnel/internal/sources.
+//
+//	create, change, delete        TestTheClusterFollowsTheRepository; engine TestCreateChangeDelete
+//	rename across files           TestTheClusterFollowsTheRepository: an object that moves to another file stays
+//	each propagation policy       engine TestPropagation; syncer TestEachKeyReachesTheEngine: the keys' words
+//	drift by hand                 TestDriftIsCorrected; engine TestDriftIsFoundAndCorrected: ten kinds of it
+//	a field that cannot change    engine TestImmutable
+//	definition and object at once engine TestScenarios/definition-and-object
+//	one invalid of 500 objects    TestLargeRepositories; engine TestOneInvalidOfMany: each of the three policies
+//	a webhook that fails          engine TestFailingWebhook
+//	a namespace that does not go  engine TestNamespaceStuck
+//	force-push                    TestTheClusterFollowsTheRepository
+//	ref deleted, token revoked    TestSourcesThatFailChangeNothing
+//	50,000 files                  sources TestALargeRepository
+//	20 MiB of manifests           TestLargeRepositories; engine TestLargeSet
+//	YAML bombs, symbolic links    TestSourcesThatFailChangeNothing; sources TestWhatCannotBeChosen
+//	the same object twice         engine TestScenarios/faults
+//	two entries, one object       TestEntriesOfOneProject: it is said; engine TestTwoSetsDoNotFight: and nothing moves
+//	crashes                       syncer TestCrashAtEveryTenthCall, -crash=N replays one; TestARunnerThatDiesLosesNothing;
+//	                              engine TestCrashAtEveryCall; release TestDeathAtEveryRequest
+//	GitLab's agent's shapes       TestOldShapes, TestOldCharts
+//	GitLab's agent's inventories  TestTheInventoryOfGitLabsAgentIsTakenOver; engine TestOldInventoryIsAdopted
+//	what Flux has applied         TestWhatFluxHasAppliedIsTakenOver
+//	releases beside helm          TestAChartIsInstalledAndKept; release TestNoRevisionWithoutAChange, TestHelmWorksOnOurReleases
 package gitops
