@@ -1,11 +1,15 @@
 package gitops
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // What GitLab's agent has left is gone on with: what is in the repository is
@@ -39,5 +43,79 @@ func TestTheInventoryOfGitLabsAgentIsTakenOver(t *testing.T) {
 	}
 	if _, err := maps.Get(t.Context(), "stranger", metav1.GetOptions{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// fluxLabel is on each object of a Kustomization of Flux.
+const fluxLabel = "kustomize.toolkit.fluxcd.io/name"
+
+// TestWhatFluxHasAppliedIsTakenOver follows the guide: Flux is suspended, a dry
+// run says what would happen, the entry takes the objects, and none of them is
+// made anew or rolled out again. What is removed from the repository afterwards
+// goes, although Flux had applied it, too.
+func TestWhatFluxHasAppliedIsTakenOver(t *testing.T) {
+	const entry = `
+gitops:
+  manifest_projects:
+    - id: acme/apps/shop
+      default_namespace: NAMESPACE
+      kustomize: {path: deploy}
+      inventory_policy: adopt_if_no_inventory
+      interval: 10s
+`
+	deployment := "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 0\n  selector: {matchLabels: {app: web}}\n" +
+		"  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: registry.example.com/web:1}]}\n"
+	files := map[string]string{
+		"deploy/kustomization.yaml": "resources: [web.yaml, settings.yaml, left.yaml]\nnamespace: NAMESPACE\n",
+		"deploy/web.yaml":           deployment,
+		"deploy/settings.yaml":      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {color: green, size: large}\n",
+		"deploy/left.yaml":          configMap("left", "color", "green"),
+	}
+	b := open(t, "", map[string]string{"README.md": "nothing of the cluster's"})
+	r := b.resources()
+	var was []*unstructured.Unstructured
+	for name, text := range files {
+		if name == "deploy/kustomization.yaml" {
+			continue
+		}
+		o := r.decode(map[string]string{name: text}, b.namespace)[0]
+		o.SetLabels(map[string]string{fluxLabel: "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"})
+		r.apply(o, "kustomize-controller")
+		was = append(was, r.get(refOf(o)))
+	}
+	same := func(what string, ours bool) {
+		t.Helper()
+		for _, old := range was {
+			now := r.get(refOf(old))
+			if now == nil || now.GetUID() != old.GetUID() || !cmp.Equal(old.Object["spec"], now.Object["spec"]) {
+				t.Errorf("%s: %s was made anew, or changed: %v", what, refOf(old), now)
+			} else if flux, marked := now.GetLabels()[fluxLabel] != "", now.GetAnnotations()[inventoryOwner] != ""; flux == ours || marked != ours {
+				t.Errorf("%s: %s has label of Flux %v, our mark %v", what, refOf(old), flux, marked)
+			}
+		}
+	}
+
+	commit := b.push(files)
+	b.configure(strings.Replace(entry, "interval: 10s", "dry_run_strategy: server", 1))
+	if got := b.status(shop, commit, "success"); got != "3 objects, 3 configured" {
+		t.Errorf("a dry run: %q", got)
+	}
+	same("a dry run", false)
+
+	b.configure(entry)
+	b.eventually("Towline has them", func(context.Context) bool { return r.get(refOf(was[0])).GetAnnotations()[inventoryOwner] != "" })
+	next := b.push(map[string]string{"README.md": "another commit"})
+	b.status(shop, next, "success")
+	same("taken over", true)
+
+	removed := b.push(map[string]string{
+		"deploy/kustomization.yaml": "resources: [web.yaml, settings.yaml]\nnamespace: NAMESPACE\n", "deploy/left.yaml": "",
+		"deploy/settings.yaml": configMap("settings", "color", "red"),
+	})
+	if got := b.status(shop, removed, "success"); got != "2 objects, 1 configured, 1 pruned" {
+		t.Errorf("a change: %q", got)
+	}
+	if d := b.data("settings"); d["color"] != "red" || d["size"] != "" || b.data("left") != nil {
+		t.Errorf("settings %v, left %v", d, b.data("left"))
 	}
 }

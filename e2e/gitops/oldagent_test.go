@@ -68,16 +68,25 @@ func (o ref) parts() (gk schema.GroupKind, namespace, name string) {
 	return schema.ParseGroupKind(kind), namespace, name
 }
 
-// uid is what tells an object from one that was made anew; "" is none.
-func (r *resources) uid(o ref) types.UID {
+// get is an object as it is, nil when there is none.
+func (r *resources) get(o ref) *unstructured.Unstructured {
 	r.Helper()
 	gk, namespace, name := o.parts()
 	got, err := r.of(gk, namespace).Get(context.Background(), name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return ""
+		return nil
 	}
 	r.must(err)
-	return got.GetUID()
+	return got
+}
+
+// uid is what tells an object from one that was made anew; "" is none.
+func (r *resources) uid(o ref) types.UID {
+	r.Helper()
+	if got := r.get(o); got != nil {
+		return got.GetUID()
+	}
+	return ""
 }
 
 // decode reads the objects of a repository's manifests.
