@@ -1,11 +1,16 @@
 package gitops
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/hiddeco/sshsig"
+	"golang.org/x/crypto/ssh"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -24,6 +29,12 @@ gitops:
       paths: [{glob: "secrets/*.yaml"}]
       decrypt: {secret: sops-age}
       substitute: {vars: {HOST: shop.example.com}}
+    - name: signed
+      id: acme/apps/shop
+      ref: {branch: signed}
+      default_namespace: NAMESPACE
+      paths: [{glob: "signed/*.yaml"}]
+      verify: {signers: ["SIGNER"]}
 `
 
 func fixture(t *testing.T, name string) string {
@@ -35,11 +46,34 @@ func fixture(t *testing.T, name string) string {
 	return string(text)
 }
 
+// signer makes a key of SSH: its public part as people write it, and what signs
+// commits with it as git does.
+func signer(t *testing.T) (public string, sign func(commit []byte) (string, error)) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(by.PublicKey()))), func(commit []byte) (string, error) {
+		sig, err := sshsig.Sign(bytes.NewReader(commit), by, sshsig.HashSHA512, "git")
+		if err != nil {
+			return "", err
+		}
+		return string(sshsig.Armor(sig)), nil
+	}
+}
+
 // Versions, encrypted files and tokens of groups, in one installation.
 func TestSourcesOfEntries(t *testing.T) {
 	own := t.TempDir() + "/token"
 	sealed := fixture(t, "sops.yaml")
-	b := open(t, ofSources, map[string]string{"versions/a.yaml": configMap("a", "x", "1.2.0"), "secrets/s.yaml": sealed}, "--gitops-tokens=acme/apps="+own)
+	public, sign := signer(t)
+	_, stranger := signer(t)
+	b := open(t, strings.ReplaceAll(ofSources, "SIGNER", public), map[string]string{"versions/a.yaml": configMap("a", "x", "1.2.0"), "secrets/s.yaml": sealed}, "--gitops-tokens=acme/apps="+own)
 	waitError(t, b, "the token for acme/apps of --gitops-tokens: open ") // the other token would do, and is not taken
 	b.must(os.WriteFile(own, []byte(b.token), 0o600))
 
@@ -53,12 +87,26 @@ func TestSourcesOfEntries(t *testing.T) {
 	tag("v1.10.0")
 	b.eventually("the newest version in the range", func(context.Context) bool { return b.data("a")["x"] == "1.10.0" })
 
+	good, err := b.gitlab.PushSigned(shop, "signed", map[string]string{"signed/a.yaml": configMap("signed", "x", "1")}, sign)
+	b.must(err)
+	b.status("signed", good, "success")
+	other, err := b.gitlab.PushSigned(shop, "signed", map[string]string{"signed/a.yaml": configMap("signed", "x", "2")}, stranger)
+	b.must(err)
+	if got := b.status("signed", other, "failed"); !strings.HasPrefix(got, fmt.Sprintf("commit %.8s is not taken: its signature is of nobody in verify.signers", other)) || b.data("signed")["x"] != "1" {
+		t.Errorf("signed by a stranger: %q", got)
+	}
+	unsigned, err := b.gitlab.Push(shop, "signed", map[string]string{"signed/a.yaml": configMap("signed", "x", "3")})
+	b.must(err)
+	if got := b.status("signed", unsigned, "failed"); !strings.Contains(got, "it is not signed") || b.data("signed")["x"] != "1" {
+		t.Errorf("not signed: %q", got)
+	}
+
 	waiting := b.push(map[string]string{"README.md": "the key comes later"})
 	if got := b.status("encrypted", waiting, "failed"); !strings.Contains(got, "decrypt: Secret "+b.namespace+"/sops-age: ") {
 		t.Errorf("no key: %q", got)
 	}
 	secrets := b.kube.CoreV1().Secrets(b.namespace)
-	_, err := secrets.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "sops-age"}, StringData: map[string]string{"shop.agekey": fixture(t, "sops.agekey")}}, metav1.CreateOptions{})
+	_, err = secrets.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "sops-age"}, StringData: map[string]string{"shop.agekey": fixture(t, "sops.agekey")}}, metav1.CreateOptions{})
 	b.must(err)
 	b.status("encrypted", b.push(map[string]string{"README.md": "the key is there"}), "success")
 	got, err := secrets.Get(t.Context(), "encrypted", metav1.GetOptions{})

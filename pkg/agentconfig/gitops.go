@@ -67,6 +67,9 @@ type Manifests struct {
 	// DecryptSecret is the Secret of DefaultNamespace with the age keys for files
 	// that SOPS has encrypted; empty decrypts none.
 	DecryptSecret string `json:"decrypt_secret,omitempty"`
+	// Signers are public keys, of SSH or OpenPGP; commits must be signed by one of
+	// them. None takes every commit.
+	Signers []string `json:"signers,omitempty"`
 	// DependsOn are names of entries that must have succeeded first.
 	DependsOn []string `json:"depends_on,omitempty"`
 	Suspend   bool     `json:"suspend,omitempty"`

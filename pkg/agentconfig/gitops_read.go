@@ -43,6 +43,7 @@ func readManifests(file string, v *strictyaml.Value) (Manifests, strictyaml.Faul
 		Prune:            v.Get("prune") == nil || v.Get("prune").Bool(),
 		PrunePropagation: or(v.Get("prune_propagation_policy").Text(), "foreground"),
 		InventoryPolicy:  or(v.Get("inventory_policy").Text(), "must_match"),
+		Signers:          v.Get("verify").Get("signers").Texts(),
 		DecryptSecret:    v.Get("decrypt").Get("secret").Text(),
 		DependsOn:        v.Get("depends_on").Texts(), Suspend: v.Get("suspend").Bool(),
 		Namespaces: v.Get("namespaces").Texts(), AccessAs: syncAs(v.Get("access_as")),

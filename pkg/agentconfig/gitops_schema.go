@@ -90,10 +90,13 @@ var ownManifestProject = func() *schema {
 
 // ownKeys are Towline's additions to an entry of manifest_projects.
 var ownKeys = keys{
-	"ref":        ownGitRef,
-	"name":       {Form: strictyaml.Text, NonEmpty: true, Check: checkEntryName},
-	"kustomize":  obj(keys{"path": {Form: strictyaml.Text, Check: checkDirectory}}),
-	"decrypt":    {Form: strictyaml.Object, Required: []string{"secret"}, Keys: keys{"secret": {Form: strictyaml.Text, NonEmpty: true, Check: checkObjectName}}},
+	"ref":       ownGitRef,
+	"name":      {Form: strictyaml.Text, NonEmpty: true, Check: checkEntryName},
+	"kustomize": obj(keys{"path": {Form: strictyaml.Text, Check: checkDirectory}}),
+	"decrypt":   {Form: strictyaml.Object, Required: []string{"secret"}, Keys: keys{"secret": {Form: strictyaml.Text, NonEmpty: true, Check: checkObjectName}}},
+	"verify": {Form: strictyaml.Object, Required: []string{"signers"}, Keys: keys{
+		"signers": {Form: strictyaml.List, NonEmpty: true, Unique: ".", Most: maxList, Elem: &schema{Form: strictyaml.Text, NonEmpty: true, Check: checkSigner, Remedy: signerRemedy}},
+	}},
 	"depends_on": {Form: strictyaml.List, Elem: someText, Unique: ".", Most: maxList},
 	"suspend":    aBool,
 	"windows": {Form: strictyaml.List, Most: maxList, Elem: &schema{Form: strictyaml.Object, Required: []string{"from", "to"}, Keys: keys{

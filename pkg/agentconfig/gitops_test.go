@@ -49,6 +49,7 @@ gitops:
         from: [{kind: Secret, name: shop-values, optional: true}]
       depends_on: [Base]
       decrypt: {secret: sops-age}
+      verify: {signers: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x jane]}
       suspend: true
       windows: [{days: [mon, tue], from: "22:00", to: "04:00", zone: Europe/Berlin}]
       interval: 60s
@@ -67,7 +68,7 @@ gitops:
 	want := Manifests{
 		Name: "shop", Project: "acme/shop", Ref: GitRef{Tag: "v1"}, Kustomize: "deploy/production",
 		Substitute: map[string]string{"DOMAIN": "example.com", "REPLICAS": "3"}, SubstituteFrom: []ValueSource{{"Secret", "shop-values", true}},
-		DecryptSecret: "sops-age", DependsOn: []string{"Base"}, Suspend: true, Windows: []Window{{[]string{"mon", "tue"}, "22:00", "04:00", "Europe/Berlin"}},
+		DecryptSecret: "sops-age", Signers: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x jane"}, DependsOn: []string{"Base"}, Suspend: true, Windows: []Window{{[]string{"mon", "tue"}, "22:00", "04:00", "Europe/Berlin"}},
 		Interval: time.Minute, Namespaces: []string{"shop", "shop-jobs"},
 		AccessAs:  AccessAs{Mode: AsImpersonate, Impersonate: &Impersonate{Username: "deployer", Groups: []string{"a"}}},
 		OnInvalid: "skip", OnConflict: "fail", PruneWhen: "healthy", Replace: true,
@@ -95,6 +96,9 @@ func TestFaultsOfGitOps(t *testing.T) {
 		"zone":               {"{manifest_projects: [{id: a/b, windows: [{from: '09:00', to: '10:00', zone: Mars}]}]}", `f:1:85: gitops.manifest_projects[0].windows[0].zone: not a time zone; write a name such as Europe/Berlin, or leave it out for UTC`},
 		"versions":           {"{manifest_projects: [{id: a/b, ref: {semver: newest}}]}", `f:1:54: gitops.manifest_projects[0].ref.semver: not a range of versions; write a range of versions in quotes, for example ">=1.2.0 <2" or "~1.4"`},
 		"no secret":          {"{manifest_projects: [{id: a/b, decrypt: {}}]}", `f:1:49: gitops.manifest_projects[0].decrypt.secret: is missing; every entry here needs it`},
+		"no signer":          {"{manifest_projects: [{id: a/b, verify: {signers: [jane@example.com]}}]}", `f:1:59: gitops.manifest_projects[0].verify.signers[0]: not a public key; write a public key of SSH as in id_ed25519.pub (ssh-ed25519 AAAA... name), or the output of gpg --armor --export`},
+		"another kind":       {"{manifest_projects: [{id: a/b, verify: {signers: [ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIE5x]}}]}", `f:1:59: gitops.manifest_projects[0].verify.signers[0]: not a public key; write a public key of SSH as in id_ed25519.pub (ssh-ed25519 AAAA... name), or the output of gpg --armor --export`},
+		"private":            {"{manifest_projects: [{id: a/b, verify: {signers: ['-----BEGIN OPENSSH PRIVATE KEY-----']}}]}", `f:1:59: gitops.manifest_projects[0].verify.signers[0]: a private key; it is known to others now: replace it, and write the public one here`},
 		"odd secret":         {"{manifest_projects: [{id: a/b, decrypt: {secret: A_b}}]}", `f:1:58: gitops.manifest_projects[0].decrypt.secret: not a name of an object; use lower-case letters, digits, dots and dashes, at most 253`},
 		"two refs":           {"{manifest_projects: [{id: a/b, ref: {semver: '1.x', tag: v1}}]}", `f:1:45: gitops.manifest_projects[0].ref: has 2 keys, want exactly one; choose one of "branch", "commit", "semver", "tag"`},
 		"pointer":            {"{manifest_projects: [{id: a/b, ignore: [{paths: [spec.replicas]}]}]}", `f:1:58: gitops.manifest_projects[0].ignore[0].paths[0]: not the path of a field; write it from the root with slashes, for example /spec/replicas`},

@@ -119,7 +119,7 @@ type call struct {
 }
 
 // secrets are the headers of a call whose values no text may repeat.
-var secrets = []string{"RUNNER-TOKEN", "JOB-TOKEN", "Job-Token", "PRIVATE-TOKEN"}
+var secrets = []string{"RUNNER-TOKEN", "JOB-TOKEN", "Job-Token", "PRIVATE-TOKEN", "Authorization"}
 
 // redact takes the call's token out of what came back.
 func (q *call) redact(text string) string {

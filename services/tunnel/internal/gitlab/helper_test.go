@@ -193,3 +193,7 @@ func response(code int, header map[string]string, body string) *http.Response {
 	}
 	return r
 }
+
+func basicAuth(s seen) (name, password string, ok bool) {
+	return (&http.Request{Header: s.Header}).BasicAuth()
+}

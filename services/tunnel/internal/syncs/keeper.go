@@ -20,6 +20,7 @@ type GitLab interface {
 	ProjectID(ctx context.Context, accessToken, project string) (int64, error)
 	Commit(ctx context.Context, accessToken, project, ref, etag string) (*gitlab.CommitAt, error)
 	Tags(ctx context.Context, accessToken, project string, page int, etag string) (*gitlab.TagPage, error)
+	Directories(ctx context.Context, accessToken, project, commit string) ([]byte, error)
 	Archive(ctx context.Context, accessToken, project, commit, path string) ([]byte, error)
 	SetCommitStatus(ctx context.Context, accessToken string, project int64, commit string, s gitlab.CommitStatus) error
 	DefaultBranch(ctx context.Context, accessToken, project string) (string, error)

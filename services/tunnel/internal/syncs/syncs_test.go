@@ -37,8 +37,10 @@ type world struct {
 	deployments    []string
 	lastDeployment int64
 	noDeployments  bool
-	tags           [][]gitlab.Tag // pages
-	asked          []int          // pages that were looked at
+	tags           [][]gitlab.Tag    // pages
+	asked          []int             // pages that were looked at
+	pack           []byte            // commit and directories
+	files          map[string]string // of the archive
 }
 
 func (w *world) ProjectID(context.Context, string, string) (int64, error) { return 42, nil }
@@ -70,6 +72,10 @@ func (w *world) Tags(_ context.Context, _, _ string, page int, etag string) (*gi
 	return &gitlab.TagPage{Tags: w.tags[page-1], ETag: now, More: page < len(w.tags)}, nil
 }
 
+func (w *world) Directories(context.Context, string, string, string) ([]byte, error) {
+	return w.pack, nil
+}
+
 func (w *world) Archive(_ context.Context, _, _, commit, _ string) ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,9 +83,14 @@ func (w *world) Archive(_ context.Context, _, _, commit, _ string) ([]byte, erro
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)
 	t := tar.NewWriter(z)
-	content := []byte("commit: " + commit)
-	_ = t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "shop/a.yaml", Size: int64(len(content))})
-	_, _ = t.Write(content)
+	files := w.files
+	if files == nil {
+		files = map[string]string{"a.yaml": "commit: " + commit}
+	}
+	for name, content := range files {
+		_ = t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "shop/" + name, Size: int64(len(content))})
+		_, _ = t.Write([]byte(content))
+	}
 	_, _ = t.Close(), z.Close()
 	return buf.Bytes(), nil
 }

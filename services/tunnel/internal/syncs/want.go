@@ -121,8 +121,11 @@ func (f *follower) fetch(ctx context.Context, token, commit string) (files []syn
 	if err != nil {
 		return nil, nil, fmt.Errorf("archive of %.8s: %w", commit, err)
 	}
-	files, wrong = sources.Choose(f.entry, archive)
-	return files, wrong, nil
+	if files, wrong = sources.Choose(f.entry, archive); wrong != nil {
+		return nil, wrong, nil
+	}
+	wrong, err = f.verify(ctx, token, commit, files)
+	return files, wrong, err
 }
 
 // refused treats a state that cannot be tried as a failed sync.
