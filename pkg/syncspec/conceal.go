@@ -15,8 +15,9 @@ const concealFrom = 4
 // Conceal keeps secrets out of everything that is added from now on: as they
 // are, line by line, quoted, and to and from base64.
 func (r *Report) Conceal(secrets []string) {
+	r.secrets = append(r.secrets, secrets...)
 	var texts []string
-	for _, s := range secrets {
+	for _, s := range r.secrets {
 		texts = append(texts, s, base64.StdEncoding.EncodeToString([]byte(s)))
 		texts = append(texts, strings.Split(s, "\n")...)
 		if quoted := strconv.Quote(s); len(quoted) > len(s)+2 {

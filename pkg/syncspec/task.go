@@ -77,6 +77,7 @@ type Report struct {
 	// Release says of a Helm release what is deployed, for people.
 	Release string `json:"release,omitempty"`
 
+	secrets   []string
 	concealed *strings.Replacer
 }
 

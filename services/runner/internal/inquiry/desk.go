@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/syncspec"
 )
@@ -51,7 +52,11 @@ func (d *Desk) Answer(ctx context.Context, who Asker, q Question) Answer {
 	a.Commit = goal(who, q, view)
 	a.place(q, view, rec, d.result(q.Entry, rec))
 	if q.Settings {
-		a.Settings = &Settings{Entry: view.Entry, Inventory: syncspec.Task{Entry: view.Entry, ProjectID: view.ProjectID}.InventoryID(who.Agent)}
+		entry := view.Entry
+		if entry.Chart != nil {
+			entry.Chart = &agentconfig.Chart{Release: entry.Chart.Release} // addresses of values may hold what is not for everybody
+		}
+		a.Settings = &Settings{Entry: entry, Inventory: syncspec.Task{Entry: view.Entry, ProjectID: view.ProjectID}.InventoryID(who.Agent)}
 	}
 	return a
 }

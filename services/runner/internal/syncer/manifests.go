@@ -18,35 +18,15 @@ import (
 
 // applyManifests makes the cluster hold what the files say.
 func applyManifests(ctx context.Context, cluster *rest.Config, req *Request, files []syncspec.File, report *syncspec.Report) error {
-	m := req.Task.Entry
-	files, err := decrypted(ctx, cluster, m, files, report)
+	set, err := assemble(ctx, cluster, req.Task.Entry, files, report)
 	if err != nil {
 		return err
 	}
-	var values map[string]string
-	wanted := m.Substitute != nil || m.SubstituteFrom != nil
-	if wanted {
-		if values, err = substitutes(ctx, cluster, m); err != nil {
-			return err
-		}
-		if m.Kustomize != "" {
-			files = prepare(files, values)
-		}
-	}
-	texts, err := render(m, files)
-	if err != nil {
-		return err
-	}
-	var faults []manifests.Fault
-	if wanted {
-		texts, faults = substitute(texts, values)
-	}
-	objects, wrong := manifests.Decode(texts, manifests.Limits{})
 	engine, err := apply.New(cluster)
 	if err != nil {
 		return err
 	}
-	result, err := engine.Apply(ctx, apply.Set{Objects: objects, Faults: append(faults, wrong...)}, options(req))
+	result, err := engine.Apply(ctx, set, options(req))
 	describe(&result, report)
 	switch problem := result.Err(); {
 	case err != nil && ctx.Err() != nil:
@@ -57,6 +37,35 @@ func applyManifests(ctx context.Context, cluster *rest.Config, req *Request, fil
 		return problem
 	}
 	return nil
+}
+
+// assemble makes objects of an entry's files. What came out of Secrets is kept
+// out of the report.
+func assemble(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, files []syncspec.File, report *syncspec.Report) (apply.Set, error) {
+	files, err := decrypted(ctx, cluster, m, files, report)
+	if err != nil {
+		return apply.Set{}, err
+	}
+	var values map[string]string
+	wanted := m.Substitute != nil || m.SubstituteFrom != nil
+	if wanted {
+		if values, err = substitutes(ctx, cluster, m, report); err != nil {
+			return apply.Set{}, err
+		}
+		if m.Kustomize != "" {
+			files = prepare(files, values)
+		}
+	}
+	texts, err := render(m, files)
+	if err != nil {
+		return apply.Set{}, err
+	}
+	var faults []manifests.Fault
+	if wanted {
+		texts, faults = substitute(texts, values)
+	}
+	objects, wrong := manifests.Decode(texts, manifests.Limits{})
+	return apply.Set{Objects: objects, Faults: append(faults, wrong...)}, nil
 }
 
 // options are the entry's words for the engine.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -24,8 +25,9 @@ import (
 var reference = regexp.MustCompile(`\$?\$\{([A-Za-z_][A-Za-z0-9_]*)(?::=([^}\n]*))?\}`)
 
 // substitutes are the values of an entry. Those of its vars win over those of
-// objects, later objects over earlier ones.
-func substitutes(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests) (map[string]string, error) {
+// objects, later objects over earlier ones. Those of Secrets are kept out of the
+// report.
+func substitutes(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, report *syncspec.Report) (map[string]string, error) {
 	values := map[string]string{}
 	if len(m.SubstituteFrom) > 0 {
 		client, err := kubernetes.NewForConfig(cluster)
@@ -41,6 +43,9 @@ func substitutes(ctx context.Context, cluster *rest.Config, m agentconfig.Manife
 				return nil, fmt.Errorf("substitute.from: %s %s/%s: %w; create it, mark it as optional, or give the sync's identity the right to read it", s.Kind, m.DefaultNamespace, s.Name, err)
 			}
 			maps.Copy(values, data)
+			if s.Kind == "Secret" {
+				report.Conceal(slices.Collect(maps.Values(data)))
+			}
 		}
 	}
 	maps.Copy(values, m.Substitute)

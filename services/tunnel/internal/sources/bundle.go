@@ -120,7 +120,7 @@ func (c *chooser) take(h *tar.Header, content io.Reader) error {
 	if !syncspec.Clean(name) {
 		return fmt.Errorf("%q is not a path inside a repository", name)
 	}
-	chosen, err := c.chosen(name)
+	chosen, err := syncspec.Chosen(c.m, name)
 	if err != nil || !chosen {
 		return err
 	}
@@ -146,35 +146,6 @@ func (c *chooser) take(h *tar.Header, content io.Reader) error {
 	c.total += len(text)
 	c.files = append(c.files, syncspec.File{Path: name, Content: text})
 	return nil
-}
-
-// chosen says whether a file belongs to the entry. Directories that begin with
-// a dot never do; a file that two globs choose is a mistake (agent-config sheet,
-// section 1.4).
-func (c *chooser) chosen(name string) (bool, error) {
-	if c.m.Kustomize != "" {
-		return !strings.HasPrefix(name, ".git/"), nil
-	}
-	if chart := c.m.Chart; chart != nil {
-		ofValues := slices.ContainsFunc(chart.Values, func(v agentconfig.ChartValues) bool { return v.File == name })
-		ofChart := chart.Repository == nil && (chart.Path == "" || strings.HasPrefix(name, chart.Path+"/"))
-		return ofValues || ofChart, nil
-	}
-	dir := path.Dir(name)
-	if strings.HasPrefix(dir, ".") && dir != "." || strings.Contains(dir, "/.") {
-		return false, nil
-	}
-	by := ""
-	for _, g := range c.m.Globs {
-		if ok, err := doublestar.Match(g, name); err != nil || !ok {
-			continue
-		}
-		if by != "" {
-			return false, fmt.Errorf("%s is chosen by two globs, %s and %s; a file may be chosen once", name, by, g)
-		}
-		by = g
-	}
-	return by != "", nil
 }
 
 // complete refuses an empty choice: it would delete everything, and is a
