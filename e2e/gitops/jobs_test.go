@@ -100,6 +100,8 @@ func TestAJobDeploysByGitOps(t *testing.T) {
 	j = b.job(strangers, "towline sync acme/apps/shop --wait --timeout 50s")
 	b.expect(j, 1, `towline sync: jobs of other/strangers may ask about no entry of gitops with the name "acme/apps/shop"`)
 
+	b.previews()
+
 	b.push(map[string]string{"k8s/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n"})
 	j = b.job(shop, "towline sync --wait --timeout 50s")
 	b.expect(j, 1, "towline sync: "+shop+": "+j.sha[:8]+" has failed:\n  k8s/a.yaml:1: ConfigMap: .metadata.name: missing")
@@ -120,4 +122,44 @@ func (b *bench) record(sha string, states ...string) {
 	if got := strings.Join(d.States, " "); got != strings.Join(states, " ") || d.Environment != "production" || d.Ref != "main" {
 		b.Errorf("the record of %.8s in %s at %s is %s", sha, d.Environment, d.Ref, got)
 	}
+}
+
+const password = "apiVersion: v1\nkind: Secret\nmetadata: {name: password}\nstringData: {password: %s, user: me}\n"
+
+// previews shows what working trees would change.
+func (b *bench) previews() {
+	b.Helper()
+	sha := b.push(map[string]string{"k8s/a.yaml": configMap("a", "x", "3"), "k8s/b.yaml": configMap("b", "x", "1"), "k8s/s.yaml": fmt.Sprintf(password, "hunter-one")})
+	b.status(shop, sha, "success")
+
+	j := b.job(shop, "towline diff")
+	b.expect(j, 2, `towline diff: `, "forbidden", "the rights of this job")
+	b.Allow("gitlab:ci_job", "edit")
+	j = b.job(shop, "towline diff --exit-code --report none.json", "echo $(cat none.json)")
+	b.expect(j, 0, "nothing to change, 3 as they are\n", "\n[]\n")
+
+	change := []string{
+		`printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: "4"}\n' > k8s/a.yaml`,
+		`printf '` + strings.ReplaceAll(fmt.Sprintf(password, "hunter-two"), "\n", `\n`) + `' > k8s/s.yaml`, "rm k8s/b.yaml",
+	}
+	j = b.job(shop, append(change, "towline diff --report changes.json", "cat changes.json", "towline diff --exit-code")...)
+	a := "ConfigMap " + b.namespace + "/a"
+	b.expect(j, 1, "--- "+a+" (in the cluster)\n+++ "+a+" (k8s/a.yaml:1)\n", "\n-  x: \"3\"\n+  x: \"4\"\n",
+		"-  password: '*** (before)'\n+  password: '*** (after)'\n   user: '***'\n", "delete ConfigMap "+b.namespace+"/b: it has left the repository\n",
+		"2 to change, 1 to delete, 0 as they are\n", `"description": "`+a+` would be changed: .data.x"`, `"path": "k8s/a.yaml"`, `"severity": "major"`)
+	for _, secret := range []string{"aHVudGVyL", "hunter-"} {
+		if _, said, ok := strings.Cut(j.log, "$ towline diff --report"); !ok || strings.Contains(said, secret) {
+			b.Errorf("a value of a Secret is in the log: %s", said)
+		}
+	}
+	if b.data("a")["x"] != "3" || b.data("b")["x"] != "1" {
+		b.Errorf("a comparison has changed something: a %v, b %v", b.data("a"), b.data("b"))
+	}
+
+	j = b.job(shop, `printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndta: {x: "4"}\n' > k8s/a.yaml`, "towline diff")
+	b.expect(j, 2, "towline diff: k8s/a.yaml:1: "+a+" failed: .dta: field not declared in schema")
+	j = b.job(deployers, "towline diff acme/apps/shop")
+	b.expect(j, 2, "the source of acme/apps/shop is acme/apps/shop, and this working tree is of acme/deployers")
+	j = b.job(strangers, "towline diff acme/apps/shop")
+	b.expect(j, 2, "jobs of other/strangers may ask about no entry of gitops")
 }

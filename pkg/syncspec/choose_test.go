@@ -14,9 +14,16 @@ func TestWhichFilesBelongToAnEntry(t *testing.T) {
 		file string
 		want bool
 	}{
-		{plain, "k8s/a.yaml", true}, {plain, "k8s/b/a.yaml", true}, {plain, "k8s/.hidden/a.yaml", false}, {plain, "top.yaml", true}, {plain, "a.yaml", false},
-		{agentconfig.Manifests{Kustomize: "k"}, "anything", true}, {agentconfig.Manifests{Kustomize: "k"}, ".git/config", false},
-		{chart, "charts/a/Chart.yaml", true}, {chart, "v.yaml", true}, {chart, "charts/ab/x", false},
+		{plain, "k8s/a.yaml", true},
+		{plain, "k8s/b/a.yaml", true},
+		{plain, "k8s/.hidden/a.yaml", false},
+		{plain, "top.yaml", true},
+		{plain, "a.yaml", false},
+		{agentconfig.Manifests{Kustomize: "k"}, "anything", true},
+		{agentconfig.Manifests{Kustomize: "k"}, ".git/config", false},
+		{chart, "charts/a/Chart.yaml", true},
+		{chart, "v.yaml", true},
+		{chart, "charts/ab/x", false},
 	} {
 		if got, err := Chosen(tt.m, tt.file); got != tt.want || err != nil {
 			t.Errorf("%s: %t, %v", tt.file, got, err)

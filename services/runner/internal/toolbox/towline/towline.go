@@ -22,6 +22,9 @@ const usage = `Usage:
   towline sync [NAME] [--wait] [--commit SHA] [--timeout 10m]
       Have an entry of gitops looked at now, and wait until the commit is applied.
       Exit code 0: applied, or not waited for. 1: failed. 2: usage. 124: not in time.
+  towline diff [NAME] [--report FILE] [--exit-code] [--dir DIR]
+      What the working tree would change as the next commit of an entry of gitops.
+      Exit code 0: done. 1: something would change, with --exit-code. 2: an error.
   towline diff [-f FILE|DIR]... [-k DIR]
       What ` + "`kubectl apply`" + ` would change. Exit code 0: nothing, 1: something, more: an error.
 `
@@ -60,7 +63,7 @@ func (t *Towline) Run(ctx context.Context, inv tool.Invocation) int {
 	case "sync":
 		return t.sync(ctx, inv)
 	case "diff":
-		return diff(ctx, inv)
+		return t.diff(ctx, inv)
 	case "help", "-h", "--help":
 		fmt.Fprint(inv.Stdout, usage)
 		return 0
@@ -70,14 +73,6 @@ func (t *Towline) Run(ctx context.Context, inv tool.Invocation) int {
 	}
 	fmt.Fprint(inv.Stderr, usage)
 	return exitUsage
-}
-
-// diff is kubectl's, whose comparison is the server's own: the object as it is
-// beside the answer to a dry run, with the values of secrets masked.
-func diff(ctx context.Context, inv tool.Invocation) int {
-	inner := inv
-	inner.Name, inner.Args = "kubectl", append([]string{"diff"}, inv.Args...)
-	return inv.Run(ctx, inner)
 }
 
 // connection adds the flags that say which cluster is meant.
