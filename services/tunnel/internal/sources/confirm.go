@@ -11,13 +11,12 @@ import (
 // Confirm says whether files chosen for an entry are exactly those that a
 // commit's tree has for it: none changed, none added, none left out.
 func Confirm(m agentconfig.Manifests, files []syncspec.File, tree []gitobject.File, commit gitobject.ID) error {
-	c := chooser{m: m}
 	left := make(map[string]gitobject.ID, len(files))
 	for _, f := range files {
 		left[f.Path] = gitobject.OfFile(f.Content, commit)
 	}
 	for _, f := range tree {
-		chosen, err := c.chosen(f.Path)
+		chosen, err := syncspec.Chosen(m, f.Path)
 		if err != nil {
 			return err
 		}
