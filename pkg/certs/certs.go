@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -92,6 +93,60 @@ func (t *Trust) Transport() *http.Transport {
 	tr.Proxy = nil
 	tr.DialTLSContext = t.Dial
 	return tr
+}
+
+// Outside returns a transport for addresses outside the cluster, which it
+// reaches through the proxies of the environment. When the authorities change,
+// new connections are made with the new ones.
+func (t *Trust) Outside() http.RoundTripper {
+	return &outside{trust: t}
+}
+
+// outside keeps one transport for each state of the authorities.
+type outside struct {
+	trust *Trust
+
+	mu   sync.Mutex
+	pool *x509.CertPool
+	now  *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (o *outside) RoundTrip(r *http.Request) (*http.Response, error) {
+	return o.transport().RoundTrip(r)
+}
+
+// CloseIdleConnections is what http.Client looks for.
+func (o *outside) CloseIdleConnections() { o.transport().CloseIdleConnections() }
+
+func (o *outside) transport() *http.Transport {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	pool := o.trust.pool.get()
+	if pool == o.pool {
+		return o.now
+	}
+	if o.now != nil {
+		o.now.CloseIdleConnections()
+	}
+	o.pool, o.now = pool, http.DefaultTransport.(*http.Transport).Clone()
+	o.now.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
+	return o.now
+}
+
+// Bundle returns what a PEM file of authorities holds, each time it is asked; a
+// file that cannot be used changes nothing. Files that others read get it.
+func Bundle(file string) (func() string, error) {
+	w, err := newWatched(func(b [][]byte) (string, error) {
+		if !x509.NewCertPool().AppendCertsFromPEM(b[0]) {
+			return "", errors.New(file + " holds no PEM certificate")
+		}
+		return string(b[0]), nil
+	}, file)
+	if err != nil {
+		return nil, err
+	}
+	return w.get, nil
 }
 
 // Listener returns l with TLS by the certificate and key in these files, or l

@@ -247,3 +247,43 @@ func TestFaultsNameTheOptionAndTheFile(t *testing.T) {
 		t.Errorf("without a file: %v, %v", trust, err)
 	}
 }
+
+// What is reached outside the cluster follows the file too, and what job
+// processes are given.
+func TestAReplacedAuthorityIsTrustedOutside(t *testing.T) {
+	f, a, b := newFiles(t), newAuthority(t, "a"), newAuthority(t, "b")
+	a.leaf(t, f.cert, f.key)
+	write(t, f.ca, a.pem)
+	address := serve(t, f)
+	trust, err := certs.Beside(f.ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := certs.Bundle(f.ca)
+	if err != nil || bundle() != string(a.pem) {
+		t.Fatalf("%q, %v", bundle(), err)
+	}
+	client := &http.Client{Transport: trust.Outside()}
+	ask := func() error {
+		resp, err := client.Get("https://" + address)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		client.CloseIdleConnections()
+		return err
+	}
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, f.ca, b.pem)
+	b.leaf(t, f.cert, f.key)
+	first := string(served(t, address))
+	eventually(t, "job processes are given the new authority", func() bool { return bundle() == string(b.pem) })
+	eventually(t, "the new certificate is served", func() bool { return string(served(t, address)) != first })
+	eventually(t, "the new authority is trusted", func() bool { return ask() == nil })
+	write(t, f.ca, []byte("half written"))
+	<-time.After(certs.Interval)
+	if err := ask(); err != nil || bundle() != string(b.pem) {
+		t.Errorf("a broken file is used: %v", err)
+	}
+}

@@ -3,6 +3,7 @@
 // its place.
 //
 // The tunnel seals payloads and grants, the runner opens them; both hold the
-// same key file. The package never stores or logs a key and performs no I/O but
-// reading that file.
+// same key file, and follow it while they run: a new key in front is known at
+// once and seals a little later. The package never stores or logs a key and
+// performs no I/O but reading that file.
 package seal

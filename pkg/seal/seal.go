@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
+	"time"
 )
 
 // KeySize is the length of a sealing key in bytes (AES-256).
@@ -28,20 +30,41 @@ const (
 // this purpose, or has been changed since.
 var ErrTampered = errors.New("sealed text does not open: wrong key, other purpose, or tampered with")
 
-// Box seals with its first key and opens with any of its keys, so that keys
-// rotate by putting a new one in front. It is safe for concurrent use.
-type Box struct {
-	ids   [][idSize]byte
-	aeads []cipher.AEAD
+// key is one sealing key and its id.
+type key struct {
+	id   [idSize]byte
+	aead cipher.AEAD
 }
 
-// New makes a Box of one or more keys of KeySize bytes.
+// Box seals with one key and opens with any of its keys, so that keys rotate by
+// putting a new one in front. It is safe for concurrent use.
+type Box struct {
+	path string // empty: the keys stay as they are
+
+	mu      sync.Mutex
+	seen    [sha256.Size]byte // digest of the file as it was last read
+	keys    []key             // the newest first
+	sealing key               // until the newest has settled
+	since   time.Time         // when the newest was first seen
+}
+
+// New makes a Box of one or more keys of KeySize bytes, the newest first.
 func New(keys ...[]byte) (*Box, error) {
+	made, err := newKeys(keys)
+	if err != nil {
+		return nil, err
+	}
+	b := &Box{}
+	b.use(made)
+	return b, nil
+}
+
+func newKeys(keys [][]byte) ([]key, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("no sealing key")
 	}
-	b := &Box{}
-	for _, k := range keys {
+	made := make([]key, len(keys))
+	for i, k := range keys {
 		if len(k) != KeySize {
 			return nil, fmt.Errorf("a sealing key has %d bytes; want %d", len(k), KeySize)
 		}
@@ -49,20 +72,32 @@ func New(keys ...[]byte) (*Box, error) {
 		if err != nil {
 			return nil, err
 		}
-		aead, err := cipher.NewGCM(block)
-		if err != nil {
+		sum := sha256.Sum256(append([]byte("towline seal key id\x00"), k...))
+		made[i].id = [idSize]byte(sum[:idSize])
+		if made[i].aead, err = cipher.NewGCM(block); err != nil {
 			return nil, err
 		}
-		sum := sha256.Sum256(append([]byte("towline seal key id\x00"), k...))
-		b.ids = append(b.ids, [idSize]byte(sum[:idSize]))
-		b.aeads = append(b.aeads, aead)
 	}
-	return b, nil
+	return made, nil
 }
 
 // Load reads a key file: one base64 key per line, the newest first; lines that
-// start with # are comments.
+// start with # are comments. Run follows it.
 func Load(path string) (*Box, error) {
+	raw, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	made, err := parse(path, raw)
+	if err != nil {
+		return nil, err
+	}
+	b := &Box{path: path, seen: sha256.Sum256(raw)}
+	b.use(made)
+	return b, nil
+}
+
+func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
@@ -75,6 +110,11 @@ func Load(path string) (*Box, error) {
 	if len(raw) > maxFile {
 		return nil, fmt.Errorf("sealing key file %s is over %d bytes", path, maxFile)
 	}
+	return raw, nil
+}
+
+// parse reads the keys of a file. No error quotes one.
+func parse(path string, raw []byte) ([]key, error) {
 	var keys [][]byte
 	for n, line := range strings.Split(string(raw), "\n") {
 		line = strings.TrimSpace(line)
@@ -90,20 +130,23 @@ func Load(path string) (*Box, error) {
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("%s holds no key (make one with: openssl rand -base64 %d)", path, KeySize)
 	}
-	return New(keys...)
+	return newKeys(keys)
 }
 
 // Seal encrypts plain for one purpose, for example "job:1001". The same purpose
 // must be given to Open.
 func (b *Box) Seal(plain []byte, purpose string) ([]byte, error) {
+	b.mu.Lock()
+	k := b.sealer()
+	b.mu.Unlock()
 	out := make([]byte, header, header+len(plain)+16)
 	out[0] = version
-	copy(out[1:], b.ids[0][:])
+	copy(out[1:], k.id[:])
 	nonce := out[1+idSize : header]
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, err
 	}
-	return b.aeads[0].Seal(out, nonce, plain, aad(out[:1+idSize], purpose)), nil
+	return k.aead.Seal(out, nonce, plain, aad(out[:1+idSize], purpose)), nil
 }
 
 // Open decrypts what Seal made for the same purpose, or returns ErrTampered.
@@ -111,11 +154,14 @@ func (b *Box) Open(sealed []byte, purpose string) ([]byte, error) {
 	if len(sealed) < header || sealed[0] != version {
 		return nil, ErrTampered
 	}
-	for i, id := range b.ids {
-		if [idSize]byte(sealed[1:1+idSize]) != id {
+	b.mu.Lock()
+	keys := b.keys
+	b.mu.Unlock()
+	for _, k := range keys {
+		if [idSize]byte(sealed[1:1+idSize]) != k.id {
 			continue
 		}
-		plain, err := b.aeads[i].Open(nil, sealed[1+idSize:header], sealed[header:], aad(sealed[:1+idSize], purpose))
+		plain, err := k.aead.Open(nil, sealed[1+idSize:header], sealed[header:], aad(sealed[:1+idSize], purpose))
 		if err != nil {
 			return nil, ErrTampered
 		}

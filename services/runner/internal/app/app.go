@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +76,7 @@ type runner struct {
 	api     *rest.Config
 	trust   *certs.Trust // nil: the system's
 	http    *http.Client
+	box     *seal.Box
 	ledger  *ledger.Ledger
 	trail   *audit.Trail
 	gate    *gate.Gate
@@ -94,7 +94,7 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 	if err := r.checkSandbox(); err != nil {
 		return nil, err
 	}
-	box, err := r.connect()
+	err := r.connect()
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 	if err := r.openGate(); err != nil {
 		return nil, err
 	}
-	gitCA, err := readCA(cfg.gitCAFile)
+	ca, err := gitCA(cfg.gitCAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -121,20 +121,20 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 	if err := r.openWork(replica); err != nil {
 		return nil, err
 	}
-	if r.cache, err = r.openCache(ctx, gitCA); err != nil {
+	if r.cache, err = r.openCache(ctx, ca); err != nil {
 		return nil, err
 	}
 	workerCache := r.cache.join(&endpoint)
 	r.worker = worker.New(worker.Config{
-		Ledger: r.ledger, Seal: box, Gate: r.gate, Endpoint: endpoint, Runner: replica, Name: cfg.name, Hostname: host,
+		Ledger: r.ledger, Seal: r.box, Gate: r.gate, Endpoint: endpoint, Runner: replica, Name: cfg.name, Hostname: host,
 		Slots: cfg.concurrent, Warm: min(cfg.warm, cfg.concurrent), Command: []string{self, JobCommand}, Dir: r.work.Path, Sandbox: cfg.sandbox,
 		Toolbox:  cfg.toolbox,
 		Limits:   worker.Limits{Scratch: int64(cfg.scratchLimit), Memory: int64(cfg.memoryLimit)},
-		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, NoDebugTrace: !cfg.debugTrace, FeatureFlags: cfg.featureFlags, GitCA: gitCA, Cache: workerCache, Desk: &inquiry.Desk{Ledger: r.ledger, Seal: box},
+		LogLimit: int64(cfg.logLimit), Drain: cfg.drainTimeout, NoDebugTrace: !cfg.debugTrace, FeatureFlags: cfg.featureFlags, GitCA: ca, Cache: workerCache, Desk: &inquiry.Desk{Ledger: r.ledger, Seal: r.box},
 		Ready: r.ready, Metrics: worker.NewMetrics(r.metrics), Log: log,
 	})
 	r.syncer = syncer.New(syncer.Config{
-		Ledger: r.ledger, Seal: box, Gate: r.gate, GatePort: endpoint.GatePort, CA: endpoint.CA, EgressPort: endpoint.EgressPort, OutsideCA: gitCA, Runner: replica, Slots: cfg.syncs,
+		Ledger: r.ledger, Seal: r.box, Gate: r.gate, GatePort: endpoint.GatePort, CA: endpoint.CA, EgressPort: endpoint.EgressPort, OutsideCA: ca, Runner: replica, Slots: cfg.syncs,
 		Command: []string{self, SyncCommand}, Dir: r.work.Path, Sandbox: cfg.sandbox, Limits: r.worker.ProcessLimits(), Ready: r.ready, Log: log,
 	})
 	return r, nil
@@ -142,22 +142,20 @@ func build(ctx context.Context, cfg *settings, log *slog.Logger) (*runner, error
 
 // connect makes the clients of policy and of Redis, and reads the keys of what
 // is sealed there. It dials nothing.
-func (r *runner) connect() (*seal.Box, error) {
-	var err error
+func (r *runner) connect() (err error) {
 	if r.trust, err = certs.ForServices(r.cfg.caFile); err != nil {
-		return nil, err
+		return err
 	}
 	r.http = &http.Client{Timeout: checkTimeout, Transport: r.trust.Transport()}
-	box, err := seal.Load(r.cfg.sealKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("--seal-key-file: %w", err)
+	if r.box, err = seal.Load(r.cfg.sealKeyFile); err != nil {
+		return fmt.Errorf("--seal-key-file: %w", err)
 	}
 	rdb, err := r.cfg.redis.Open()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.ledger = ledger.New(rdb, r.cfg.redisPrefix)
-	return box, nil
+	return nil
 }
 
 // openTrail is where the gate's audit records go beside the log.
@@ -234,18 +232,16 @@ func apiConfig(kubeconfig string) (*rest.Config, error) {
 	return cfg, nil
 }
 
-func readCA(path string) (string, error) {
+// gitCA returns what a file of authorities holds whenever a job starts.
+func gitCA(path string) (func() string, error) {
 	if path == "" {
-		return "", nil
+		return func() string { return "" }, nil
 	}
-	b, err := os.ReadFile(path)
+	now, err := certs.Bundle(path)
 	if err != nil {
-		return "", fmt.Errorf("--git-ca-file: %w", err)
+		return nil, fmt.Errorf("--git-ca-file: %w", err)
 	}
-	if !x509.NewCertPool().AppendCertsFromPEM(b) {
-		return "", fmt.Errorf("--git-ca-file: %s holds no PEM certificate", path)
-	}
-	return string(b), nil
+	return now, nil
 }
 
 // listen opens the two loopback ports of the job processes.
@@ -296,6 +292,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		r.watch("redis", r.ledger.Ping),
 		r.watch("policy", r.askPolicy),
 		r.watch("kubernetes", r.askKubernetes),
+		{Name: "seal keys", Run: func(ctx context.Context) error { return r.box.Run(ctx, r.log) }},
 		{Name: "audit", Run: r.trail.Run},
 		{Name: "relay", Run: r.relay.Run},
 		{Name: "gate", Run: func(ctx context.Context) error { return service.Serve(ctx, r.gateL, r.gate, r.log) }},

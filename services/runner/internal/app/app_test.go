@@ -121,7 +121,7 @@ func TestEachSettingReachesItsUser(t *testing.T) {
 	for field, ok := range map[string]bool{
 		"redis": r.ledger.Ping(t.Context()) == nil, "caFile": r.trust != nil, "egressTLS": r.relay.Dial != nil, "redisPrefix": prefixed == 1, "sealKeyFile": opened == nil,
 		"policyURL": r.askPolicy(t.Context()) == nil, "egressAddress": r.relay.Target == "egress:1",
-		"kubeconfig": r.api.Host == h.api.URL, "gitCAFile": r.worker.GitCA == ca,
+		"kubeconfig": r.api.Host == h.api.URL, "gitCAFile": r.worker.GitCA() == ca,
 		"rules":      len(r.rules) == 1, // TestRulesAreAskedOfEachRequest shows it
 		"concurrent": r.worker.Slots == 7, "syncs": r.syncer.Slots == 4, "warm": r.worker.Warm == 3, "logLimit": r.worker.LogLimit == 12345,
 		"workDir":      filepath.Dir(r.worker.Dir) == r.cfg.workDir,

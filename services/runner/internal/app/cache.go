@@ -69,7 +69,7 @@ type caching struct {
 }
 
 // openCache makes what the settings ask for, or nil.
-func (r *runner) openCache(ctx context.Context, ca string) (*caching, error) {
+func (r *runner) openCache(ctx context.Context, ca func() string) (*caching, error) {
 	c := r.cfg
 	var made caching
 	var store cache.Store

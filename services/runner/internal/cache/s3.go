@@ -26,7 +26,7 @@ type S3Config struct {
 	PathStyle     bool // the bucket is part of the path, not of the host
 	AccessKeyFile string
 	SecretKeyFile string
-	CA            string // PEM, beside the system's
+	CA            func() string // PEM, beside the system's, as it is for each request; nil: none
 }
 
 // S3 stores entries as objects. Its requests take the way of the job they are
@@ -53,7 +53,10 @@ func NewS3(cfg S3Config) (*S3, error) {
 	} else {
 		base.Host = cfg.Bucket + "." + base.Host
 	}
-	if _, err := egress.NewTransport("", cfg.CA); err != nil {
+	if cfg.CA == nil {
+		cfg.CA = func() string { return "" }
+	}
+	if _, err := egress.NewTransport("", cfg.CA()); err != nil {
 		return nil, err
 	}
 	return &S3{cfg: cfg, base: base}, nil
@@ -108,7 +111,7 @@ func (s *S3) do(ctx context.Context, method string, o Object, body io.Reader, si
 	req.ContentLength = size
 	req.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
 	req = signer.SignV4(*req, access, secret, "", s.cfg.Region)
-	t, err := egress.NewTransport(o.Via, s.cfg.CA)
+	t, err := egress.NewTransport(o.Via, s.cfg.CA())
 	if err != nil {
 		return nil, err
 	}

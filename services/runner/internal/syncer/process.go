@@ -37,7 +37,7 @@ func (w *Worker) process(ctx context.Context, c *claim) (*syncspec.Report, error
 		Sandbox: w.Sandbox, Limits: w.Limits,
 	}
 	if leavesCluster(c.task.Entry) {
-		req.EgressPort, req.OutsideCA = w.EgressPort, w.OutsideCA
+		req.EgressPort, req.OutsideCA = w.EgressPort, w.OutsideCA()
 	}
 	req.Bundle = filepath.Join(req.Dir, "bundle.tar.gz")
 	for _, d := range []string{req.Dir, req.Temp} {

@@ -36,9 +36,10 @@ type Config struct {
 	GatePort uint16
 	CA       []byte // PEM, of the gate
 	// EgressPort leads to the tunnel's egress proxy, for charts and values of other
-	// servers; OutsideCA is PEM of what to trust there beside the system's.
+	// servers; OutsideCA returns PEM of what to trust there beside the system's, as
+	// it is when a sync starts, or "".
 	EgressPort uint16
-	OutsideCA  string
+	OutsideCA  func() string
 	Runner     string   // this replica's name
 	Slots      int      // syncs at a time
 	Command    []string // of a sync process

@@ -89,12 +89,15 @@ func (r *running) spec() (*job.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := r.w.Endpoint
+	e, ca := r.w.Endpoint, ""
+	if r.w.GitCA != nil {
+		ca = r.w.GitCA()
+	}
 	return &job.Spec{
 		Job: *r.a.job, ProjectDir: filepath.Join(r.dir, projectDir), TempDir: filepath.Join(r.dir, tempDir),
 		Kubeconfig: kubeconfig,
 		Proxy:      fmt.Sprintf("http://job:%s@127.0.0.1:%d", r.a.warrant.Grant, e.EgressPort),
-		GitCA:      r.w.GitCA, GitLabURL: r.a.warrant.GitLabURL, Ports: []uint16{e.GatePort, e.EgressPort}, Sandbox: r.w.Sandbox,
+		GitCA:      ca, GitLabURL: r.a.warrant.GitLabURL, Ports: []uint16{e.GatePort, e.EgressPort}, Sandbox: r.w.Sandbox,
 		Limits: r.w.limits(), Toolbox: r.w.Toolbox,
 		RunnerName: r.w.Name, RunnerVersion: service.Version, SystemID: r.a.warrant.SystemID, Hostname: r.w.Hostname,
 		Preamble: r.a.warrant.Preamble, NoDebugTrace: r.w.NoDebugTrace, FeatureFlags: r.w.FeatureFlags,

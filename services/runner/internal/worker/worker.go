@@ -46,7 +46,7 @@ type Config struct {
 	// NoDebugTrace: jobs may not show their commands as they run.
 	NoDebugTrace bool
 	FeatureFlags map[string]bool // that jobs cannot choose
-	GitCA        string          // PEM of certificates to trust for Git, or empty
+	GitCA        func() string   // PEM of certificates to trust for Git when a job starts, or empty; nil: none
 	Cache        *cache.Server   // nil: this runner keeps no caches
 	Desk         Desk            // nil: jobs learn nothing of gitops
 	Ready        func() bool     // false: no tickets are offered and no jobs claimed now

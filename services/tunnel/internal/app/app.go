@@ -2,14 +2,11 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -62,6 +59,7 @@ type tunnel struct {
 	links   struct{ gitlab, redis, policy *service.Link }
 
 	client  *gitlab.Client
+	box     *seal.Box
 	ledger  *ledger.Ledger
 	policy  *http.Client
 	sources *sources.Configuration // nil without --config-token-file
@@ -96,8 +94,7 @@ func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel
 	if err != nil {
 		return nil, err
 	}
-	box, err := seal.Load(cfg.sealKeyFile)
-	if err != nil {
+	if t.box, err = seal.Load(cfg.sealKeyFile); err != nil {
 		return nil, fmt.Errorf("--seal-key-file: %w", err)
 	}
 	rdb, err := cfg.redis.Open()
@@ -106,9 +103,9 @@ func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel
 	}
 	t.ledger = ledger.New(rdb, cfg.redisPrefix)
 	t.buildSources()
-	t.buildJobs(box)
+	t.buildJobs()
 	t.buildRouter(token, transport)
-	t.buildSyncs(box)
+	t.buildSyncs()
 	return t, t.buildEgress()
 }
 
@@ -125,10 +122,10 @@ func (t *tunnel) buildSources() {
 	}
 }
 
-func (t *tunnel) buildJobs(box *seal.Box) {
+func (t *tunnel) buildJobs() {
 	name := service.ReplicaName()
 	admission := &intake.Admission{
-		GitLab: t.client, Keys: sources.NewKeys(t.client, t.log), Ledger: t.ledger, Seal: box, Log: t.log,
+		GitLab: t.client, Keys: sources.NewKeys(t.client, t.log), Ledger: t.ledger, Seal: t.box, Log: t.log,
 		Policy: t.decider(),
 		Configuration: func() (*policyapi.Configuration, error) {
 			if t.sources == nil {
@@ -139,11 +136,11 @@ func (t *tunnel) buildJobs(box *seal.Box) {
 		Name: t.cfg.name, SystemID: t.client.SystemID(), GitLabURL: t.client.URL(),
 	}
 	t.keeper = report.NewKeeper(report.Config{
-		GitLab: t.client, Ledger: t.ledger, Seal: box, Admit: admission, Tunnel: name,
+		GitLab: t.client, Ledger: t.ledger, Seal: t.box, Admit: admission, Tunnel: name,
 		Wait: t.cfg.queueWait, Log: t.log, Metrics: report.NewMetrics(t.metrics),
 	})
 	t.poller = &intake.Poller{
-		GitLab: t.client, Ledger: t.ledger, Seal: box, Tunnel: name, Every: t.cfg.pollInterval,
+		GitLab: t.client, Ledger: t.ledger, Seal: t.box, Tunnel: name, Every: t.cfg.pollInterval,
 		Ready: t.ready, Credential: t.client.Credential, Taken: t.keeper.Adopt, Link: t.links.gitlab, Log: t.log,
 	}
 }
@@ -154,7 +151,7 @@ func (t *tunnel) decider() *policyapi.Client {
 }
 
 // buildRouter puts the job router in front of the API.
-func (t *tunnel) buildRouter(token func() string, transport *http.Transport) {
+func (t *tunnel) buildRouter(token func() string, transport http.RoundTripper) {
 	if !t.cfg.jobRouter {
 		return
 	}
@@ -205,6 +202,7 @@ func (t *tunnel) run(ctx context.Context) error {
 		{Name: "health", Run: func(ctx context.Context) error { return service.Serve(ctx, admin, router, t.log) }},
 		{Name: "redis", Run: func(ctx context.Context) error { return t.links.redis.Watch(ctx, t.ledger.Ping) }},
 		{Name: "policy", Run: func(ctx context.Context) error { return t.links.policy.Watch(ctx, t.askPolicy) }},
+		{Name: "seal keys", Run: func(ctx context.Context) error { return t.box.Run(ctx, t.log) }},
 		{Name: "egress", Run: func(ctx context.Context) error { return service.Serve(ctx, proxy, t.egress, t.log) }},
 		{Name: "report", Run: t.keeper.Run},
 	}
@@ -258,22 +256,15 @@ func (t *tunnel) askPolicy(ctx context.Context) error {
 	return nil
 }
 
-func gitlabTransport(caFile string) (*http.Transport, error) {
-	tr := http.DefaultTransport.(*http.Transport).Clone()
+// gitlabTransport trusts the file's authorities beside the system's, as they are
+// when a connection is made.
+func gitlabTransport(caFile string) (http.RoundTripper, error) {
 	if caFile == "" {
-		return tr, nil
+		return http.DefaultTransport.(*http.Transport).Clone(), nil
 	}
-	pem, err := os.ReadFile(caFile)
+	trust, err := certs.Beside(caFile)
 	if err != nil {
 		return nil, fmt.Errorf("--gitlab-ca-file: %w", err)
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--gitlab-ca-file: %s holds no PEM certificate", caFile)
-	}
-	tr.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	return tr, nil
+	return trust.Outside(), nil
 }

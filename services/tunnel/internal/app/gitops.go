@@ -6,12 +6,11 @@ import (
 
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/policyapi"
-	"github.com/towline/towline/pkg/seal"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/tunnel/internal/syncs"
 )
 
-func (t *tunnel) buildSyncs(box *seal.Box) {
+func (t *tunnel) buildSyncs() {
 	if !t.cfg.gitops {
 		return
 	}
@@ -27,7 +26,7 @@ func (t *tunnel) buildSyncs(box *seal.Box) {
 		}
 	}
 	t.syncs = syncs.New(syncs.Config{
-		GitLab: t.client, Policy: t.decider(), Ledger: t.ledger, Seal: box, Token: t.cfg.tokenFor,
+		GitLab: t.client, Policy: t.decider(), Ledger: t.ledger, Seal: t.box, Token: t.cfg.tokenFor,
 		Entries: entries, Tunnel: service.ReplicaName(), Agent: agent, Every: t.cfg.gitopsInterval, Log: t.log, Metrics: syncs.NewMetrics(t.metrics),
 	})
 }

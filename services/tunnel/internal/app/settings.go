@@ -47,7 +47,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	var c settings
 	s := service.NewSettings("tunnel", getenv, out)
 	s.String(&c.gitlabURL, "gitlab-url", "", "address of GitLab, for example https://gitlab.example.com (required)")
-	s.String(&c.gitlabCAFile, "gitlab-ca-file", "", "PEM file of certificates to trust for GitLab beside the system's")
+	s.String(&c.gitlabCAFile, "gitlab-ca-file", "", "PEM file of certificates to trust for GitLab beside the system's; read again when it changes")
 	s.String(&c.tokenFile, "token-file", "", "file with the runner token (glrt-...); read again when it changes. Else AGENT_SECRET_KEY, AGENTK_TOKEN or agent.token of --config")
 	s.String(&c.config, "config", "", "the agent's configuration: a directory with config.yaml, or a file; here only agent.token is read from it")
 	s.String(&c.agent, "agent", "", "the agent, as group/project:name (required)")
@@ -56,7 +56,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.Duration(&c.configInterval, "config-interval", 3*time.Second, "how often the configuration project is looked at")
 	c.redis.Bind(s)
 	s.String(&c.redisPrefix, "redis-prefix", "towline", "first part of every key in Redis")
-	s.String(&c.sealKeyFile, "seal-key-file", "", "file with the sealing keys, shared with the runner (required)")
+	s.String(&c.sealKeyFile, "seal-key-file", "", "file with the sealing keys, the newest first, shared with the runner (required); read again when it changes")
 	s.String(&c.policyURL, "policy-url", "http://127.0.0.1:8081", "address of policy")
 	s.String(&c.serviceTokenFile, "service-token-file", "/var/run/secrets/towline/policy-token", "file with this service's Kubernetes token for policy (audience towline-policy)")
 	s.String(&c.tlsCertFile, "tls-cert-file", "", "PEM file of the certificate that --egress-listen serves with; read again when it changes. Empty: without TLS")
