@@ -209,8 +209,8 @@ func TestTheSealingKeyChangesWithoutAnUnreadableJob(t *testing.T) {
 		if !opens(boxes[i-1], boxes[i]) || !opens(boxes[i], boxes[i-1]) {
 			t.Errorf("steps %d and %d do not read each other's jobs", i, i+1)
 		}
-		if cmp.Equal(deployment(t, all[i], "tunnel").Spec.Template.Annotations, deployment(t, all[i-1], "tunnel").Spec.Template.Annotations) {
-			t.Error("pods do not restart to use the new key")
+		if !cmp.Equal(deployment(t, all[i], "tunnel").Spec.Template, deployment(t, all[i-1], "tunnel").Spec.Template) {
+			t.Error("pods restart for the new key, which they read by themselves")
 		}
 	}
 	if opens(boxes[2], boxes[0]) {

@@ -39,6 +39,8 @@ type Options struct {
 	Progress                           io.Writer
 	Tee                                func(service string, l Line) // each log line of the services
 	PolicyArgs, TunnelArgs, RunnerArgs []string                     // further settings
+	// PolicyTLS: PolicyArgs name a certificate, so policy is reached with TLS.
+	PolicyTLS bool
 }
 
 // Rig is a running installation.
@@ -169,6 +171,9 @@ func (r *Rig) StartPolicy(ctx context.Context) (err error) {
 		args = append(args, "--config="+filepath.Dir(r.ConfigFile))
 	}
 	r.Policy, err = r.launch(ctx, "policy", append(args, r.opts.PolicyArgs...), nil)
+	if err == nil && r.opts.PolicyTLS {
+		r.Policy.URL = strings.Replace(r.Policy.URL, "http://", "https://", 1)
+	}
 	return err
 }
 
@@ -218,7 +223,8 @@ func (r *Rig) stay(s *Service) string {
 	if s == nil {
 		return "127.0.0.1:0"
 	}
-	return strings.TrimPrefix(s.URL, "http://")
+	_, address, _ := strings.Cut(s.URL, "://")
+	return address
 }
 
 func (r *Rig) launch(ctx context.Context, name string, args, env []string) (*Service, error) {
@@ -259,3 +265,6 @@ func suffix() string {
 	_, _ = rand.Read(b[:])
 	return hex.EncodeToString(b[:])
 }
+
+// EgressAddress is where the tunnel's proxy listens.
+func (r *Rig) EgressAddress() string { return r.egress }

@@ -60,13 +60,19 @@ type Trial struct {
 // the latest.
 func NewTrial(tb testing.TB, longPoll time.Duration) *Trial {
 	tb.Helper()
+	return NewTrialAt(tb, sim.Options{LongPoll: longPoll})
+}
+
+// NewTrialAt prepares a trial at a certain GitLab.
+func NewTrialAt(tb testing.TB, gitlab sim.Options) *Trial {
+	tb.Helper()
 	t := &Trial{TB: tb, Cluster: cluster.Shared(tb), Redis: redistest.Private(tb)}
 	t.Namespace = t.Cluster.Namespace(tb)
 	cfg, err := t.Cluster.RESTConfig()
 	t.Must(err)
 	t.Kube, err = kubernetes.NewForConfig(cfg)
 	t.Must(err)
-	t.GitLab, err = sim.Start(sim.Options{LongPoll: longPoll})
+	t.GitLab, err = sim.Start(gitlab)
 	t.Must(err)
 	tb.Cleanup(func() { _ = t.GitLab.Close() })
 	t.Options = Options{Cluster: t.Cluster, RedisURL: t.Redis.URL, GitLabURL: t.GitLab.URL(), Dir: tb.TempDir()}

@@ -55,7 +55,13 @@ type setup func(*scenario)
 // open starts an installation for the scenario in testdata/name.
 func open(t *testing.T, name string, setups ...setup) *scenario {
 	t.Helper()
-	trial := rig.NewTrial(t, longPoll)
+	return openAt(t, name, sim.Options{LongPoll: longPoll}, setups...)
+}
+
+// openAt is open at a certain GitLab.
+func openAt(t *testing.T, name string, gitlab sim.Options, setups ...setup) *scenario {
+	t.Helper()
+	trial := rig.NewTrialAt(t, gitlab)
 	s := &scenario{Trial: trial, t: t, name: name, kube: trial.Kube, namespace: trial.Namespace, gitlab: trial.GitLab, redis: trial.Redis, opts: &trial.Options}
 	s.project = s.Project(projectPath)
 	s.Agent(projectPath, agentName)

@@ -41,7 +41,7 @@ func (o *Options) Bind(s *service.Settings) {
 	s.String(&o.Username, "redis-username", "", "user of Redis' ACL; empty: the default user")
 	s.String(&o.PasswordFile, "redis-password-file", "", "file with the password for Redis; read again for each connection")
 	s.String(&o.SentinelUsername, "redis-sentinel-username", "", "user of the Sentinels' ACL")
-	s.String(&o.SentinelPasswordFile, "redis-sentinel-password-file", "", "file with the password for the Sentinels; empty: they ask for none")
+	s.String(&o.SentinelPasswordFile, "redis-sentinel-password-file", "", "file with the password for the Sentinels, read at the start; empty: they ask for none")
 	s.Int(&o.Database, "redis-database", 0, "number of the database; a Cluster has only 0")
 	s.Bool(&o.TLS, "redis-tls", false, "speak TLS to Redis and to the Sentinels")
 	s.String(&o.CAFile, "redis-ca-file", "", "PEM file of the authorities to trust for Redis; empty: the system's. Read again when it changes")

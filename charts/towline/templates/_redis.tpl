@@ -74,9 +74,8 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What restarts pods: another address given as a value, another sealing key. */}}
+{{/* What restarts pods: another address given as a value. */}}
 {{- define "towline.redisChecksum" -}}
-checksum/seal: {{ printf "%s/%d" .Values.credentials.seal.existingSecret (int .Values.credentials.seal.generation) | sha256sum }}
 {{ with .Values.redis.external.url -}}
 checksum/redis: {{ printf "%s/%s/%s" $.Release.Namespace $.Release.Name . | sha256sum }}
 {{- end -}}
