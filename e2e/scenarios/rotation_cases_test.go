@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	sim "github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/pkg/certs"
 )
 
 // Each of these changes one thing while jobs run and wait, as the guide on
@@ -72,11 +74,16 @@ func (r *rotated) redisPassword() func() {
 	}
 }
 
+// seen waits until every service has looked at its authorities again, as the
+// guide says to; nothing shows that it has.
+func (r *rotated) seen() { <-time.After(2 * certs.Interval) }
+
 // redisAuthority: the services trust both authorities for a while.
 func (r *rotated) redisAuthority() func() {
 	before, fresh := r.authorities["redis"], newAuthority(r.t)
 	r.authorities["redis"] = fresh
 	r.volumes.put(r.t, "redis-ca", map[string]string{"ca.crt": fresh.pem + before.pem})
+	r.seen()
 	pair := fresh.pair(r.t)
 	r.volumes.put(r.t, "redis-tls", pair)
 	mount := r.volumes["redis-tls"]
@@ -97,6 +104,7 @@ func (r *rotated) servicesAuthority() func() {
 	before, fresh := r.authorities["services"], newAuthority(r.t)
 	r.authorities["services"] = fresh
 	r.volumes.put(r.t, "services-ca", map[string]string{"ca.crt": fresh.pem + before.pem})
+	r.seen()
 	pair := fresh.pair(r.t)
 	r.volumes.put(r.t, "services-tls", pair)
 	for _, address := range []string{r.rig.Policy.URL, r.rig.EgressAddress()} {
@@ -109,6 +117,7 @@ func (r *rotated) gitlabAuthority() func() {
 	before, fresh := r.authorities["gitlab"], newAuthority(r.t)
 	r.authorities["gitlab"] = fresh
 	r.volumes.put(r.t, "gitlab-ca", map[string]string{"ca.crt": fresh.pem + before.pem})
+	r.seen()
 	pair := fresh.pair(r.t)
 	r.volumes.put(r.t, "gitlab-tls", pair)
 	r.until("GitLab shows the new certificate", func() bool { return served(r.t, r.front) == pair["tls.crt"] })

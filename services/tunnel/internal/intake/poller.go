@@ -32,7 +32,12 @@ const (
 	// recorded, noteTries the part of it that goes into the line in its log.
 	refuseWithin = time.Minute
 	noteTries    = 3
+	// returnWithin bounds the effort to give a ticket back.
+	returnWithin = 5 * time.Second
 )
+
+// returning are the pauses between attempts to give a ticket back.
+var returning = retry.Policy{Min: 50 * time.Millisecond, Max: time.Second}
 
 // JobSource is the part of the GitLab client that taking jobs needs.
 type JobSource interface {
@@ -151,9 +156,20 @@ func (p *Poller) credential() string {
 	return p.Credential()
 }
 
+// giveBack returns a ticket, and tries again while Redis does not answer: a slot
+// would else stay idle until its ticket runs out.
 func (p *Poller) giveBack(ctx context.Context, ticket string) {
-	if err := p.Ledger.Return(ctx, ticket); err != nil {
-		p.Log.Warn("ticket not returned", service.Err(err))
+	ctx, cancel := context.WithTimeout(ctx, returnWithin)
+	defer cancel()
+	var err error
+	returned := returning.Loop(ctx, func(ctx context.Context) retry.Result {
+		if err = p.Ledger.Return(ctx, ticket); err != nil {
+			return retry.Result{Outcome: retry.Failed}
+		}
+		return retry.Result{Outcome: retry.Done}
+	})
+	if !returned {
+		p.Log.Warn("ticket not returned; it runs out by itself", service.Err(err))
 	}
 }
 
