@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/gitlabsim/joblog"
 )
@@ -107,6 +109,7 @@ func TestAJobDeploysByGitOps(t *testing.T) {
 	b.expect(j, 1, "towline sync: "+shop+": "+j.sha[:8]+" has failed:\n  k8s/a.yaml:1: ConfigMap: .metadata.name: missing")
 
 	b.record(j.sha, "running", "failed")
+	b.events(j.sha)
 
 	j = b.job(shop, "towline sync --wait --timeout 2s --commit 0123456789012345678901234567890123456789")
 	b.expect(j, 124, "not applied within 2s: waits for 01234567: the default branch stands at ")
@@ -162,4 +165,33 @@ func (b *bench) previews() {
 	b.expect(j, 2, "the source of acme/apps/shop is acme/apps/shop, and this working tree is of acme/deployers")
 	j = b.job(strangers, "towline diff acme/apps/shop")
 	b.expect(j, 2, "jobs of other/strangers may ask about no entry of gitops")
+}
+
+// events looks at those of the inventory: one for each commit, and one for its
+// failure.
+func (b *bench) events(failed string) {
+	b.Helper()
+	list, err := b.kube.CoreV1().Events(b.namespace).List(context.Background(), metav1.ListOptions{FieldSelector: "source=towline"})
+	b.must(err)
+	seen := map[string]int{}
+	for i := range list.Items {
+		e := &list.Items[i]
+		if e.InvolvedObject.Kind != "ConfigMap" || !strings.HasPrefix(e.InvolvedObject.Name, "inventory-") {
+			b.Errorf("an event about %v", e.InvolvedObject)
+		}
+		_, rest, _ := strings.Cut(e.Message, " at ")
+		commit, _, _ := strings.Cut(rest, ":")
+		seen[e.Reason+" "+commit]++
+		if e.Reason == "SyncFailed" && (commit != failed[:8] || !strings.Contains(e.Message, "k8s/a.yaml:1: ConfigMap: .metadata.name: missing") || e.Type != "Warning") {
+			b.Errorf("%s", e.Message)
+		}
+	}
+	if len(seen) < 5 || seen["SyncFailed "+failed[:8]] != 1 {
+		b.Errorf("events: %v", seen)
+	}
+	for what, n := range seen {
+		if n != 1 {
+			b.Errorf("%s is told %d times", what, n)
+		}
+	}
 }

@@ -56,13 +56,18 @@ func guarded(ctx context.Context, req *Request) (report *syncspec.Report) {
 		report.Add("sandbox: " + err.Error())
 		return report
 	}
-	if err := work(ctx, req, report); err != nil {
+	cluster := &rest.Config{
+		Host: fmt.Sprintf("https://127.0.0.1:%d", req.GatePort), BearerToken: req.Token, UserAgent: "towline",
+		TLSClientConfig: rest.TLSClientConfig{CAData: req.CA},
+	}
+	if err := work(ctx, cluster, req, report); err != nil {
 		report.Add(err.Error())
 	}
+	announce(ctx, cluster, req, report)
 	return report
 }
 
-func work(ctx context.Context, req *Request, report *syncspec.Report) error {
+func work(ctx context.Context, cluster *rest.Config, req *Request, report *syncspec.Report) error {
 	packed, err := os.ReadFile(req.Bundle)
 	if err != nil {
 		return err
@@ -70,10 +75,6 @@ func work(ctx context.Context, req *Request, report *syncspec.Report) error {
 	files, err := syncspec.Unpack(packed)
 	if err != nil {
 		return err
-	}
-	cluster := &rest.Config{
-		Host: fmt.Sprintf("https://127.0.0.1:%d", req.GatePort), BearerToken: req.Token, UserAgent: "towline",
-		TLSClientConfig: rest.TLSClientConfig{CAData: req.CA},
 	}
 	if req.Task.Entry.Chart != nil {
 		return installChart(ctx, cluster, req, files, report)

@@ -34,7 +34,7 @@ func (w *Worker) process(ctx context.Context, c *claim) (*syncspec.Report, error
 	req := Request{
 		Task: *c.task, AgentID: c.session.Claims().Agent.ID, Namespaces: c.session.Claims().Namespaces, Token: c.grant,
 		GatePort: w.GatePort, CA: w.CA, Dir: filepath.Join(dir, "files"), Temp: filepath.Join(dir, "tmp"),
-		Sandbox: w.Sandbox, Limits: w.Limits,
+		Sandbox: w.Sandbox, Limits: w.Limits, Past: c.past, Runner: w.Runner,
 	}
 	if leavesCluster(c.task.Entry) {
 		req.EgressPort, req.OutsideCA = w.EgressPort, w.OutsideCA()

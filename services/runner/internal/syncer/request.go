@@ -25,6 +25,8 @@ type Request struct {
 	Temp       string         `json:"temp"`
 	Sandbox    string         `json:"sandbox"`
 	Limits     sandbox.Limits `json:"limits"`
+	Past       *Past          `json:"past,omitempty"` // nil: this is the first sync that is known of
+	Runner     string         `json:"runner"`         // this replica's name
 }
 
 // proxy is the way out: the tunnel's egress proxy, with the grant as password.

@@ -93,6 +93,7 @@ type claim struct {
 	grant        string
 	bundle       []byte
 	session      *gate.Session
+	past         *Past
 }
 
 // serve brings one sync to its result.
@@ -153,6 +154,7 @@ func (w *Worker) carryOut(ctx context.Context, c *claim, sealed []byte) *syncspe
 		return &syncspec.Report{Schema: syncspec.Schema, State: syncspec.Lost, Entry: c.name, Problems: []string{err.Error()}}
 	}
 	defer c.session.Close()
+	c.past = w.before(ctx, c.name)
 	w.Log.Info("sync begins", service.KeyEntry, c.name, "commit", c.task.Commit, "identity_user", c.session.Claims().Identity.User)
 	report, err := w.process(ctx, c)
 	if err != nil {
@@ -161,6 +163,23 @@ func (w *Worker) carryOut(ctx context.Context, c *claim, sealed []byte) *syncspe
 	}
 	w.Log.Info("sync ended", service.KeyEntry, c.name, "commit", c.task.Commit, "state", string(report.State), "summary", report.Summary(), "took_ms", report.Millis)
 	return report
+}
+
+// before is how the last sync of an entry ended, nil if that is not known.
+func (w *Worker) before(ctx context.Context, name string) *Past {
+	rec, err := w.Ledger.LoadSync(ctx, name)
+	if err != nil || len(rec.Result) == 0 {
+		return nil
+	}
+	text, err := ledger.OpenSyncResult(w.Seal, name, rec.Of, rec.Result)
+	if err != nil {
+		return nil
+	}
+	var r syncspec.Report
+	if json.Unmarshal(text, &r) != nil {
+		return nil
+	}
+	return past(&r)
 }
 
 // open checks that a claimed task is exactly what policy signed, and fetches its
