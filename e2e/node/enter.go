@@ -117,7 +117,7 @@ func asInit() (int, error) {
 
 // settle gives the namespaces what programs expect to find: places to write
 // that are nobody else's, cgroups, and a network that ends here.
-func settle(ctx context.Context) error {
+func settle(ctx context.Context, dir string) error {
 	if err := mountCgroups(); err != nil {
 		return err
 	}
@@ -126,8 +126,8 @@ func settle(ctx context.Context) error {
 			return fmt.Errorf("mount %s: %w", dir, err)
 		}
 	}
-	if err := unix.Sethostname([]byte(nodeName)); err != nil {
-		return fmt.Errorf("name: %w", err)
+	if err := nameNode(dir); err != nil {
+		return err
 	}
 	for _, args := range [][]string{
 		{"link", "set", "lo", "up"},
@@ -144,6 +144,22 @@ func settle(ctx context.Context) error {
 		}
 	}
 	return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644)
+}
+
+// nameNode makes the node's name known, to the API server above all, which asks
+// for logs and commands by it.
+func nameNode(dir string) error {
+	if err := unix.Sethostname([]byte(nodeName)); err != nil {
+		return fmt.Errorf("name: %w", err)
+	}
+	hosts := filepath.Join(dir, "hosts")
+	if err := os.WriteFile(hosts, []byte("127.0.0.1 localhost\n"+nodeAddress+" "+nodeName+"\n"), 0o644); err != nil {
+		return err
+	}
+	if err := unix.Mount(hosts, "/etc/hosts", "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount /etc/hosts: %w", err)
+	}
+	return nil
 }
 
 // command runs a program to its end.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -19,6 +20,9 @@ const (
 	// RedisImage is Redis of this machine, with a shell, as the official image has.
 	RedisRepository = "localhost/redis"
 	RedisTag        = "machine"
+
+	// ownArchives are the files of these images.
+	ownArchives = "image*.tar"
 )
 
 // applets are the programs beside Redis that the chart calls in its image.
@@ -80,7 +84,7 @@ func writeImages(ctx context.Context, dir, coreDNS string) error {
 		return err
 	}
 	for n, i := range images {
-		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("image%d.tar", n)))
+		f, err := os.Create(filepath.Join(dir, strings.Replace(ownArchives, "*", strconv.Itoa(n), 1)))
 		if err != nil {
 			return err
 		}

@@ -91,7 +91,7 @@ func inside(m *testing.M) (code int, err error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
-	if err := settle(ctx); err != nil {
+	if err := settle(ctx, os.Getenv(envDir)); err != nil {
 		return exitFailed, err
 	}
 	programs, err := cluster.Node(ctx, os.Stderr)

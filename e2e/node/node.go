@@ -62,7 +62,7 @@ func (n *Node) begin(ctx context.Context, programs cluster.NodePrograms, progres
 		return err
 	}
 	n.undo = append(n.undo, kubelet.stop)
-	if err := n.importImages(ctx, filepath.Join(n.dir, "image*.tar"), ""); err != nil {
+	if err := n.importOwn(ctx); err != nil {
 		return err
 	}
 	if err := n.startDNS(ctx); err != nil {
@@ -112,19 +112,22 @@ func ctr(ctx context.Context, args ...string) error {
 	return command(ctx, "ctr", append([]string{"--address=" + containerdSocket, "--namespace=k8s.io"}, args...)...)
 }
 
-// importImages gives the node the images of the archives that match pattern. An
-// archive that knows nothing but a tag gets the name before it.
-func (n *Node) importImages(ctx context.Context, pattern, name string) error {
-	archives, err := filepath.Glob(pattern)
+// Import gives the node the image of an OCI archive by the given name, with its
+// tag.
+func (n *Node) Import(ctx context.Context, archive, name string) error {
+	// The archive itself knows only a tag, and needs a name to it that no other has.
+	base := name[:strings.LastIndex(name, ":")]
+	return ctr(ctx, "images", "import", "--base-name="+base, "--index-name="+name, archive)
+}
+
+// importOwn gives the node the images that this package has made.
+func (n *Node) importOwn(ctx context.Context) error {
+	archives, err := filepath.Glob(n.file(ownArchives))
 	if err != nil || len(archives) == 0 {
-		return fmt.Errorf("no archives of images: %s (%w)", pattern, err)
+		return fmt.Errorf("no images in %s (%w)", n.dir, err)
 	}
 	for _, a := range archives {
-		args := []string{"images", "import"}
-		if name != "" {
-			args = append(args, "--base-name="+name)
-		}
-		if err := ctr(ctx, append(args, a)...); err != nil {
+		if err := ctr(ctx, "images", "import", a); err != nil {
 			return err
 		}
 	}

@@ -55,6 +55,8 @@ state = "/run/containerd"
 
 		"resolv.conf": "nameserver " + dnsAddress + "\n",
 
+		// Changed Secrets and ConfigMaps reach their pods with the next sync of the
+		// pod, which is a minute away unless said otherwise.
 		"kubelet.yaml": fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
@@ -70,6 +72,7 @@ failSwapOn: false
 imageGCHighThresholdPercent: 100
 resolvConf: %s
 serializeImagePulls: false
+syncFrequency: 5s
 volumePluginDir: %s
 `, dnsAddress, clusterDomain, containerdSocket, n.file("resolv.conf"), n.file("plugins")),
 

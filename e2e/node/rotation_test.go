@@ -1,0 +1,129 @@
+//go:build linux && node
+
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"helm.sh/helm/v3/pkg/action"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	sim "github.com/towline/towline/e2e/gitlabsim"
+)
+
+// rotateRunnerToken replaces the token in its Secret: nothing restarts.
+func rotateRunnerToken(s *site) {
+	r := s.r
+	job := s.startLong("runner-token")
+	before := r.podNames()
+	next, err := s.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{agentName}})
+	r.must(err)
+	secret := r.secret(credentials)
+	secret.Data["runner-token"] = []byte(next.Token)
+	_, err = r.kube.CoreV1().Secrets(namespace).Update(r.t.Context(), secret, metav1.UpdateOptions{})
+	r.must(err)
+	r.eventually(rolledWithin, func(context.Context) error {
+		seen, err := s.gitlab.Runner(next.ID)
+		if err == nil && len(seen.Managers) == 0 {
+			err = errors.New("GitLab has not seen the new token")
+		}
+		return err
+	})
+	job.end()
+	r.must(s.gitlab.DeleteRunner(s.runner.ID))
+	s.runner = next
+	s.succeeds(s.start(""))
+	r.samePods(before)
+}
+
+// rotateRedisPassword makes the passwords of before good for nothing in two
+// upgrades: the first makes their successors, the second forgets them.
+func rotateRedisPassword(s *site) {
+	const name = releaseName + "-redis"
+	job := s.startLong("redis-password")
+	for generation := 2; generation <= 3; generation++ {
+		before := s.r.secret(name).Data["tunnel-password"]
+		s.r.upgrade(fmt.Sprintf("redis: {embedded: {generation: %d}}", generation))
+		s.r.rolled()
+		after := s.r.secret(name).Data
+		if bytes.Equal(before, after["tunnel-password"]) || !bytes.Equal(before, after["tunnel-password-previous"]) {
+			s.r.t.Errorf("generation %d: the password did not become the previous one", generation)
+		}
+		s.succeeds(s.start(""))
+	}
+	job.end()
+}
+
+// rotateAuthority makes another authority for TLS between the services.
+func rotateAuthority(s *site) {
+	job := s.startLong("authority")
+	before := s.r.certificates()
+	s.r.upgrade("tls: {generation: 2}")
+	s.r.rolled()
+	for name, certificate := range s.r.certificates() {
+		if before[name] == certificate {
+			s.r.t.Errorf("the certificate of Secret %s is still the one of before", name)
+		}
+	}
+	s.succeeds(s.start(""))
+	job.end()
+	s.r.test()
+}
+
+// certificates are those of the Secrets for TLS.
+func (r *release) certificates() map[string]string {
+	r.t.Helper()
+	l, err := r.kube.CoreV1().Secrets(namespace).List(r.t.Context(), metav1.ListOptions{})
+	r.must(err)
+	all := map[string]string{}
+	for _, s := range l.Items {
+		if c := s.Data[corev1.TLSCertKey]; len(c) > 0 {
+			all[s.Name] = string(c)
+		}
+	}
+	if len(all) == 0 {
+		r.t.Error("no Secret has a certificate")
+	}
+	return maps.Clone(all)
+}
+
+// rotateKeys makes another key that seals jobs and another that signs grants.
+func rotateKeys(s *site) {
+	job := s.startLong("keys")
+	s.r.upgrade("credentials: {seal: {generation: 2}, signing: {generation: 2}}")
+	s.r.rolled()
+	s.succeeds(s.start(""))
+	job.end()
+}
+
+// rollBack is `helm rollback` to the version installed first, with a job at work.
+func rollBack(s *site) {
+	job := s.startLong("rollback")
+	back := action.NewRollback(s.r.helm)
+	back.Version = 1
+	s.r.must(back.Run(releaseName))
+	s.r.rolled()
+	s.succeeds(s.start(""))
+	job.end()
+}
+
+func (r *release) secret(name string) *corev1.Secret {
+	r.t.Helper()
+	s, err := r.kube.CoreV1().Secrets(namespace).Get(r.t.Context(), name, metav1.GetOptions{})
+	r.must(err)
+	return s
+}
+
+// samePods checks that no pod has been replaced or restarted.
+func (r *release) samePods(before []string) {
+	r.t.Helper()
+	after := r.podNames()
+	if fmt.Sprint(before) != fmt.Sprint(after) {
+		r.t.Errorf("pods were replaced: %v, now %v", before, after)
+	}
+}

@@ -1,0 +1,85 @@
+//go:build linux && node
+
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/action"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+)
+
+// stays are the objects of the namespace that are not the release's.
+var stays = []string{
+	"secrets/" + credentials,
+	"configmaps/kube-root-ca.crt",
+	"serviceaccounts/default",
+}
+
+// uninstall is `helm uninstall`: what is left is the user's.
+func uninstall(s *site) {
+	r := s.r
+	made := r.objects()
+	if len(made) < 20 {
+		r.t.Errorf("the release has only %d objects: are all found? %v", len(made), made)
+	}
+	run := action.NewUninstall(r.helm)
+	_, err := run.Run(releaseName)
+	r.must(err)
+	r.eventually(rolledWithin, func(context.Context) error {
+		if left := r.objects(); len(left) > 0 {
+			return fmt.Errorf("helm uninstall leaves %s", strings.Join(left, ", "))
+		}
+		return nil
+	})
+}
+
+// objects are the release's: all in its namespace but what stays, and those of
+// the cluster that carry its label.
+func (r *release) objects() []string {
+	r.t.Helper()
+	lists, err := r.kube.Discovery().ServerPreferredResources()
+	r.must(err)
+	objects, err := dynamic.NewForConfig(r.api)
+	r.must(err)
+	var found []string
+	for _, l := range lists {
+		group, err := schema.ParseGroupVersion(l.GroupVersion)
+		r.must(err)
+		for _, kind := range l.APIResources {
+			if !slices.Contains(kind.Verbs, "list") || kind.Name == "events" {
+				continue
+			}
+			found = append(found, r.list(objects.Resource(group.WithResource(kind.Name)), kind)...)
+		}
+	}
+	return found
+}
+
+func (r *release) list(kind dynamic.NamespaceableResourceInterface, is metav1.APIResource) []string {
+	r.t.Helper()
+	var l *unstructured.UnstructuredList
+	var err error
+	if is.Namespaced {
+		l, err = kind.Namespace(namespace).List(r.t.Context(), metav1.ListOptions{})
+	} else {
+		l, err = kind.List(r.t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + releaseName})
+	}
+	if err != nil {
+		r.t.Fatalf("%s: %v", is.Name, err)
+	}
+	var found []string
+	for _, o := range l.Items {
+		if name := is.Name + "/" + o.GetName(); !is.Namespaced || !slices.Contains(stays, name) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
