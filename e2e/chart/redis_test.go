@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,6 +30,9 @@ import (
 type embedded struct {
 	address   string
 	passwords map[string]string
+
+	dir  string // with its configuration, passwords and data
+	stop func()
 }
 
 func startEmbedded(t *testing.T) *embedded {
@@ -47,7 +52,7 @@ func startEmbedded(t *testing.T) *embedded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &embedded{address: l.Addr().String(), passwords: map[string]string{}}
+	e := &embedded{address: l.Addr().String(), passwords: map[string]string{}, dir: run}
 	_, port, _ := net.SplitHostPort(e.address)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
@@ -61,22 +66,33 @@ func startEmbedded(t *testing.T) *embedded {
 		write(t, filepath.Join(passwords, key), string(value)+"\n")
 	}
 	write(t, filepath.Join(passwords, "runner-password-previous"), "the one before")
+	e.start(t)
+	return e
+}
+
+// start starts it, again if it was stopped.
+func (e *embedded) start(t *testing.T) {
+	t.Helper()
+	at := filepath.Join(e.dir, "config")
 	cmd := exec.CommandContext(t.Context(), "sh", filepath.Join(at, "start.sh"))
-	cmd.Env = append(os.Environ(), "CONFIG="+at, "PASSWORDS="+passwords, "RUN="+run)
+	cmd.Env = append(os.Environ(), "CONFIG="+at, "PASSWORDS="+filepath.Join(e.dir, "passwords"), "RUN="+e.dir)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+	e.stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // as its pod would be ended
 		_ = cmd.Wait()
+	})
+	stop := e.stop
+	t.Cleanup(func() {
+		stop()
 		if t.Failed() {
 			t.Logf("it said:\n%s", &said)
 		}
 	})
 	e.waitUntilReady(t)
-	return e
 }
 
 func write(t *testing.T, path, content string) {
@@ -189,6 +205,27 @@ func TestUsersOfRedisMayDoTheirWork(t *testing.T) {
 		}
 	}
 	e.wakes(t, tunnel, runner)
+}
+
+// What the services have written is there after a restart: they write in
+// transactions and scripts, which Redis reads back under the rules of a user.
+func TestRedisKeepsJobsOverARestart(t *testing.T) {
+	e := startEmbedded(t)
+	ctx := t.Context()
+	if err := e.as(t, "tunnel").Accept(ctx, 1, []byte("payload"), "r/0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.as(t, "tunnel").Enqueue(ctx, 1, []byte("grant")); err != nil {
+		t.Fatal(err)
+	}
+	e.stop()
+	e.start(t)
+	if got, err := e.as(t, "tunnel").Payload(ctx, 1); err != nil || string(got) != "payload" {
+		t.Errorf("the payload is %q (%v)", got, err)
+	}
+	if got, err := e.as(t, "runner").Next(ctx, time.Second); err != nil || got != 1 {
+		t.Errorf("the queue has job %d (%v)", got, err)
+	}
 }
 
 // wakes sends a message from the runner to the tunnel.
