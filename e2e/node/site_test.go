@@ -162,6 +162,7 @@ func (s *site) startLong(name string) longJob {
 	s.r.t.Helper()
 	j := longJob{s: s, finish: "finish-" + name}
 	j.id = s.start("long", sim.Variable{Key: "FINISH", Value: j.finish})
+	s.r.must(s.gitlab.WatchJob(j.id, true)) // else GitLab gets a piece of the log once a minute
 	ctx, cancel := context.WithTimeout(s.r.t.Context(), jobWithin)
 	defer cancel()
 	if err := s.gitlab.WaitTrace(ctx, j.id, "line 1 of"); err != nil {
