@@ -47,6 +47,8 @@ var measurements = []measurement{
 	{"directory", measureDirectory},
 	{"gate", measureGate},
 	{"decision", measureDecision},
+	{"engine", measureEngine},
+	{"gitops", measureGitOps},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {

@@ -34,6 +34,7 @@ type site struct {
 
 	gitlab    *simclient.Client
 	url       string
+	redisURL  string
 	cluster   *cluster.Cluster
 	kubectl   string
 	helm      string
@@ -58,6 +59,7 @@ func (s *site) set(ctx context.Context) (err error) {
 		return err
 	}
 	s.undo = append(s.undo, redis.Close)
+	s.redisURL = redis.URL
 	gitlab, err := sim.Start(sim.Options{})
 	if err != nil {
 		return err
