@@ -3,6 +3,9 @@ package gitops
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,6 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/towline/towline/e2e/cluster"
 )
 
 // What GitLab's agent has left is gone on with: what is in the repository is
@@ -52,7 +57,7 @@ const fluxLabel = "kustomize.toolkit.fluxcd.io/name"
 // TestWhatFluxHasAppliedIsTakenOver follows the guide: Flux is suspended, a dry
 // run says what would happen, the entry takes the objects, and none of them is
 // made anew or rolled out again. What is removed from the repository afterwards
-// goes, although Flux had applied it, too.
+// goes, although Flux had applied it, too. At last kubectl takes over.
 func TestWhatFluxHasAppliedIsTakenOver(t *testing.T) {
 	const entry = `
 gitops:
@@ -117,5 +122,38 @@ gitops:
 	}
 	if d := b.data("settings"); d["color"] != "red" || d["size"] != "" || b.data("left") != nil {
 		t.Errorf("settings %v, left %v", d, b.data("left"))
+	}
+	b.configure("")
+	b.backToKubectl(r, was[0])
+}
+
+// backToKubectl follows the guide from an entry that is gone: the real kubectl
+// goes on under Towline's name, with which fields and marks that are not in the
+// files go.
+func (b *bench) backToKubectl(r *resources, stays *unstructured.Unstructured) {
+	b.Helper()
+	dir := b.TempDir()
+	text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {shape: round}\n"
+	b.must(os.WriteFile(filepath.Join(dir, "settings.yaml"), []byte(text), 0o600))
+	kubectl, err := cluster.Kubectl(b.Context(), os.Stderr)
+	b.must(err)
+	run := func(args ...string) {
+		b.Helper()
+		cmd := exec.CommandContext(b.Context(), kubectl, append(args, "--namespace="+b.namespace)...)
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+b.cluster.Kubeconfig(), "HOME="+dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("kubectl %q: %v\n%s", args, err, out)
+		}
+	}
+	settings := ref("ConfigMap " + b.namespace + "/settings")
+	was := r.uid(settings)
+	run("apply", "--server-side", "--force-conflicts", "--field-manager=towline", "-f", dir)
+	run("delete", "configmap", "-l", inventoryLabel)
+	now := r.get(settings)
+	if d := b.data("settings"); now.GetUID() != was || len(now.GetLabels())+len(now.GetAnnotations()) > 0 || len(d) != 1 || d["shape"] != "round" {
+		b.Errorf("settings after kubectl: %v", now)
+	}
+	if got := r.uid(refOf(stays)); got != stays.GetUID() {
+		b.Errorf("%s was %q and is %q", refOf(stays), stays.GetUID(), got)
 	}
 }
