@@ -31,6 +31,7 @@ func readChart(file string, v *strictyaml.Value) (Manifests, strictyaml.Faults) 
 	r.entry.Name = r.entry.DefaultNamespace + "/" + c.Release
 	r.entry.Line, r.entry.Column = v.Place()
 	r.entry.readLists(v)
+	r.entry.readAudience(v)
 	if h := v.Get("max_history"); h != nil {
 		c.MaxHistory = int(h.Int())
 	}

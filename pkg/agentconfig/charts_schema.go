@@ -58,6 +58,7 @@ var ownChart = func() *schema {
 	s := *chart
 	s.Keys = maps.Clone(chart.Keys)
 	maps.Copy(s.Keys, ownChartKeys)
+	maps.Copy(s.Keys, audienceKeys)
 	s.Gone = map[string]string{
 		"repository": "write source: {repository: {url: ..., chart: ...}}", "version": "write source: {repository: {version: ...}}",
 		"history": `did you mean "max_history"?`, "post_render": `write kustomize patches under "patches"`,

@@ -15,6 +15,10 @@ func TestWhoHearsOfAnEntry(t *testing.T) {
 	if diff := cmp.Diff([]string{"acme/deploy", "acme/tools"}, g.Manifests[0].Jobs); diff != "" || g.Manifests[0].Environment != "production/eu west" {
 		t.Errorf("%s%q", diff, g.Manifests[0].Environment)
 	}
+	g, err = readOwn(t, "gitops: {charts: [{release_name: a, source: {project: {id: a/b}}, jobs: [acme/deploy], environment: production}]}")
+	if err != nil || len(g.Manifests[0].Jobs) != 1 || g.Manifests[0].Environment != "production" {
+		t.Errorf("%+v, %v", g, err)
+	}
 	for in, want := range map[string]string{
 		"environment: /production":                 "not a name for an environment",
 		"environment: production/":                 "not a name for an environment",

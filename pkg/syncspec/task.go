@@ -73,6 +73,7 @@ type Report struct {
 	Counts    map[string]int `json:"counts,omitempty"`
 	Drifted   int            `json:"drifted"`
 	Millis    int64          `json:"millis"`
+	Ended     int64          `json:"ended,omitempty"` // seconds since 1970, by the runner's clock; 0 is not known
 	Inventory string         `json:"inventory,omitempty"`
 	// Release says of a Helm release what is deployed, for people.
 	Release string `json:"release,omitempty"`

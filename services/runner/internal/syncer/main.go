@@ -35,7 +35,7 @@ func Main(ctx context.Context, stdin, out *os.File) int {
 	began := time.Now()
 	report := guarded(ctx, &req)
 	report.Schema, report.Commit, report.Entry = syncspec.Schema, req.Task.Commit, req.Task.Entry.Name
-	report.Millis = time.Since(began).Milliseconds()
+	report.Millis, report.Ended = time.Since(began).Milliseconds(), time.Now().Unix()
 	if err := json.NewEncoder(out).Encode(report); err != nil {
 		return ExitProtocol
 	}

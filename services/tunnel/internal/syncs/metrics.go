@@ -33,13 +33,25 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) ended(r syncspec.Report) {
-	m.results.WithLabelValues(r.Entry, string(r.State)).Inc()
-	m.drifted.WithLabelValues(r.Entry).Add(float64(r.Drifted))
-	m.seconds.WithLabelValues(r.Entry).Set(float64(r.Millis) / float64(time.Second/time.Millisecond))
-	if r.State == syncspec.Succeeded {
+// ended takes a result over. One that an earlier tunnel has counted, told again,
+// is not counted twice.
+func (m *Metrics) ended(r syncspec.Report, again bool) {
+	if !again {
+		m.results.WithLabelValues(r.Entry, string(r.State)).Inc()
+		m.drifted.WithLabelValues(r.Entry).Add(float64(r.Drifted))
+	}
+	if r.Millis > 0 { // else nothing was tried
+		m.seconds.WithLabelValues(r.Entry).Set(float64(r.Millis) / float64(time.Second/time.Millisecond))
+	}
+	if r.State != syncspec.Succeeded {
+		return
+	}
+	m.objects.WithLabelValues(r.Entry).Set(float64(r.Objects))
+	switch {
+	case r.Ended > 0:
+		m.success.WithLabelValues(r.Entry).Set(float64(r.Ended))
+	case !again:
 		m.success.WithLabelValues(r.Entry).SetToCurrentTime()
-		m.objects.WithLabelValues(r.Entry).Set(float64(r.Objects))
 	}
 }
 

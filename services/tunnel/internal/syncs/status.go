@@ -40,7 +40,7 @@ func (f *follower) hear(ctx context.Context, rec ledger.SyncRecord) {
 	}
 	news := r.Summary() != f.last.Summary() || r.Commit != f.last.Commit
 	f.last = r
-	f.Metrics.ended(r)
+	f.Metrics.ended(r, old)
 	level := f.Log.Info
 	if r.State != syncspec.Succeeded {
 		level = f.Log.Error

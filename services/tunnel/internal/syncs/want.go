@@ -138,7 +138,7 @@ func (f *follower) refused(ctx context.Context, commit, why string) {
 	f.outlook.Refusals++
 	f.failures++
 	f.again = time.Now().Add(failing.Backoff(f.failures))
-	f.Metrics.ended(f.last)
+	f.Metrics.ended(f.last, false)
 	if news {
 		f.Log.Error("sync failed", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", commit, service.KeyError, why)
 		f.show(ctx, commit, "failed", why)
