@@ -32,6 +32,8 @@ type Service struct {
 	// URL is where it answers /readyz, once it has said so in its log.
 	URL string
 
+	args, env []string
+
 	cmd    *exec.Cmd
 	exited chan struct{}
 	err    error

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,7 @@ type Rig struct {
 	binaries string
 	egress   string
 	undo     []func(context.Context) error
+	replicas []*Service
 }
 
 // Start installs and starts the services and returns when all are ready. ctx
@@ -237,9 +239,27 @@ func (r *Rig) launch(ctx context.Context, name string, args, env []string) (*Ser
 		s.Kill()
 		return nil, err
 	}
-	s.URL = "http://" + addr
+	s.URL, s.args, s.env = "http://"+addr, args, env
 	return s, nil
 }
+
+// Replica starts one more of a service, with its settings and these, and waits
+// until it is ready. It ends with the others.
+func (r *Rig) Replica(ctx context.Context, of *Service, settings ...string) (*Service, error) {
+	args := append(slices.Clone(of.args), "--listen=127.0.0.1:0")
+	if of.Name == "tunnel" {
+		args = append(args, "--egress-listen=127.0.0.1:0")
+	}
+	s, err := r.launch(ctx, of.Name, append(args, settings...), of.env)
+	if err != nil {
+		return nil, err
+	}
+	r.replicas = append(r.replicas, s)
+	return s, s.WaitReady(ctx)
+}
+
+// Egress is where a tunnel's proxy listens.
+func (s *Service) Egress(ctx context.Context) (string, error) { return s.address(ctx, "egress") }
 
 // Stop stops the services in the order in which a release would be drained, and
 // removes what was created in the cluster.
@@ -248,7 +268,7 @@ func (r *Rig) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	var errs []error
-	for _, s := range []*Service{r.Tunnel, r.Runner, r.Policy} {
+	for _, s := range append([]*Service{r.Tunnel, r.Runner, r.Policy}, r.replicas...) {
 		if s != nil {
 			errs = append(errs, s.Stop())
 		}
@@ -265,6 +285,3 @@ func suffix() string {
 	_, _ = rand.Read(b[:])
 	return hex.EncodeToString(b[:])
 }
-
-// EgressAddress is where the tunnel's proxy listens.
-func (r *Rig) EgressAddress() string { return r.egress }

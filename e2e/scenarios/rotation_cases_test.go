@@ -107,7 +107,9 @@ func (r *rotated) servicesAuthority() func() {
 	r.seen()
 	pair := fresh.pair(r.t)
 	r.volumes.put(r.t, "services-tls", pair)
-	for _, address := range []string{r.rig.Policy.URL, r.rig.EgressAddress()} {
+	egress, err := r.rig.Tunnel.Egress(context.Background())
+	r.must(err)
+	for _, address := range []string{r.rig.Policy.URL, egress} {
 		r.until("the new certificate is shown at "+address, func() bool { return served(r.t, address) == pair["tls.crt"] })
 	}
 	return func() { r.volumes.put(r.t, "services-ca", map[string]string{"ca.crt": fresh.pem}) }

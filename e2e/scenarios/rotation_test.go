@@ -1,20 +1,12 @@
 package scenarios
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
-	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/rig"
@@ -23,11 +15,10 @@ import (
 // rotated is an installation in which everything that can be rotated is in a
 // volume, with TLS between all parts.
 type rotated struct {
-	*scenario
+	rounds
 	volumes volumes
 	store   *secureRedis
 	front   string // GitLab's address, with TLS
-	round   int
 
 	config, gitops, password, signing, seal string // in use
 	authorities                             map[string]*authority
@@ -53,13 +44,11 @@ func TestEverythingIsRotatedWhileJobsRun(t *testing.T) {
 	} {
 		if !t.Run(c.what, func(t *testing.T) {
 			r.t, r.TB = t, t
-			r.round++
 			jobs := r.startRound()
 			retire := c.rotate()
 			r.finishRound(jobs)
 			// Only now that the jobs of before are done, what they used may go.
 			retire()
-			r.round++
 			r.finishRound(r.startRound())
 		}) {
 			break
@@ -119,58 +108,6 @@ func (r *rotated) accessToken(scopes ...string) string {
 	token, err := r.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: projectPath, Scopes: scopes})
 	r.must(err)
 	return token
-}
-
-// startRound starts five jobs for four slots, and returns when one of them uses
-// the cluster: a cut connection to Redis can cost the ticket of a slot, which
-// comes back when it has run out.
-func (r *rotated) startRound() map[string]sim.Job {
-	r.t.Helper()
-	jobs := r.start(sim.Variable{Key: "ROUND", Value: r.mark()})
-	r.until("a job runs", func() bool {
-		l, err := r.kube.CoreV1().ConfigMaps(r.namespace).List(context.Background(), metav1.ListOptions{})
-		r.must(err)
-		return slices.ContainsFunc(l.Items, func(c corev1.ConfigMap) bool { return strings.HasPrefix(c.Name, r.mark()+"-") })
-	})
-	return jobs
-}
-
-func (r *rotated) mark() string { return fmt.Sprintf("round-%d", r.round) }
-
-var counted = regexp.MustCompile(`(?m)^line (\d+) of (\w)$`)
-
-// finishRound lets the jobs end and looks at each line of their logs.
-func (r *rotated) finishRound(jobs map[string]sim.Job) {
-	r.t.Helper()
-	_, err := r.kube.CoreV1().ConfigMaps(r.namespace).Create(context.Background(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: r.mark() + "-go-on"}}, metav1.CreateOptions{})
-	r.must(err)
-	for name, j := range jobs {
-		done := r.wait(j.ID)
-		text := r.log(j.ID)
-		if done.Status != sim.Success {
-			r.t.Errorf("job %s is %s (%s)\n%s", name, done.Status, done.FailureReason, text)
-		}
-		lines := counted.FindAllStringSubmatch(text, -1)
-		for i, l := range lines {
-			if l[1] != fmt.Sprint(i+1) || l[2] != name {
-				r.t.Errorf("job %s: line %d of the log is %q", name, i+1, l[0])
-				break
-			}
-		}
-		if end := fmt.Sprintf("\nwent on after %d lines\n", len(lines)); !strings.Contains(text, end) {
-			r.t.Errorf("job %s: the log lacks %q, or lines before it\n%s", name, end, text)
-		}
-	}
-}
-
-func (r *rotated) until(what string, is func() bool) {
-	r.t.Helper()
-	for deadline := time.Now().Add(jobWithin); !is(); {
-		if time.Now().After(deadline) {
-			r.t.Fatalf("never: %s", what)
-		}
-		<-time.After(20 * time.Millisecond)
-	}
 }
 
 // logged waits for a line that a service writes from now on.
