@@ -42,3 +42,21 @@ func everyKey(t *testing.T, name string, schemas ...*schema) {
 		}
 	}
 }
+
+// TestExamplesOfTheMigration reads each towline.yaml of the page on migrations.
+func TestExamplesOfTheMigration(t *testing.T) {
+	text, err := os.ReadFile(filepath.FromSlash("../../docs/guide/migrate.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, e := range regexp.MustCompile("(?s)```yaml\n(gitops:.*?)```").FindAllSubmatch(text, -1) {
+		n++
+		if own, notices, err := ParseTowline("example", e[1]); err != nil || len(notices) > 0 || len(own.GitOps.Manifests) == 0 {
+			t.Errorf("%v %v in\n%s", err, notices, e[1])
+		}
+	}
+	if n == 0 {
+		t.Error("no example found")
+	}
+}
