@@ -95,6 +95,10 @@ func (t *Trust) Transport() *http.Transport {
 	return tr
 }
 
+// IdleConnections to one address outside the cluster are kept open, for those
+// that do not speak HTTP/2: to make one costs more than what is asked on it.
+const IdleConnections = 16
+
 // Outside returns a transport for addresses outside the cluster, which it
 // reaches through the proxies of the environment. When the authorities change,
 // new connections are made with the new ones.
@@ -130,6 +134,7 @@ func (o *outside) transport() *http.Transport {
 		o.now.CloseIdleConnections()
 	}
 	o.pool, o.now = pool, http.DefaultTransport.(*http.Transport).Clone()
+	o.now.MaxIdleConnsPerHost = IdleConnections
 	o.now.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	return o.now
 }

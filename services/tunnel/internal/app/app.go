@@ -260,7 +260,9 @@ func (t *tunnel) askPolicy(ctx context.Context) error {
 // when a connection is made.
 func gitlabTransport(caFile string) (http.RoundTripper, error) {
 	if caFile == "" {
-		return http.DefaultTransport.(*http.Transport).Clone(), nil
+		tr := http.DefaultTransport.(*http.Transport).Clone()
+		tr.MaxIdleConnsPerHost = certs.IdleConnections
+		return tr, nil
 	}
 	trust, err := certs.Beside(caFile)
 	if err != nil {

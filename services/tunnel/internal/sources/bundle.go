@@ -138,8 +138,8 @@ func (c *chooser) take(h *tar.Header, content io.Reader) error {
 	case c.total+int(h.Size) > syncspec.MaxBytes:
 		return fmt.Errorf("the files that are chosen have more than %d bytes together; narrow the globs, or divide the entry", syncspec.MaxBytes)
 	}
-	text, err := io.ReadAll(content)
-	if err != nil {
+	text := make([]byte, h.Size)
+	if _, err := io.ReadFull(content, text); err != nil {
 		return fmt.Errorf("the archive of the repository cannot be read: %w", err)
 	}
 	c.seen[name] = true

@@ -92,7 +92,7 @@ func spent(b *testing.B) time.Duration {
 
 func idle(b *testing.B, entries int) *Keeper {
 	b.Helper()
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // G204: this binary
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asGitLab+"=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -111,7 +111,7 @@ func idle(b *testing.B, entries int) *Keeper {
 	if err != nil {
 		b.Fatal(err)
 	}
-	client, err := gitlab.New(gitlab.Config{URL: strings.TrimSpace(url), Token: func() string { return "glrt-x" }, Version: "0", Name: "bench"})
+	client, err := gitlab.New(gitlab.Config{URL: strings.TrimSpace(url), Token: func() string { return "glrt-x" }, Version: "0", Name: "bench", HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}})
 	if err != nil {
 		b.Fatal(err)
 	}

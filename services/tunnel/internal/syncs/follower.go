@@ -20,6 +20,12 @@ import (
 // not wait for them.
 var failing = retry.Policy{Min: 10 * time.Second, Max: 5 * time.Minute}
 
+// togetherIn is into how many moments the looks of all entries fall.
+const togetherIn = 20
+
+// atRest is how long the record of a finished task is believed without a look.
+const atRest = time.Minute
+
 // looking are the pauses after looks at a ref that failed.
 var looking = retry.Policy{Min: 3 * time.Second, Max: time.Minute}
 
@@ -31,6 +37,11 @@ type follower struct {
 	stop  context.CancelFunc
 	woken chan struct{}
 	done  chan struct{}
+
+	quiet    bool // nobody has woken it since the last step
+	followed time.Time
+	rec      ledger.SyncRecord // as it was at recAt
+	recAt    time.Time
 
 	project int64
 	origin  string // of the token, as people set it
@@ -65,21 +76,58 @@ func (f *follower) run(ctx context.Context) {
 	}()
 	for {
 		f.step(ctx)
-		t := time.NewTimer(f.Every - f.Every/5 + rand.N(f.Every/5+1)) //nolint:gosec // G404: nobody gains by guessing it
+		t := time.NewTimer(f.pause())
 		select {
 		case <-ctx.Done():
 			t.Stop()
 			return
 		case <-f.woken:
 			t.Stop()
+			f.quiet = false
 		case <-t.C:
+			f.quiet = true
 		}
 	}
 }
 
+// pause is how long it is until the next look: about Every, and so that some
+// entries are looked at together, which costs less than one after the other.
+func (f *follower) pause() time.Duration {
+	next := time.Now().Add(f.Every - f.Every/10 + rand.N(f.Every/5+1)) //nolint:gosec // G404: nobody gains by guessing it
+	return time.Until(next.Truncate(f.Every / togetherIn))
+}
+
+// follows says whether this tunnel follows the entry, as far as Redis knows. It
+// renews that well before it ends.
+func (f *follower) follows(ctx context.Context) (bool, error) {
+	if f.quiet && time.Since(f.followed) < followFor/2 {
+		return true, nil
+	}
+	f.followed = time.Time{}
+	mine, err := f.Ledger.FollowSync(ctx, f.entry.Name, f.Tunnel, max(followFor, 3*f.Every))
+	if mine && err == nil {
+		f.followed = time.Now()
+	}
+	return mine, err
+}
+
+// record is where the entry's task is. Redis tells of each change, so that at
+// rest an older answer serves for a while.
+func (f *follower) record(ctx context.Context) (rec ledger.SyncRecord, known bool, err error) {
+	if f.quiet && f.rec.State == ledger.SyncDone && f.rec.Of == f.reported && time.Since(f.recAt) < atRest {
+		return f.rec, true, nil
+	}
+	rec, err = f.Ledger.LoadSync(ctx, f.entry.Name)
+	f.rec, f.recAt = rec, time.Now()
+	if errors.Is(err, ledger.ErrUnknown) {
+		return rec, false, nil
+	}
+	return rec, err == nil, err
+}
+
 // step does what is due now.
 func (f *follower) step(ctx context.Context) {
-	mine, err := f.Ledger.FollowSync(ctx, f.entry.Name, f.Tunnel, max(followFor, 3*f.Every))
+	mine, err := f.follows(ctx)
 	if err != nil || !mine {
 		f.outlook.loaded = f.outlook.loaded && err != nil
 		return // Redis is away, or another replica follows
@@ -89,11 +137,10 @@ func (f *follower) step(ctx context.Context) {
 	}
 	asked := f.takeWish()
 	defer func() { f.publish(ctx, asked) }()
-	rec, err := f.Ledger.LoadSync(ctx, f.entry.Name)
-	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
+	rec, known, err := f.record(ctx)
+	if err != nil {
 		return
 	}
-	known := err == nil
 	if known {
 		f.hear(ctx, rec)
 		if rec.State != ledger.SyncDone && !rec.Leased {

@@ -33,6 +33,25 @@ type outlook struct {
 	blocked   bool // an entry that it depends on has not succeeded
 	written   string
 	writtenAt time.Time
+	of        parts // of what is written
+}
+
+// parts are what makes another view of an entry, in a form that is cheap to
+// compare.
+type parts struct {
+	note, head         string
+	answered, refusals int64
+	project            int64
+	refused            *syncspec.Report
+	deployment         syncspec.Deployment
+}
+
+func (o *outlook) parts() parts {
+	p := parts{note: o.Note, head: o.Head(), answered: o.Answered, refusals: o.Refusals, project: o.ProjectID, refused: o.Refused}
+	if o.Deployment != nil {
+		p.deployment = *o.Deployment
+	}
+	return p
 }
 
 // wish has an entry looked at soon.
@@ -105,6 +124,10 @@ func (f *follower) publish(ctx context.Context, answered bool) {
 		o.Answered++
 	}
 	o.Schema, o.Entry, o.ProjectID, o.Note = syncspec.Schema, f.entry, f.project, f.note()
+	now := o.parts()
+	if o.written != "" && now == o.of && time.Since(o.writtenAt) < renewView {
+		return
+	}
 	text, err := json.Marshal(o.View)
 	if err != nil || string(text) == o.written && time.Since(o.writtenAt) < renewView {
 		return
@@ -115,7 +138,7 @@ func (f *follower) publish(ctx context.Context, answered bool) {
 		}
 		return
 	}
-	o.written, o.writtenAt = string(text), time.Now()
+	o.written, o.writtenAt, o.of = string(text), time.Now(), now
 }
 
 // note is why nothing goes on; "" if it does.
