@@ -2,7 +2,9 @@ package gitops
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,9 +48,36 @@ gitops:
 	if n := revisions(); n != 2 || b.data("shop")["size"] != "huge" {
 		t.Errorf("%d revisions, %v", n, b.data("shop"))
 	}
+	b.helmsOwn(changed)
 	wrong := b.push(map[string]string{"charts/shop/templates/a.yaml": "{{ .Values.none.such }}\n"})
 	b.status(b.namespace+"/shop", wrong, "failed")
-	if n := revisions(); n != 2 {
+	if n := revisions(); n != 4 {
 		t.Errorf("%d revisions after a mistake", n)
+	}
+}
+
+// helmsOwn has the helm binary work on the release, of which revision 2 is
+// deployed: what it has changed is put right by a revision of its own.
+func (b *bench) helmsOwn(commit string) {
+	b.Helper()
+	if out := b.helm(b.namespace, "list", "--filter", "^shop$", "--output", "json"); !strings.Contains(out, `"revision":"2"`) || !strings.Contains(out, `"status":"deployed"`) {
+		b.Errorf("helm list: %s", out)
+	}
+	b.helm(b.namespace, "rollback", "shop", "1")
+	if size := b.data("shop")["size"]; size != "large" {
+		b.Errorf("helm has rolled back to %q", size)
+	}
+	again := b.push(map[string]string{"README.md": "after the rollback of " + commit})
+	if got := b.status(b.namespace+"/shop", again, "success"); got != "shop 1.0.0, revision 4 deployed" || b.data("shop")["size"] != "huge" {
+		b.Errorf("after helm rollback: %q, %v", got, b.data("shop"))
+	}
+	var history []struct{ Description string }
+	b.must(json.Unmarshal([]byte(b.helm(b.namespace, "history", "shop", "--output", "json")), &history))
+	var said []string
+	for _, h := range history {
+		said = append(said, h.Description)
+	}
+	if got := strings.Join(said, ", "); got != "Install complete, Upgrade complete, Rollback to 1, Upgrade complete" {
+		b.Errorf("helm history: %s", got)
 	}
 }

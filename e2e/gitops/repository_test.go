@@ -36,6 +36,7 @@ gitops:
       tests: require
       atomic: true
       timeout: 30s
+      on_removal: uninstall
     - release_name: api
       namespace: NAMESPACE
       source: {repository: {url: "oci://HOST/charts", chart: web, secret: registry, plain_http: true}}
@@ -147,6 +148,16 @@ func TestReleasesOfRepositories(t *testing.T) {
 	b.holds("web", want)
 	if out := b.helm(b.namespace, "history", "web"); !strings.Contains(out, "Rollback to 2") {
 		t.Errorf("not rolled back:\n%s", out)
+	}
+
+	b.configure("gitops: {charts: []}")
+	b.eventually("the release that goes with its entry", func(context.Context) bool { return b.data("web") == nil })
+	if out := b.helm(b.namespace, "list", "--short"); strings.TrimSpace(out) != "api" {
+		t.Errorf("releases that are left: %s", out)
+	}
+	charts.publish("1.0.4", webTemplates)
+	if got := said("web", again("back"), "success"); !strings.HasPrefix(got, "web 1.0.4, revision ") {
+		t.Errorf("the entry comes back: %q", got)
 	}
 }
 

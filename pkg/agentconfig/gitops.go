@@ -13,6 +13,9 @@ import (
 // towline.yaml only.
 type GitOps struct {
 	Manifests []Manifests // charts come last
+	// Written says that the section stands in a file, with or without entries. An
+	// entry has been taken out only where the section is still there.
+	Written bool
 }
 
 // GitRef is a version of a repository. The zero value is the head of the
@@ -164,13 +167,15 @@ func (m Manifests) OpenAt(t time.Time) bool {
 // Syncs are the entries of both files, those of config.yaml first, as In has
 // them.
 func (c *Config) Syncs(project string) GitOps {
-	return GitOps{slices.Concat(c.GitOps.Manifests, c.Towline.GitOps.Manifests)}.In(project)
+	return GitOps{
+		Manifests: slices.Concat(c.GitOps.Manifests, c.Towline.GitOps.Manifests), Written: c.GitOps.Written || c.Towline.GitOps.Written,
+	}.In(project)
 }
 
 // In completes the entries that stand for the configuration project itself,
 // whose full path is project. What follows a name that is taken is left out.
 func (g GitOps) In(project string) GitOps {
-	var out GitOps
+	out := GitOps{Written: g.Written}
 	for _, m := range g.Manifests {
 		if m.Project == "" {
 			m.Project = project

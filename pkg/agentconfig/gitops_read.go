@@ -17,7 +17,7 @@ func readOwnGitOps(t *Towline, v *strictyaml.Value) (faults strictyaml.Faults) {
 
 // readGitOps takes over a checked section.
 func readGitOps(file string, v *strictyaml.Value) (GitOps, strictyaml.Faults) {
-	var g GitOps
+	g := GitOps{Written: v != nil}
 	var faults strictyaml.Faults
 	for _, e := range v.Get("manifest_projects").Items() {
 		m, f := readManifests(file, e)

@@ -155,6 +155,28 @@ func refused(t *testing.T, s *Signer, tokens map[string]string) {
 	}
 }
 
+func TestWhatWasGrantedOnceCanBeTold(t *testing.T) {
+	s := newSigner(t, 'a')
+	v := NewVerifier(NewStaticKeys(s.Public()))
+	over := func(since time.Duration) string {
+		return forge(t, s, nil, func(c map[string]any) {
+			c["iat"], c["nbf"], c["exp"] = time.Now().Add(-since-time.Hour).Unix(), time.Now().Add(-since-time.Hour).Unix(), time.Now().Add(-since).Unix()
+		})
+	}
+	if got, err := v.VerifyPast(t.Context(), over(time.Hour), AudienceGate, 2*time.Hour); err != nil || got.Job.ID != 1001 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := v.VerifyPast(t.Context(), over(3*time.Hour), AudienceGate, 2*time.Hour); got != nil || !errors.Is(err, ErrExpired) {
+		t.Errorf("too old: %+v, %v", got, err)
+	}
+	if got, err := v.VerifyPast(t.Context(), over(time.Hour), "another", 2*time.Hour); got != nil || !errors.Is(err, ErrInvalid) {
+		t.Errorf("another audience: %+v, %v", got, err)
+	}
+	if got, err := NewVerifier(NewStaticKeys(newSigner(t, 'b').Public())).VerifyPast(t.Context(), over(time.Hour), AudienceGate, 2*time.Hour); got != nil || !errors.Is(err, ErrUnknownKey) {
+		t.Errorf("another key: %+v, %v", got, err)
+	}
+}
+
 func TestVerifyRefusesForgeries(t *testing.T) {
 	s, stranger := newSigner(t, 'a'), newSigner(t, 'b')
 	good := forge(t, s, nil, nil)

@@ -45,6 +45,16 @@ func NewVerifier(keys Keys) *Verifier { return &Verifier{keys: keys, now: time.N
 // decision can have led to. Errors are ErrInvalid, which ErrExpired or
 // ErrUnknownKey may come with, or ErrKeysUnavailable; none quotes the token.
 func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Claims, error) {
+	return v.verify(ctx, token, audience, Skew)
+}
+
+// VerifyPast is Verify for a grant whose time may have been over for age. It
+// says what was granted once; nobody may be let in for it.
+func (v *Verifier) VerifyPast(ctx context.Context, token, audience string, age time.Duration) (*Claims, error) {
+	return v.verify(ctx, token, audience, age)
+}
+
+func (v *Verifier) verify(ctx context.Context, token, audience string, leeway time.Duration) (*Claims, error) {
 	if len(token) > MaxToken {
 		return nil, fmt.Errorf("%w: token is over the limit of %d bytes", ErrInvalid, MaxToken)
 	}
@@ -52,7 +62,7 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Claims,
 		return nil, fmt.Errorf("%w: no audience asked for", ErrInvalid)
 	}
 	var claims Claims
-	_, err := v.parser(audience).ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
+	_, err := v.parser(audience, leeway).ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
 		return v.key(ctx, t)
 	})
 	switch {
@@ -71,14 +81,14 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Claims,
 	return &claims, nil
 }
 
-func (v *Verifier) parser(audience string) *jwt.Parser {
+func (v *Verifier) parser(audience string, leeway time.Duration) *jwt.Parser {
 	return jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
 		jwt.WithIssuer(Issuer),
 		jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
-		jwt.WithLeeway(Skew),
+		jwt.WithLeeway(leeway),
 		jwt.WithStrictDecoding(),
 		jwt.WithTimeFunc(v.now),
 	)

@@ -17,6 +17,15 @@ type SyncEvidence struct {
 	Entry         string `json:"entry"`
 	Commit        string `json:"commit"`
 	PayloadDigest string `json:"payload_digest"` // of the task
+	// Removed asks for the grant that uninstalls what an entry has left that is no
+	// longer in the configuration.
+	Removed *Removed `json:"removed,omitempty"`
+}
+
+// Removed is the last that policy has allowed an entry.
+type Removed struct {
+	Task  []byte `json:"task"`
+	Grant string `json:"grant"` // for Task; its time may be over
 }
 
 // SyncRequest is the body of POST /v1/decide-sync.
@@ -36,6 +45,8 @@ func ReadSyncRequest(r io.Reader) (*SyncRequest, error) {
 		return nil, errors.New("fields entry and commit: are missing")
 	case req.PayloadDigest == "":
 		return nil, errors.New("field payload_digest: is missing")
+	case req.Removed != nil && (len(req.Removed.Task) == 0 || req.Removed.Grant == ""):
+		return nil, errors.New("fields task and grant of removed: are missing")
 	}
 	return &req, req.Configuration.validate()
 }

@@ -18,6 +18,9 @@ type Task struct {
 	ProjectID int64                 `json:"project_id"` // in GitLab
 	Commit    string                `json:"commit"`
 	Bundle    string                `json:"bundle"` // digest
+	// Remove uninstalls the release of an entry that has left the configuration; no
+	// file is needed for it.
+	Remove bool `json:"remove,omitempty"`
 }
 
 // InventoryID is the name under which GitLab's agent kept the inventory of a

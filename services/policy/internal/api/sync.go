@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -19,6 +20,10 @@ import (
 // wait for: it may be queued behind others.
 const SyncMargin = time.Hour
 
+// maxRemovedAge is how long the time of a grant may have been over that tells
+// what a removed entry was allowed.
+const maxRemovedAge = 30 * 24 * time.Hour
+
 // decideSync is POST /v1/decide-sync.
 func (h *handler) decideSync(c *gin.Context) {
 	req, err := policyapi.ReadSyncRequest(c.Request.Body)
@@ -30,7 +35,7 @@ func (h *handler) decideSync(c *gin.Context) {
 	if !ok {
 		return
 	}
-	d, entry := decide.Sync(h.Settings, conf, req.SyncEvidence)
+	d, entry := h.answerSync(c.Request.Context(), conf, req.SyncEvidence)
 	if d.Allow {
 		if d.Grant, err = h.Signer.Sign(syncClaims(d, conf, req.SyncEvidence, entry)); err != nil {
 			h.Log.Error("grant not signed", service.KeyEntry, req.Entry, service.Err(err))
@@ -39,6 +44,19 @@ func (h *handler) decideSync(c *gin.Context) {
 	}
 	h.auditSync(c, conf, req.SyncEvidence, d)
 	c.JSON(http.StatusOK, d)
+}
+
+// answerSync decides about an entry, or about what one has left.
+func (h *handler) answerSync(ctx context.Context, conf decide.Config, e policyapi.SyncEvidence) (policyapi.Decision, agentconfig.Manifests) {
+	if e.Removed == nil {
+		return decide.Sync(h.Settings, conf, e)
+	}
+	var last *grant.Claims
+	own, err := grant.ParseJWKS(h.Signer.JWKS())
+	if err == nil {
+		last, err = grant.NewVerifier(own).VerifyPast(ctx, e.Removed.Grant, grant.AudienceGate, maxRemovedAge)
+	}
+	return decide.Removal(h.Settings, conf, e, last, err)
 }
 
 func syncClaims(d policyapi.Decision, conf decide.Config, e policyapi.SyncEvidence, m agentconfig.Manifests) grant.Claims {

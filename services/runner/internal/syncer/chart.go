@@ -94,6 +94,22 @@ func remedy(r agentconfig.ChartRemedy) release.Remedy {
 	return release.Remedy{OnFailure: release.RemedyAction(r.OnFailure), Attempts: r.Attempts}
 }
 
+// removeChart uninstalls the release of an entry that is gone.
+func removeChart(ctx context.Context, cluster *rest.Config, req *Request, report *syncspec.Report) error {
+	m := req.Task.Entry
+	if m.Chart == nil {
+		return errors.New("only releases are removed")
+	}
+	engine, err := release.New(cluster, release.Options{})
+	if err != nil {
+		return err
+	}
+	c := m.Chart
+	_, err = engine.Uninstall(ctx, release.Removal{Name: c.Release, Namespace: m.DefaultNamespace, Wait: c.Wait || c.Atomic, Timeout: c.Timeout})
+	report.Release = "release " + c.Release + " uninstalled"
+	return err
+}
+
 // unpackTo writes files below a directory that does not exist yet. Their paths
 // are clean, and none is a link.
 func unpackTo(root string, files []syncspec.File) error {

@@ -68,6 +68,9 @@ func guarded(ctx context.Context, req *Request) (report *syncspec.Report) {
 }
 
 func work(ctx context.Context, cluster *rest.Config, req *Request, report *syncspec.Report) error {
+	if req.Task.Remove {
+		return removeChart(ctx, cluster, req, report)
+	}
 	packed, err := os.ReadFile(req.Bundle)
 	if err != nil {
 		return err

@@ -64,12 +64,13 @@ type Keeper struct {
 
 	mu        sync.Mutex
 	followers map[string]*follower
+	parted    map[string]*follower // whose entries are gone
 	wishes    map[string]time.Time // when a wish was heard last
 }
 
 // New returns a Keeper; it starts nothing.
 func New(c Config) *Keeper {
-	return &Keeper{Config: c, archives: make(chan struct{}, maxArchive), followers: map[string]*follower{}, wishes: map[string]time.Time{}}
+	return &Keeper{Config: c, archives: make(chan struct{}, maxArchive), followers: map[string]*follower{}, parted: map[string]*follower{}, wishes: map[string]time.Time{}}
 }
 
 // Run follows the entries of the configuration until ctx ends.
@@ -87,6 +88,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 	running.Go(func() { listen(k.Ledger.Synced, k.wake) })
 	running.Go(func() { listen(k.Ledger.Wished, k.wish) })
+	running.Go(func() { k.removals(ctx) })
 	for {
 		k.settle(ctx, &running)
 		if !retry.Sleep(ctx, readEvery) {
@@ -117,6 +119,10 @@ func (k *Keeper) settle(ctx context.Context, running *sync.WaitGroup) {
 		fctx, stop := context.WithCancel(ctx)
 		next := &follower{Keeper: k, entry: m, text: string(text), stop: stop, woken: make(chan struct{}, 1), done: make(chan struct{})}
 		previous := f
+		if previous == nil {
+			previous = k.parted[m.Name]
+		}
+		delete(k.parted, m.Name)
 		k.followers[m.Name] = next
 		running.Go(func() {
 			defer close(next.done)
@@ -128,13 +134,39 @@ func (k *Keeper) settle(ctx context.Context, running *sync.WaitGroup) {
 	}
 	for name, f := range k.followers {
 		if !wanted[name] {
-			k.Log.Info("entry is gone from the configuration; what it applied stays", service.KeyEntry, name)
+			k.sayGone(f.entry)
+			k.parted[name] = f
 			k.Metrics.forget(name)
 			f.gone.Store(true)
 			f.stop()
 			delete(k.followers, name)
 			delete(k.wishes, name)
 		}
+	}
+}
+
+func (k *Keeper) sayGone(m agentconfig.Manifests) {
+	what := "entry is gone from the configuration; what it applied stays"
+	if goesToo(m) {
+		what = "entry is gone from the configuration; its release is uninstalled"
+	}
+	k.Log.Info(what, service.KeyEntry, m.Name) //nolint:sloglint // one of two constants
+}
+
+// leaving says whether a follower of an entry that is gone is still at work.
+func (k *Keeper) leaving(name string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f := k.parted[name]
+	if f == nil {
+		return false
+	}
+	select {
+	case <-f.done:
+		delete(k.parted, name)
+		return false
+	default:
+		return true
 	}
 }
 

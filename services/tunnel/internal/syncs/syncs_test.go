@@ -33,6 +33,7 @@ type world struct {
 	looks    int
 	statuses []string
 	refuse   string
+	removed  *policyapi.Removed // what policy was asked with last
 	// Records of deployments.
 	deployments    []string
 	lastDeployment int64
@@ -103,6 +104,7 @@ func (w *world) SetCommitStatus(_ context.Context, _ string, project int64, comm
 }
 
 func (w *world) DecideSync(_ context.Context, e policyapi.SyncEvidence, _ *policyapi.Configuration) (*policyapi.Decision, error) {
+	w.removed = e.Removed
 	if w.refuse != "" {
 		return &policyapi.Decision{Reasons: []string{"first", w.refuse}, Remedy: "do this"}, nil
 	}

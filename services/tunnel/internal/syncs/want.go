@@ -52,6 +52,9 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 	if err != nil {
 		return err
 	}
+	if err := f.mark(ctx); err != nil {
+		return err
+	}
 	f.rec = ledger.SyncRecord{} // what was read of it is over
 	if f.serial, err = f.Ledger.WantSync(ctx, f.entry.Name, sealed); err != nil {
 		return err
