@@ -135,6 +135,8 @@ func (s *server) create(ctx context.Context, o *unstructured.Unstructured, dry b
 
 func TestServerAcceptsEveryObject(t *testing.T) {
 	s := newServer(t)
+	s.defineForeign(t)
+	foreign := map[string]int{}
 	// Pods are refused without their ServiceAccount, so these are really made.
 	for _, o := range s.render(t, minimal).objects {
 		if o.GetKind() == "ServiceAccount" {
@@ -151,7 +153,8 @@ func TestServerAcceptsEveryObject(t *testing.T) {
 					continue
 				}
 				if isForeign(o) {
-					continue
+					foreign[o.GetKind()]++
+					s.refusesTypo(t, o)
 				}
 				if o.GetNamespace() != "" { // rights are made where jobs act, which is nowhere here
 					o.SetNamespace(s.namespace)
@@ -168,9 +171,27 @@ func TestServerAcceptsEveryObject(t *testing.T) {
 			}
 		})
 	}
+	for _, kind := range []string{"PodMonitor", "ServiceMonitor", "PrometheusRule", "ScaledObject", "TriggerAuthentication", "Certificate", "Issuer"} {
+		if foreign[kind] == 0 {
+			t.Errorf("no combination makes a %s", kind)
+		}
+	}
 }
 
-// isForeign says whether an object's kind is one that the cluster does not know.
+// refusesTypo shows that the server knows what an object of this kind may hold.
+func (s *server) refusesTypo(t *testing.T, o *unstructured.Unstructured) {
+	t.Helper()
+	o = o.DeepCopy()
+	o.SetNamespace(s.namespace)
+	if err := unstructured.SetNestedField(o.Object, "x", "spec", "misspelt"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.create(t.Context(), o, true); err == nil || !strings.Contains(err.Error(), `unknown field "spec.misspelt"`) {
+		t.Errorf("%s: a misspelt field is accepted: %v", id(o), err)
+	}
+}
+
+// isForeign says whether an object's kind is one of another project's.
 func isForeign(o *unstructured.Unstructured) bool {
 	return slices.Contains([]string{"monitoring.coreos.com/v1", "keda.sh/v1alpha1", "cert-manager.io/v1"}, o.GetAPIVersion())
 }

@@ -29,6 +29,7 @@ func TestMissingOrWrongValuesAreToldInSentences(t *testing.T) {
 		"runner token given twice":    {minimal + "---\ncredentials: {runner: {value: glrt-x, existingSecret: s}}\n", []string{"credentials.runner has both existingSecret and value"}},
 		"config token given twice":    {minimal + "---\ncredentials: {runner: {value: glrt-x}, config: {value: x, existingSecret: s}}\n", []string{"credentials.config has both existingSecret and value"}},
 		"Redis given twice":           {minimal + "---\nredis: {external: {existingSecret: redis, url: 'redis://r'}}\n", []string{"redis.external has both existingSecret and url"}},
+		"KEDA without an address":     {minimal + "---\nredis: {external: {existingSecret: redis}}\nrunner: {autoscaling: {kind: keda}}\n", []string{"runner.autoscaling.kind is keda, and KEDA has to know where Redis is: give redis.external.addresses"}},
 		"Redis that is none":          {minimal + "---\nredis: {external: {url: 'r:6379'}}\n", []string{"redis.external.url is no address of Redis"}},
 		"two configurations":          {minimal + "---\nconfig: {ci_access: {}}\n---" + withCredentials, []string{"the agent has only one configuration"}},
 		"an order without local":      {minimal + "---\nconfig: {ci_access: {}}\nconfigSources: [repository]\n---" + withCredentials, []string{"config is given and configSources does not name local"}},

@@ -87,6 +87,9 @@
 {{- $v := .Values -}}
 {{- with $v.redis.external -}}
 {{- $given := or .existingSecret .url .addresses -}}
+{{- if and (eq $v.runner.autoscaling.kind "keda") (eq $v.redis.mode "external") $given (not .addresses) -}}
+{{- $faults = append $faults "runner.autoscaling.kind is keda, and KEDA has to know where Redis is: give redis.external.addresses, with username and password, instead of url or existingSecret, in which the address stands together with the password" -}}
+{{- end -}}
 {{- if and (eq $v.redis.mode "external") (not $given) -}}
 {{- $faults = append $faults "redis.external is missing: put the address of your Redis (redis://:password@host:6379/0) into a Secret and name that in redis.external.existingSecret, or give it as redis.external.url, or host:port as redis.external.addresses; or leave redis.mode empty for a Redis of this release" -}}
 {{- else if and (eq $v.redis.mode "embedded") $given -}}
