@@ -93,6 +93,9 @@ type Manifests struct {
 	PruneWhen string   `json:"prune_when"`
 	Replace   bool     `json:"replace,omitempty"`
 	Ignore    []Ignore `json:"ignore,omitempty"`
+	// Health are rules for kinds of which kstatus does not know when they are
+	// healthy.
+	Health []HealthRule `json:"health,omitempty"`
 	// Jobs are projects, beside the source's own, whose jobs may have the entry
 	// looked at and learn its state.
 	Jobs []string `json:"jobs,omitempty"`
@@ -129,6 +132,14 @@ type Ignore struct {
 	Namespace string   `json:"namespace,omitempty"`
 	Name      string   `json:"name,omitempty"`
 	Paths     []string `json:"paths"`
+}
+
+// HealthRule says by expressions of CEL when objects of a kind are healthy.
+type HealthRule struct {
+	Group   string `json:"group,omitempty"`
+	Kind    string `json:"kind"`
+	Healthy string `json:"healthy"`
+	Failed  string `json:"failed,omitempty"`
 }
 
 // Window is a part of some days.

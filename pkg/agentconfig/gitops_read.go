@@ -87,6 +87,9 @@ func (m *Manifests) readLists(v *strictyaml.Value) {
 			Group: i.Get("group").Text(), Kind: i.Get("kind").Text(), Namespace: i.Get("namespace").Text(), Name: i.Get("name").Text(), Paths: i.Get("paths").Texts(),
 		})
 	}
+	for _, h := range v.Get("health").Items() {
+		m.Health = append(m.Health, HealthRule{Group: h.Get("group").Text(), Kind: h.Get("kind").Text(), Healthy: h.Get("healthy").Text(), Failed: h.Get("failed").Text()})
+	}
 	for _, p := range v.Get("substitute").Get("vars").Pairs() {
 		if m.Substitute == nil {
 			m.Substitute = map[string]string{}

@@ -118,6 +118,9 @@ var ownKeys = keys{
 		"group": aText, "kind": someText, "namespace": {Form: strictyaml.Text, Check: checkShell}, "name": {Form: strictyaml.Text, Check: checkShell},
 		"paths": {Form: strictyaml.List, NonEmpty: true, Most: maxList, Elem: &schema{Form: strictyaml.Text, Check: checkPointer}},
 	}}},
+	"health": {Form: strictyaml.List, Most: maxList, Elem: &schema{Form: strictyaml.Object, Required: []string{"kind", "healthy"}, Keys: keys{
+		"group": aText, "kind": someText, "healthy": anExpression, "failed": anExpression,
+	}}},
 	"substitute": obj(keys{
 		"vars": {Form: strictyaml.Map, Elem: &schema{Form: strictyaml.Scalar}, Most: maxList, Check: checkVariable},
 		"from": {Form: strictyaml.List, Most: maxList, Elem: &schema{Form: strictyaml.Object, Required: []string{"kind", "name"}, Keys: keys{
@@ -188,6 +191,15 @@ func checkPointer(v string) (problem, remedy string) {
 	}
 	return "", ""
 }
+
+// anExpression is one of CEL; the runner, which knows the language, reads it.
+var anExpression = &schema{Form: strictyaml.Text, NonEmpty: true, Check: func(v string) (problem, remedy string) {
+	const most = 2000
+	if len(v) > most {
+		return "longer than 2000 characters", "write it more simply"
+	}
+	return "", ""
+}}
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,99}$`)
 

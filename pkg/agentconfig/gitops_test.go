@@ -60,6 +60,7 @@ gitops:
       prune_when: healthy
       replace: true
       ignore: [{group: apps, kind: Deployment, name: web*, paths: [/spec/replicas]}]
+      health: [{group: example.com, kind: Database, healthy: status.phase == "Ready", failed: status.phase == "Error"}]
     - {name: base, id: acme/shop, access_as: {agent: {}}}
 `)
 	if err != nil {
@@ -73,6 +74,7 @@ gitops:
 		AccessAs:  AccessAs{Mode: AsImpersonate, Impersonate: &Impersonate{Username: "deployer", Groups: []string{"a"}}},
 		OnInvalid: "skip", OnConflict: "fail", PruneWhen: "healthy", Replace: true,
 		Ignore: []Ignore{{Group: "apps", Kind: "Deployment", Name: "web*", Paths: []string{"/spec/replicas"}}},
+		Health: []HealthRule{{"example.com", "Database", `status.phase == "Ready"`, `status.phase == "Error"`}},
 	}
 	places := cmpopts.IgnoreFields(Manifests{}, "File", "Line", "Column", "Key", "DefaultNamespace", "ReconcileTimeout", "DryRun", "Prune", "PruneTimeout", "PrunePropagation", "InventoryPolicy")
 	if diff := cmp.Diff(want, g.Manifests[0], places); diff != "" {
@@ -95,6 +97,7 @@ func TestFaultsOfGitOps(t *testing.T) {
 		"clock":              {"{manifest_projects: [{id: a/b, windows: [{from: '9:00', to: '10:00'}]}]}", `f:1:57: gitops.manifest_projects[0].windows[0].from: not a time of day; write hours and minutes in quotes, for example "22:00"`},
 		"zone":               {"{manifest_projects: [{id: a/b, windows: [{from: '09:00', to: '10:00', zone: Mars}]}]}", `f:1:85: gitops.manifest_projects[0].windows[0].zone: not a time zone; write a name such as Europe/Berlin, or leave it out for UTC`},
 		"versions":           {"{manifest_projects: [{id: a/b, ref: {semver: newest}}]}", `f:1:54: gitops.manifest_projects[0].ref.semver: not a range of versions; write a range of versions in quotes, for example ">=1.2.0 <2" or "~1.4"`},
+		"no rule":            {"{manifest_projects: [{id: a/b, health: [{kind: Database}]}]}", `f:1:49: gitops.manifest_projects[0].health[0].healthy: is missing; every entry here needs it`},
 		"no secret":          {"{manifest_projects: [{id: a/b, decrypt: {}}]}", `f:1:49: gitops.manifest_projects[0].decrypt.secret: is missing; every entry here needs it`},
 		"no signer":          {"{manifest_projects: [{id: a/b, verify: {signers: [jane@example.com]}}]}", `f:1:59: gitops.manifest_projects[0].verify.signers[0]: not a public key; write a public key of SSH as in id_ed25519.pub (ssh-ed25519 AAAA... name), or the output of gpg --armor --export`},
 		"another kind":       {"{manifest_projects: [{id: a/b, verify: {signers: [ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIE5x]}}]}", `f:1:59: gitops.manifest_projects[0].verify.signers[0]: not a public key; write a public key of SSH as in id_ed25519.pub (ssh-ed25519 AAAA... name), or the output of gpg --armor --export`},

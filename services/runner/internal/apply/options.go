@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/towline/towline/services/runner/internal/apply/fields"
+	"github.com/towline/towline/services/runner/internal/apply/health"
 	"github.com/towline/towline/services/runner/internal/apply/inventory"
 	"github.com/towline/towline/services/runner/internal/apply/manifests"
 )
@@ -86,6 +87,9 @@ type Health struct {
 	Timeout time.Duration
 	// All looks at unchanged objects, too.
 	All bool
+	// Rules say when objects of some kinds are healthy; kstatus says it of the
+	// others.
+	Rules []health.Rule
 }
 
 // Options of one run.

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/services/runner/internal/apply"
+	"github.com/towline/towline/services/runner/internal/apply/health"
 	"github.com/towline/towline/services/runner/internal/apply/manifests"
 )
 
@@ -244,6 +245,24 @@ func TestHealth(t *testing.T) {
 }
 
 // TestDependencyThatIsNotHealthy: what depends on it is not applied.
+// TestHealthByRules: an expression decides where there is one for the kind.
+func TestHealthByRules(t *testing.T) {
+	s := open(t)
+	s.options.Health = apply.Health{Timeout: time.Second, Rules: []health.Rule{{Kind: "ConfigMap", Healthy: `data.value == "ready"`, Failed: `data.value == "broken"`}}}
+	for value, want := range map[string]string{
+		"ready": "", "waiting": "not healthy within 1s: the expression healthy of health does not hold", "broken": "it is failed: the expression failed of health holds",
+	} {
+		rep := s.apply(s.read(map[string]string{"a.yaml": configMap("a", value)}))
+		if r := rep.Results[0]; r.Message != want || (r.Reason == apply.ReasonUnhealthy) != (want != "") {
+			t.Errorf("%s: %s", value, r.Line())
+		}
+	}
+	s.options.Health.Rules[0].Healthy = "("
+	if rep, err := s.engine.Apply(t.Context(), apply.Set{Objects: nil}, s.options); err == nil || !strings.HasPrefix(err.Error(), "health[0].healthy: ") || rep.Changed() {
+		t.Error(err)
+	}
+}
+
 func TestDependencyThatIsNotHealthy(t *testing.T) {
 	s := open(t)
 	s.options.Health.Timeout = time.Second

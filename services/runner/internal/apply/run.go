@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/towline/towline/services/runner/internal/apply/fields"
+	"github.com/towline/towline/services/runner/internal/apply/health"
 	"github.com/towline/towline/services/runner/internal/apply/inventory"
 	"github.com/towline/towline/services/runner/internal/apply/kinds"
 	"github.com/towline/towline/services/runner/internal/apply/manifests"
@@ -26,6 +27,7 @@ type run struct {
 	engine *Engine
 	opts   Options
 	rules  []fields.CompiledRule
+	checks *health.Checks
 	kinds  *kinds.Table
 	inv    *inventory.Inventory
 
@@ -78,7 +80,11 @@ func newRun(e *Engine, opts Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &run{engine: e, opts: opts, rules: rules, byRef: map[objref.Ref]*item{}, held: map[objref.Ref]bool{}}, nil
+	checks, err := health.Compile(opts.Health.Rules)
+	if err != nil {
+		return nil, err
+	}
+	return &run{engine: e, opts: opts, rules: rules, checks: checks, byRef: map[objref.Ref]*item{}, held: map[objref.Ref]bool{}}, nil
 }
 
 // errFaults ends a run that faults have stopped; it is no error of the run.

@@ -210,7 +210,7 @@ func (r *run) health(ctx context.Context, targets []health.Target, otherwise tim
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return health.Wait(ctx, r.engine.dynamic, targets, inventory.LabelPartOf+"="+r.inv.ApplySet())
+	return r.checks.Wait(ctx, r.engine.dynamic, targets, inventory.LabelPartOf+"="+r.inv.ApplySet())
 }
 
 // await waits until what was applied is healthy.

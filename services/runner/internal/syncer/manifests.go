@@ -12,6 +12,7 @@ import (
 	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/runner/internal/apply"
 	"github.com/towline/towline/services/runner/internal/apply/fields"
+	"github.com/towline/towline/services/runner/internal/apply/health"
 	"github.com/towline/towline/services/runner/internal/apply/inventory"
 	"github.com/towline/towline/services/runner/internal/apply/manifests"
 )
@@ -80,6 +81,9 @@ func options(req *Request) apply.Options {
 	}
 	for _, i := range m.Ignore {
 		o.Ignore = append(o.Ignore, fields.Rule(i))
+	}
+	for _, h := range m.Health {
+		o.Health.Rules = append(o.Health.Rules, health.Rule(h))
 	}
 	return o
 }

@@ -92,11 +92,11 @@ func Of(o *unstructured.Unstructured) Status {
 // Wait looks at the targets until each is healthy or has failed, or ctx ends,
 // and returns the last status of each. Selector narrows the lists and may be
 // empty. The error is only of the API: objects that are not healthy are none.
-func Wait(ctx context.Context, client dynamic.Interface, targets []Target, selector string) (map[objref.Ref]Status, error) {
+func (c *Checks) Wait(ctx context.Context, client dynamic.Interface, targets []Target, selector string) (map[objref.Ref]Status, error) {
 	out := make(map[objref.Ref]Status, len(targets))
 	left := make([]Target, 0, len(targets))
 	for _, t := range targets {
-		if Plain(t.Ref.GroupKind()) {
+		if gk := t.Ref.GroupKind(); Plain(gk) && !c.knows(gk) {
 			out[t.Ref] = Status{State: Healthy}
 			continue
 		}
@@ -104,7 +104,7 @@ func Wait(ctx context.Context, client dynamic.Interface, targets []Target, selec
 		left = append(left, t)
 	}
 	for round := 1; len(left) > 0; round++ {
-		err := look(ctx, client, left, selector, out)
+		err := c.look(ctx, client, left, selector, out)
 		switch {
 		case ctx.Err() != nil:
 			return out, nil //nolint:nilerr // the end of the wait is no error
@@ -129,7 +129,7 @@ func passing(err error) bool {
 
 // look lists each kind of the targets once, in all their namespaces at once where
 // that is allowed.
-func look(ctx context.Context, client dynamic.Interface, targets []Target, selector string, out map[objref.Ref]Status) error {
+func (c *Checks) look(ctx context.Context, client dynamic.Interface, targets []Target, selector string, out map[objref.Ref]Status) error {
 	byResource := map[schema.GroupVersionResource][]Target{}
 	for _, t := range targets {
 		byResource[t.Resource] = append(byResource[t.Resource], t)
@@ -138,11 +138,11 @@ func look(ctx context.Context, client dynamic.Interface, targets []Target, selec
 		namespaces := spaces(ts)
 		err := errWide
 		if len(namespaces) > 1 {
-			err = list(ctx, client, gvr, "", selector, ts, out)
+			err = c.list(ctx, client, gvr, "", selector, ts, out)
 		}
 		if errors.Is(err, errWide) || apierrors.IsForbidden(err) {
 			for _, ns := range namespaces {
-				if err = list(ctx, client, gvr, ns, selector, ts, out); err != nil {
+				if err = c.list(ctx, client, gvr, ns, selector, ts, out); err != nil {
 					break
 				}
 			}
@@ -167,7 +167,7 @@ func spaces(ts []Target) []string {
 	return out
 }
 
-func list(ctx context.Context, client dynamic.Interface, gvr schema.GroupVersionResource, namespace, selector string, ts []Target, out map[objref.Ref]Status) error {
+func (c *Checks) list(ctx context.Context, client dynamic.Interface, gvr schema.GroupVersionResource, namespace, selector string, ts []Target, out map[objref.Ref]Status) error {
 	wanted := make(map[[2]string]objref.Ref, len(ts))
 	for _, t := range ts {
 		if namespace == "" || t.Ref.Namespace == namespace {
@@ -184,7 +184,7 @@ func list(ctx context.Context, client dynamic.Interface, gvr schema.GroupVersion
 			o := &l.Items[i]
 			key := [2]string{o.GetNamespace(), o.GetName()}
 			if ref, ok := wanted[key]; ok {
-				out[ref] = Of(o)
+				out[ref] = c.Of(ctx, o)
 				delete(wanted, key)
 			}
 		}
