@@ -66,12 +66,17 @@ func measureGitOps(ctx context.Context, s *site, _ options, r *report) (err erro
 	fmt.Fprintf(r.out, "\nfrom a push until the cluster holds it, one changed object of %d, each repository asked every %s: median %.2f s, longest %.2f s of %d\n",
 		followedObjects, gitopsEvery, median(took).Seconds(), longest.Seconds(), len(took))
 	r.atMost("commit to applied, seconds", median(took).Seconds(), goalApplied)
-	idle, busy, err := f.rest(ctx)
+	without, with, err := f.rest(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(r.out, "\nthree services at rest: %.2f %% of a core without repositories, %.2f %% with %d\n", idle*100, busy*100, manySources)
-	r.atMost(fmt.Sprintf("idle cost of %d repositories, of a core", manySources), busy-idle, goalSources)
+	fmt.Fprintf(r.out, "\nat rest, percent of a core:\n\n")
+	var idle float64
+	for n, name := range []string{"policy", "tunnel", "runner"} {
+		idle += with[n] - without[n]
+		fmt.Fprintf(r.out, "  %-8s %.2f without repositories, %.2f with %d\n", name, without[n]*100, with[n]*100, manySources)
+	}
+	r.atMost(fmt.Sprintf("idle cost of %d repositories, of a core", manySources), idle, goalSources)
 	return nil
 }
 
@@ -204,56 +209,63 @@ func (f *follower) configure(ctx context.Context, count int) error {
 	return err
 }
 
-// rest is the share of a core that the services take without repositories, and
-// with many in which nothing changes.
-func (f *follower) rest(ctx context.Context) (none, many float64, err error) {
+// shares are of a core: of policy, the tunnel, and the runner.
+type shares [3]float64
+
+// rest is what the services take without repositories, and with many in which
+// nothing changes.
+func (f *follower) rest(ctx context.Context) (none, many shares, err error) {
 	for n := 1; n < manySources; n++ {
 		if err := f.project(ctx, resting(n)); err != nil {
-			return 0, 0, err
+			return none, many, err
 		}
 	}
 	if err := f.configure(ctx, 0); err != nil {
-		return 0, 0, err
+		return none, many, err
 	}
 	if none, err = f.share(ctx); err != nil {
-		return 0, 0, err
+		return none, many, err
 	}
 	if err := f.configure(ctx, manySources); err != nil {
-		return 0, 0, err
+		return none, many, err
 	}
 	for n := 1; n < manySources; n++ {
 		if err := f.applied(ctx, resting(n), "0"); err != nil {
-			return 0, 0, err
+			return none, many, err
 		}
 	}
 	many, err = f.share(ctx)
 	return none, many, err
 }
 
-// share is the share of a core that the three services take for a while.
-func (f *follower) share(ctx context.Context) (float64, error) {
+// share is what the services take for a while.
+func (f *follower) share(ctx context.Context) (out shares, err error) {
 	if err := pause(ctx, settle); err != nil {
-		return 0, err
+		return out, err
 	}
 	before, err := f.used()
 	if err != nil {
-		return 0, err
+		return out, err
 	}
 	began := time.Now()
 	if err := pause(ctx, restFor); err != nil {
-		return 0, err
+		return out, err
 	}
 	after, err := f.used()
-	return ratio(after-before, time.Since(began)), err
+	for n := range out {
+		out[n] = ratio(after[n]-before[n], time.Since(began))
+	}
+	return out, err
 }
 
-func (f *follower) used() (sum time.Duration, err error) {
-	for _, s := range []*rig.Service{f.rig.Policy, f.rig.Tunnel, f.rig.Runner} {
+// used is the CPU time of the services so far, in the order of shares.
+func (f *follower) used() (out [3]time.Duration, err error) {
+	for n, s := range []*rig.Service{f.rig.Policy, f.rig.Tunnel, f.rig.Runner} {
 		own, buried, err := processCPU(s.Pid())
 		if err != nil {
-			return 0, err
+			return out, err
 		}
-		sum += own + buried
+		out[n] = own + buried
 	}
-	return sum, nil
+	return out, nil
 }

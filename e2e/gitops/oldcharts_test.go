@@ -3,6 +3,9 @@ package gitops
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,15 +36,22 @@ func (b *bench) helm(namespace string, args ...string) string {
 // defaults, is gone on with: its objects stay, and from the second look on a
 // revision is made for a change only.
 func TestOldCharts(t *testing.T) {
-	b := openOld(t)
+	values := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = io.WriteString(w, "size: tiny\ntone: warm\n")
+	}))
+	t.Cleanup(values.Close)
+	host := values.Listener.Addr().String()
+	b := openOld(t, "--egress-hosts="+host)
 	s := b.shape("charts")
+	s.values = host
 	dir := t.TempDir()
 	for name, text := range b.repository(s, "before") {
 		b.must(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 		b.must(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
 	for range 3 { // it made a revision each five minutes, and kept one
-		b.helm(s.namespace, "upgrade", "--install", "shop", filepath.Join(dir, "charts/shop"), "--history-max=1", "--set", "color=red,size=small", "-f", filepath.Join(dir, "values/production.yaml"), "--set", "size=large")
+		b.helm(s.namespace, "upgrade", "--install", "shop", filepath.Join(dir, "charts/shop"), "--history-max=1", "-f", filepath.Join(dir, "values/production.yaml"), "--set", "color=red,tone=warm")
 	}
 	r := b.resources()
 	was := map[ref]types.UID{}
@@ -64,7 +74,7 @@ func TestOldCharts(t *testing.T) {
 	}
 	expect := func(size string, revision int) {
 		t.Helper()
-		if got := b.dataIn(s.namespace, "shop"); got["size"] != size || got["color"] != "red" {
+		if got := b.dataIn(s.namespace, "shop"); got["size"] != size || got["color"] != "red" || got["tone"] != "warm" {
 			t.Errorf("the release holds %v", got)
 		}
 		var history []struct {

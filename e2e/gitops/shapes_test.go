@@ -27,6 +27,7 @@ type shape struct {
 	name, project     string
 	namespace, second string
 	dir               string
+	values            string // host and port that VALUES stands for
 }
 
 // TestOldShapes: configurations of GitLab's agent run unchanged from where they
@@ -44,9 +45,9 @@ func TestOldShapes(t *testing.T) {
 }
 
 // openOld is an installation without entries whose token reads all projects.
-func openOld(t *testing.T) *bench {
+func openOld(t *testing.T, tunnelArgs ...string) *bench {
 	t.Helper()
-	b := open(t, "", map[string]string{"README.md": "not of interest"})
+	b := open(t, "", map[string]string{"README.md": "not of interest"}, tunnelArgs...)
 	token, err := b.gitlab.CreateAccessToken(sim.AccessTokenOptions{Scopes: []string{"api"}})
 	b.must(err)
 	b.must(os.WriteFile(b.opts.Dir+"/gitops.token", []byte(token), 0o600))
@@ -76,7 +77,7 @@ func (b *bench) shape(name string) *shape {
 }
 
 func (s *shape) fill(text string) string {
-	return strings.NewReplacer("NAMESPACE", s.namespace, "SECOND", s.second).Replace(text)
+	return strings.NewReplacer("NAMESPACE", s.namespace, "SECOND", s.second, "VALUES", s.values).Replace(text)
 }
 
 func (b *bench) text(s *shape, file string) string {
