@@ -191,7 +191,7 @@ func TestUsersOfRedisMayDoTheirWork(t *testing.T) {
 		{"tunnel loads the sync", func() error { return second(tunnel.LoadSync(ctx, "s")) }},
 		{"tunnel puts a view", func() error { return tunnel.PutView(ctx, box, "s", []byte("view")) }},
 		{"runner reads the view", func() error { return second(runner.View(ctx, box, "s")) }},
-		{"runner wishes", func() error { return runner.Wish(ctx, "s") }},
+		{"runner wishes", func() error { return runner.Wish(ctx, "s", "c") }},
 		{"tunnel drops the view", func() error { return tunnel.DropView(ctx, "s") }},
 		{"tunnel leaves the sync", func() error { return tunnel.LeaveSync(ctx, "s", "t") }},
 		{"tunnel leaves", func() error { return tunnel.StopPolling(ctx, "t") }},

@@ -76,3 +76,42 @@ func TestDeploymentRecords(t *testing.T) {
 		t.Error(err, diff)
 	}
 }
+
+func TestMergeBase(t *testing.T) {
+	s, err := Start(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.CreateProject(ProjectOptions{Path: "acme/shop"}); err != nil {
+		t.Fatal(err)
+	}
+	first, err := s.Push("acme/shop", "", map[string]string{"a": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.Push("acme/shop", "", map[string]string{"a": "2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := s.ForcePush("acme/shop", "aside", map[string]string{"b": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := s.CreateAccessToken(AccessTokenOptions{Project: "acme/shop", Scopes: []string{"read_api"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for refs, want := range map[string]struct {
+		code int
+		id   string
+	}{
+		first + " " + second: {200, first}, second + " " + first: {200, first}, first + " " + other: {404, ""}, first: {400, ""}, first + " gone": {400, ""},
+	} {
+		query := "?refs[]=" + strings.ReplaceAll(refs, " ", "&refs[]=")
+		code, _, body := call(t, s, "GET", "/projects/acme%2Fshop/repository/merge_base"+query, token, "", "")
+		if code != want.code || want.id != "" && !strings.Contains(string(body), want.id) {
+			t.Errorf("%s: %d %s", refs, code, body)
+		}
+	}
+}

@@ -112,6 +112,7 @@ func (s *Server) handler() http.Handler {
 	route("GET "+v4+"/projects/{project}/environments/{environment}", EnvironmentsAPI, s.getEnvironment)
 	route("GET "+v4+"/projects/{project}/repository/files/{path}/raw", RawFile, s.rawFile)
 	route("GET "+v4+"/projects/{project}/repository/commits/{ref}", Repository, s.getCommit)
+	route("GET "+v4+"/projects/{project}/repository/merge_base", Repository, s.getMergeBase)
 	route("GET "+v4+"/projects/{project}/repository/tags", Repository, s.listTags)
 	route("GET "+v4+"/projects/{project}/repository/archive.tar.gz", Repository, s.getArchive)
 	route("POST "+v4+"/projects/{project}/statuses/{sha}", Statuses, s.setStatus)

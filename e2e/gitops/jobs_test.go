@@ -102,6 +102,11 @@ func TestAJobDeploysByGitOps(t *testing.T) {
 	j = b.job(strangers, "towline sync acme/apps/shop --wait --timeout 50s")
 	b.expect(j, 1, `towline sync: jobs of other/strangers may ask about no entry of gitops with the name "acme/apps/shop"`)
 
+	passed := b.push(map[string]string{"k8s/a.yaml": configMap("a", "x", "passed")})
+	b.push(map[string]string{"k8s/a.yaml": configMap("a", "x", "over")})
+	j = b.job(shop, "towline sync --wait --timeout 50s --commit "+passed)
+	b.expect(j, 0, " came after "+passed[:8]+" and holds it\n", " is applied, in ")
+
 	b.previews()
 
 	b.push(map[string]string{"k8s/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n"})

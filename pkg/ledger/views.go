@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -55,14 +56,18 @@ func (l *Ledger) DropView(ctx context.Context, name string) error {
 
 func (l *Ledger) wishChannel() string { return l.prefix + "wished" }
 
-// Wish asks the tunnel that follows a sync to look at its source now. It gives
-// no authority, and may get lost.
-func (l *Ledger) Wish(ctx context.Context, name string) error {
-	return l.rdb.Publish(ctx, l.wishChannel(), name).Err()
+// Wish asks the tunnel that follows a sync to look at its source now, and whether
+// commit is part of it, if that is not empty. It gives no authority, and may get
+// lost. Names hold no spaces.
+func (l *Ledger) Wish(ctx context.Context, name, commit string) error {
+	return l.rdb.Publish(ctx, l.wishChannel(), name+" "+commit).Err()
 }
 
-// Wished delivers the names of syncs that are to be looked at, until ctx ends,
-// as Wakes does of jobs.
-func (l *Ledger) Wished(ctx context.Context, deliver func(name string)) error {
-	return l.subscribe(ctx, l.wishChannel(), deliver)
+// Wished delivers the wishes, until ctx ends, as Wakes does of jobs. They are
+// anybody's words.
+func (l *Ledger) Wished(ctx context.Context, deliver func(name, commit string)) error {
+	return l.subscribe(ctx, l.wishChannel(), func(text string) {
+		name, commit, _ := strings.Cut(text, " ")
+		deliver(name, commit)
+	})
 }

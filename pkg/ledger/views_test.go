@@ -39,9 +39,9 @@ func TestWishesAreHeard(t *testing.T) {
 	b := open(t)
 	heard := make(chan string, 1)
 	go func() {
-		_ = b.Wished(t.Context(), func(name string) {
+		_ = b.Wished(t.Context(), func(name, commit string) {
 			select {
-			case heard <- name:
+			case heard <- name + "@" + commit:
 			default:
 			}
 		})
@@ -49,10 +49,10 @@ func TestWishesAreHeard(t *testing.T) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for range 500 {
-		b.must(b.Wish(t.Context(), entry))
+		b.must(b.Wish(t.Context(), entry, "c1"))
 		select {
 		case name := <-heard:
-			if name != entry {
+			if name != entry+"@c1" {
 				t.Errorf("heard %q", name)
 			}
 			return

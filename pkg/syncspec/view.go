@@ -54,6 +54,18 @@ func (v *View) Stood(commit string) {
 	}
 }
 
+// Preceded notes that commit is part of where the ref stands, though it was never
+// seen there.
+func (v *View) Preceded(commit string) {
+	head := v.Head()
+	if head == "" || v.Includes(head, commit) {
+		return
+	}
+	v.Heads = v.Heads[:len(v.Heads)-1]
+	v.Stood(commit)
+	v.Stood(head)
+}
+
 // Head is where the ref stands; "" is not known yet.
 func (v *View) Head() string {
 	if len(v.Heads) == 0 {

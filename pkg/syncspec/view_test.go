@@ -24,6 +24,12 @@ func TestWhatAViewKnowsOfCommits(t *testing.T) {
 			t.Errorf("%s includes %s: %t", tt.later, tt.commit, got)
 		}
 	}
+	v.Preceded("p")
+	v.Preceded("b")
+	if got := strings.Join(v.Heads, " "); got != "b c p a" {
+		t.Errorf("%q", got)
+	}
+	(&View{}).Preceded("p")
 	for n := range MaxHeads + 3 {
 		v.Stood(fmt.Sprint(n))
 	}

@@ -42,14 +42,14 @@ func (d *Desk) Answer(ctx context.Context, who Asker, q Question) Answer {
 	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
 		return Answer{Refusal: "the state of the entry cannot be read now", Again: true}
 	}
-	if q.Wake {
-		_ = d.Ledger.Wish(ctx, q.Entry) // it is asked again
-	}
 	a := Answer{
 		Entry: q.Entry, Project: view.Entry.Project, Ref: view.Entry.Ref.String(), Head: view.Head(), Note: view.Note, Suspended: view.Entry.Suspend,
 		Now: Since{Of: rec.Of, Refusals: view.Refusals, Answered: view.Answered},
 	}
 	a.Commit = goal(who, q, view)
+	if q.Wake {
+		_ = d.Ledger.Wish(ctx, q.Entry, a.Commit) // it is asked again
+	}
 	a.place(q, view, rec, d.result(q.Entry, rec))
 	if q.Settings {
 		entry := view.Entry

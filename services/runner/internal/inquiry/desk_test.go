@@ -222,9 +222,9 @@ func TestAWishReachesTheTunnel(t *testing.T) {
 	b.publish(commit(1))
 	heard := make(chan string, 1)
 	go func() {
-		_ = b.Ledger.Wished(t.Context(), func(name string) {
+		_ = b.Ledger.Wished(t.Context(), func(name, commit string) {
 			select {
-			case heard <- name:
+			case heard <- name + "@" + commit:
 			default:
 			}
 		})
@@ -235,7 +235,7 @@ func TestAWishReachesTheTunnel(t *testing.T) {
 		b.ask(Question{Wake: true})
 		select {
 		case name := <-heard:
-			if name != entry {
+			if name != entry+"@"+b.me.Commit {
 				t.Errorf("heard %q", name)
 			}
 			return

@@ -64,3 +64,24 @@ func TestDeploymentsThatGitLabDoesNotTake(t *testing.T) {
 		t.Errorf("%q", branch)
 	}
 }
+
+func TestWhatACommitIncludes(t *testing.T) {
+	old, young := strings.Repeat("a", 40), strings.Repeat("b", 40)
+	for _, tt := range []struct {
+		reply reply
+		want  bool
+	}{{reply{200, asJSON, `{"id":"` + old + `"}`}, true}, {reply{200, asJSON, `{"id":"` + young + `"}`}, false}, {reply{404, asJSON, `{"message":"404 Merge Base Not Found"}`}, false}} {
+		s := serve(t, tt.reply)
+		got, err := client(t, s.URL, nil).Includes(t.Context(), "secret", "acme/shop", young, old)
+		if got != tt.want || err != nil {
+			t.Errorf("%+v: %t, %v", tt.reply, got, err)
+		}
+		if uri := s.seen()[0].URI; uri != "/api/v4/projects/acme%2Fshop/repository/merge_base?refs%5B%5D="+old+"&refs%5B%5D="+young {
+			t.Error(uri)
+		}
+	}
+	s := serve(t, reply{200, asJSON, `{}`})
+	if got, err := client(t, s.URL, nil).Includes(t.Context(), "secret", "acme/shop", young, "main&x=1"); got || err != nil || len(s.seen()) > 0 {
+		t.Errorf("%t, %v: what is no commit is asked about", got, err)
+	}
+}

@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -179,4 +180,26 @@ func (c *Client) Tags(ctx context.Context, accessToken, project string, page int
 		}
 	}
 	return out, nil
+}
+
+// Includes says whether a commit is an ancestor of another, or the same.
+func (c *Client) Includes(ctx context.Context, accessToken, project, later, commit string) (bool, error) {
+	if !isCommit(commit) || !isCommit(later) {
+		return false, nil
+	}
+	q := url.Values{"refs[]": {commit, later}}
+	a, err := c.repository(ctx, accessToken, projectPath(project)+"/repository/merge_base?"+q.Encode(), "", 0)
+	switch {
+	case errors.Is(err, ErrNoFile): // nothing in common
+		return false, nil
+	case err != nil || a == nil:
+		return false, err
+	}
+	var v struct {
+		ID string `json:"id"`
+	}
+	if err := a.asJSON(&v); err != nil {
+		return false, err
+	}
+	return v.ID == commit, nil
 }

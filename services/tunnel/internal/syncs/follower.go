@@ -182,6 +182,7 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 		return err
 	}
 	f.outlook.Stood(f.head.ID)
+	f.relate(ctx, token)
 	busy := known && rec.State != ledger.SyncDone
 	inherited := busy && f.serial == 0
 	switch {

@@ -22,6 +22,7 @@ type GitLab interface {
 	Tags(ctx context.Context, accessToken, project string, page int, etag string) (*gitlab.TagPage, error)
 	Directories(ctx context.Context, accessToken, project, commit string) ([]byte, error)
 	Archive(ctx context.Context, accessToken, project, commit, path string) ([]byte, error)
+	Includes(ctx context.Context, accessToken, project, later, commit string) (bool, error)
 	SetCommitStatus(ctx context.Context, accessToken string, project int64, commit string, s gitlab.CommitStatus) error
 	DefaultBranch(ctx context.Context, accessToken, project string) (string, error)
 	CreateDeployment(ctx context.Context, accessToken string, project int64, d gitlab.Deployment) (int64, error)
@@ -79,15 +80,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	listen := func(hear func(context.Context, func(string)) error, deliver func(name string)) {
+	listen := func(hear func(context.Context) error) {
 		loop := retry.Policy{Idle: time.Second, Min: time.Second, Max: time.Minute}
 		loop.Loop(ctx, func(ctx context.Context) retry.Result {
-			_ = hear(ctx, deliver)
+			_ = hear(ctx)
 			return retry.Result{Outcome: retry.Failed}
 		})
 	}
-	running.Go(func() { listen(k.Ledger.Synced, k.wake) })
-	running.Go(func() { listen(k.Ledger.Wished, k.wish) })
+	running.Go(func() { listen(func(ctx context.Context) error { return k.Ledger.Synced(ctx, k.wake) }) })
+	running.Go(func() { listen(func(ctx context.Context) error { return k.Ledger.Wished(ctx, k.wish) }) })
 	running.Go(func() { k.removals(ctx) })
 	for {
 		k.settle(ctx, &running)

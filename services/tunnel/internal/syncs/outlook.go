@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +31,7 @@ type outlook struct {
 	syncspec.View
 	loaded    bool
 	asked     atomic.Bool // somebody wishes a look
+	commits   commits     // that somebody asks about
 	hurried   time.Time
 	blocked   bool // an entry that it depends on has not succeeded
 	written   string
@@ -54,8 +57,33 @@ func (o *outlook) parts() parts {
 	return p
 }
 
-// wish has an entry looked at soon.
-func (k *Keeper) wish(name string) {
+// maxAsked bounds how many commits are asked about between two looks.
+const maxAsked = 8
+
+// commits are some that somebody has named. It is safe for concurrent use.
+type commits struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (c *commits) add(commit string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if commit != "" && len(c.list) < maxAsked && !slices.Contains(c.list, commit) {
+		c.list = append(c.list, commit)
+	}
+}
+
+func (c *commits) take() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := c.list
+	c.list = nil
+	return list
+}
+
+// wish has an entry looked at soon. commit is one that somebody asks about.
+func (k *Keeper) wish(name, commit string) {
 	k.mu.Lock()
 	f := k.followers[name]
 	early := time.Since(k.wishes[name]) < wishEvery
@@ -66,6 +94,7 @@ func (k *Keeper) wish(name string) {
 	if f == nil {
 		return
 	}
+	f.outlook.commits.add(commit)
 	f.outlook.asked.Store(true)
 	if !early {
 		k.wake(name)
@@ -86,6 +115,20 @@ func (f *follower) takeWish() bool {
 		}
 	}
 	return true
+}
+
+// relate finds out whether commits that were asked about are part of where the
+// ref stands: it may have moved on between two looks.
+func (f *follower) relate(ctx context.Context, token string) {
+	for _, commit := range f.outlook.commits.take() {
+		if slices.Contains(f.outlook.Heads, commit) {
+			continue
+		}
+		part, err := f.GitLab.Includes(ctx, token, f.entry.Project, f.head.ID, commit)
+		if err == nil && part {
+			f.outlook.Preceded(commit)
+		}
+	}
 }
 
 // recall takes over what is known of the entry from the tunnel that has followed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -77,10 +78,10 @@ func TestWishesAreBounded(t *testing.T) {
 	k := f.Keeper
 	f.woken = make(chan struct{}, 1)
 	k.followers["shop"] = f
-	k.wish("shop")
+	k.wish("shop", "")
 	<-f.woken
-	k.wish("shop")
-	k.wish("nothing")
+	k.wish("shop", "")
+	k.wish("nothing", "")
 	if len(f.woken) != 0 || !f.outlook.asked.Load() || len(k.wishes) != 1 {
 		t.Errorf("woken %d times, asked %t, %d wishes", len(f.woken), f.outlook.asked.Load(), len(k.wishes))
 	}
@@ -157,5 +158,31 @@ func TestOfAnEntryThatIsGoneNothingIsKnown(t *testing.T) {
 	f.run(ctx)
 	if _, err := b.ledger.View(t.Context(), b.seal, "shop"); !errors.Is(err, ledger.ErrUnknown) {
 		t.Error(err)
+	}
+}
+
+func (w *world) Includes(_ context.Context, _, _, later, commit string) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.compared = append(w.compared, commit+" "+later)
+	return commit == "c0", nil
+}
+
+// A ref may move twice between two looks.
+func TestACommitThatWasNeverSeenAtTheHead(t *testing.T) {
+	b := open(t, shop)
+	f := b.follower("t1")
+	for _, c := range []string{"c0", "c0", "other", "c1", ""} {
+		f.outlook.commits.add(c)
+	}
+	f.step(t.Context())
+	if v := b.view("shop"); strings.Join(v.Heads, " ") != "c0 c1" || strings.Join(b.world.compared, ", ") != "c0 c1, other c1" {
+		t.Errorf("%v after %v", v.Heads, b.world.compared)
+	}
+	for n := range 3 * maxAsked {
+		f.outlook.commits.add(fmt.Sprint(n))
+	}
+	if got := f.outlook.commits.take(); len(got) != maxAsked || len(f.outlook.commits.take()) != 0 {
+		t.Errorf("%d commits", len(got))
 	}
 }

@@ -38,6 +38,7 @@ type world struct {
 	deployments    []string
 	lastDeployment int64
 	noDeployments  bool
+	compared       []string
 	tags           [][]gitlab.Tag    // pages
 	asked          []int             // pages that were looked at
 	pack           []byte            // commit and directories

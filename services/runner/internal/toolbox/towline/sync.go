@@ -18,17 +18,19 @@ const (
 	// wishEvery how often a look is wished until one has come.
 	askEvery  = time.Second
 	wishEvery = 5 * time.Second
+	// wishAgain is the pause once a look has come, while the commit is not there.
+	wishAgain = 30 * time.Second
 	// shortCommit is as much of a commit as people read.
 	shortCommit = 8
 )
 
 // following is one `towline sync`.
 type following struct {
-	inv    tool.Invocation
-	ask    Ask
-	query  inquiry.Question
-	wished time.Time
-	said   string // last line of progress
+	inv   tool.Invocation
+	ask   Ask
+	query inquiry.Question
+	wish  time.Time // when a look is wished next
+	said  string    // last line of progress
 }
 
 func (t *Towline) sync(ctx context.Context, inv tool.Invocation) int {
@@ -107,8 +109,8 @@ func over(a inquiry.Answer, first bool) bool {
 // next asks, again for a while when nobody answers.
 func (s *following) next(ctx context.Context) (a inquiry.Answer, err error) {
 	q := s.query
-	if time.Since(s.wished) >= wishEvery {
-		q.Wake, s.wished = true, time.Now()
+	if now := time.Now(); !now.Before(s.wish) {
+		q.Wake, s.wish = true, now.Add(wishEvery)
 	}
 	const patience = 3
 	for range patience {
@@ -135,7 +137,8 @@ func (s *following) remember(a inquiry.Answer) {
 		s.query.Commit = a.Commit
 	}
 	if a.Now.Answered > s.query.Since.Answered {
-		s.wished = time.Now().Add(syncTimeout) // the wish has been followed
+		s.query.Since.Answered = a.Now.Answered
+		s.wish = time.Now().Add(wishAgain)
 	}
 }
 
