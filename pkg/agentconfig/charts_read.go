@@ -25,7 +25,7 @@ func readChart(file string, v *strictyaml.Value) (Manifests, strictyaml.Faults) 
 	}
 	r := &chartReader{chart: c, entry: Manifests{
 		DefaultNamespace: or(v.Get("namespace").Text(), "default"), PruneTimeout: DefaultTimeout, Chart: c,
-		DependsOn: v.Get("depends_on").Texts(), Suspend: v.Get("suspend").Bool(), Namespaces: v.Get("namespaces").Texts(),
+		Signers: v.Get("verify").Get("signers").Texts(), DependsOn: v.Get("depends_on").Texts(), Suspend: v.Get("suspend").Bool(), Namespaces: v.Get("namespaces").Texts(),
 		AccessAs: syncAs(v.Get("access_as")), File: file, Key: v.Path(),
 	}}
 	r.entry.Name = r.entry.DefaultNamespace + "/" + c.Release
@@ -158,6 +158,9 @@ func (r *chartReader) contradictions(v *strictyaml.Value) {
 				r.fault(f, "contradicts atomic, which uninstalls a failed installation and rolls a failed upgrade back", "remove one of the two")
 			}
 		}
+	}
+	if s := v.Get("verify"); s != nil && r.chart.Repository != nil {
+		r.fault(s, "says nothing of a chart of a repository, which no commit holds", "remove it, or keep the chart in a project")
 	}
 	if i := v.Get("ignore"); i != nil && r.chart.Drift == "off" {
 		r.fault(i, "means nothing without drift", "add drift: correct or drift: report")

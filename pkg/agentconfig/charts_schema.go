@@ -106,6 +106,7 @@ var ownChartKeys = keys{
 	}}},
 	"on_removal": oneText("keep", "uninstall"),
 	"depends_on": ownKeys["depends_on"],
+	"verify":     ownKeys["verify"],
 	"suspend":    ownKeys["suspend"],
 	"windows":    ownKeys["windows"],
 	"interval":   ownKeys["interval"],

@@ -93,6 +93,7 @@ gitops:
       atomic: true
     - release_name: tagged
       source: {project: {id: acme/charts, ref: {semver: "~1.2"}}}
+      verify: {signers: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x]}
   manifest_projects:
     - {id: acme/shop, depends_on: [web/shop]}
 `)
@@ -123,7 +124,7 @@ gitops:
 		t.Error(diff)
 	}
 	base := g.In("acme/agents").Manifests[2]
-	if tagged := g.Manifests[3]; tagged.Ref.Semver != "~1.2" {
+	if tagged := g.Manifests[3]; tagged.Ref.Semver != "~1.2" || len(tagged.Signers) != 1 {
 		t.Errorf("%+v", tagged)
 	}
 	if base.Project != "acme/agents" || base.Name != "default/base" || !base.Chart.Atomic || base.Chart.Repository.URL != "https://charts.example.com/stable/" {
@@ -173,6 +174,8 @@ func TestFaultsOfCharts(t *testing.T) {
 		"dependency":        {"{release_name: a, " + source + ", depends_on: [b]}", `gitops.charts[0].depends_on: there is no entry with the name "b"; name an entry of manifest_projects, or a release as namespace/release_name`},
 		"circle":            {"{release_name: a, " + source + ", depends_on: [default/a]}", "gitops.charts[0].depends_on: entries depend on each other in a circle; remove one of the dependencies"},
 		"interval":          {"{release_name: a, " + source + ", interval: 1s}", "gitops.charts[0].interval: is out of bounds; write 10s to 86400s"},
+		"verify":            {"{release_name: a, source: {repository: {url: 'https://h', chart: a}}, verify: {signers: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x]}}", "gitops.charts[0].verify: says nothing of a chart of a repository, which no commit holds; remove it, or keep the chart in a project"},
+		"signer":            {"{release_name: a, " + source + ", verify: {signers: [jane]}}", "gitops.charts[0].verify.signers[0]: not a public key; "},
 		"history":           {"{release_name: a, " + source + ", history: 3}", `gitops.charts[0].history: unknown key; did you mean "max_history"?`},
 	} {
 		t.Run(name, func(t *testing.T) {
