@@ -70,11 +70,16 @@ func librariesOf(ctx context.Context, program string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("libraries of %s: %w", program, err)
 	}
+	return namedLibraries(string(out)), nil
+}
+
+// namedLibraries are the files that ldd names.
+func namedLibraries(said string) []string {
 	var all []string
-	for _, m := range library.FindAllStringSubmatch(string(out), -1) {
+	for _, m := range library.FindAllStringSubmatch(said, -1) {
 		all = append(all, m[1])
 	}
-	return all, nil
+	return all
 }
 
 // writeImages writes this package's images into dir.

@@ -83,7 +83,7 @@ func outside() (code int, err error) {
 	if err := writeImages(ctx, dir, programs.CoreDNS); err != nil {
 		return exitFailed, err
 	}
-	return enter(dir, nil)
+	return enter(dir, []string{"TMPDIR=" + dir}) // what is left there goes with it
 }
 
 // inside starts the node and runs the tests.
