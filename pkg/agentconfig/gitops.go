@@ -49,7 +49,8 @@ type Manifests struct {
 	Name    string `json:"name"`    // unique; the project's path unless given
 	Project string `json:"project"` // full path
 	Ref     GitRef `json:"ref"`
-	// Globs choose files by doublestar's rules; they have no leading slash.
+	// Globs choose files by doublestar's rules; they have no leading slash. None
+	// are all files, for Kustomize.
 	Globs            []string      `json:"globs"`
 	DefaultNamespace string        `json:"default_namespace"`
 	ReconcileTimeout time.Duration `json:"reconcile_timeout"`

@@ -57,7 +57,10 @@ func readManifests(file string, v *strictyaml.Value) (Manifests, strictyaml.Faul
 		m.Globs = append(m.Globs, strings.TrimPrefix(p.Get("glob").Text(), "/"))
 	}
 	if k := v.Get("kustomize"); k != nil {
-		m.Kustomize = path.Clean(strings.TrimPrefix(or(k.Get("path").Text(), "."), "/"))
+		m.Kustomize, m.Globs = path.Clean(strings.TrimPrefix(or(k.Get("path").Text(), "."), "/")), nil
+		for _, g := range k.Get("files").Texts() {
+			m.Globs = append(m.Globs, strings.TrimPrefix(g, "/"))
+		}
 	} else if len(m.Globs) == 0 {
 		m.Globs = []string{DefaultGlob}
 	}
@@ -72,7 +75,7 @@ func readManifests(file string, v *strictyaml.Value) (Manifests, strictyaml.Faul
 	m.ReconcileTimeout = read("reconcile_timeout", DefaultTimeout, 0)
 	m.PruneTimeout = read("prune_timeout", DefaultTimeout, 0)
 	m.Interval = read("interval", DefaultInterval, minInterval)
-	if v.Get("kustomize") != nil && len(m.Globs) > 0 {
+	if v.Get("kustomize") != nil && v.Get("paths") != nil {
 		faults = append(faults, v.Get("paths").Fault("stands beside kustomize", "keep one: files as they are, or a directory that kustomize builds"))
 	}
 	return m, faults

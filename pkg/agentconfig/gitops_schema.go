@@ -92,7 +92,7 @@ var ownManifestProject = func() *schema {
 var ownKeys = keys{
 	"ref":       ownGitRef,
 	"name":      {Form: strictyaml.Text, NonEmpty: true, Check: checkEntryName},
-	"kustomize": obj(keys{"path": {Form: strictyaml.Text, Check: checkDirectory}}),
+	"kustomize": obj(keys{"path": {Form: strictyaml.Text, Check: checkDirectory}, "files": {Form: strictyaml.List, NonEmpty: true, Most: MaxGlobs, Elem: &schema{Form: strictyaml.Text, NonEmpty: true, Check: checkGlob}}}),
 	"decrypt":   {Form: strictyaml.Object, Required: []string{"secret"}, Keys: keys{"secret": {Form: strictyaml.Text, NonEmpty: true, Check: checkObjectName}}},
 	"verify": {Form: strictyaml.Object, Required: []string{"signers"}, Keys: keys{
 		"signers": {Form: strictyaml.List, NonEmpty: true, Unique: ".", Most: maxList, Elem: &schema{Form: strictyaml.Text, NonEmpty: true, Check: checkSigner, Remedy: signerRemedy}},

@@ -43,7 +43,7 @@ gitops:
     - name: shop
       id: acme/shop
       ref: {tag: v1}
-      kustomize: {path: /deploy/production/}
+      kustomize: {path: /deploy/production/, files: [/deploy/**]}
       substitute:
         vars: {DOMAIN: example.com, REPLICAS: 3}
         from: [{kind: Secret, name: shop-values, optional: true}]
@@ -67,7 +67,7 @@ gitops:
 		t.Fatal(err)
 	}
 	want := Manifests{
-		Name: "shop", Project: "acme/shop", Ref: GitRef{Tag: "v1"}, Kustomize: "deploy/production",
+		Name: "shop", Project: "acme/shop", Ref: GitRef{Tag: "v1"}, Kustomize: "deploy/production", Globs: []string{"deploy/**"},
 		Substitute: map[string]string{"DOMAIN": "example.com", "REPLICAS": "3"}, SubstituteFrom: []ValueSource{{"Secret", "shop-values", true}},
 		DecryptSecret: "sops-age", Signers: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x jane"}, DependsOn: []string{"Base"}, Suspend: true, Windows: []Window{{[]string{"mon", "tue"}, "22:00", "04:00", "Europe/Berlin"}},
 		Interval: time.Minute, Namespaces: []string{"shop", "shop-jobs"},

@@ -16,7 +16,8 @@ import (
 // section 1.4).
 func Chosen(m agentconfig.Manifests, name string) (bool, error) {
 	if m.Kustomize != "" {
-		return !strings.HasPrefix(name, ".git/"), nil
+		inside := len(m.Globs) == 0 || slices.ContainsFunc(m.Globs, func(g string) bool { ok, _ := doublestar.Match(g, name); return ok })
+		return inside && !strings.HasPrefix(name, ".git/"), nil
 	}
 	if chart := m.Chart; chart != nil {
 		ofValues := slices.ContainsFunc(chart.Values, func(v agentconfig.ChartValues) bool { return v.File == name })

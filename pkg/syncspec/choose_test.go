@@ -21,6 +21,8 @@ func TestWhichFilesBelongToAnEntry(t *testing.T) {
 		{plain, "a.yaml", false},
 		{agentconfig.Manifests{Kustomize: "k"}, "anything", true},
 		{agentconfig.Manifests{Kustomize: "k"}, ".git/config", false},
+		{agentconfig.Manifests{Kustomize: "k", Globs: []string{"k/**", "base/**", "**/*.env"}}, "base/.hidden/a.env", true},
+		{agentconfig.Manifests{Kustomize: "k", Globs: []string{"k/**", "base/**"}}, "src/main.go", false},
 		{chart, "charts/a/Chart.yaml", true},
 		{chart, "v.yaml", true},
 		{chart, "charts/ab/x", false},

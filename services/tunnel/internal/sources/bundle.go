@@ -26,9 +26,6 @@ const (
 // Directory is what has to be fetched of a repository for an entry: the longest
 // directory that all of its globs begin with, "" for all.
 func Directory(m agentconfig.Manifests) string {
-	if m.Kustomize != "" {
-		return "" // a kustomization may use what stands beside it
-	}
 	if c := m.Chart; c != nil {
 		if hasFiles(c) {
 			return ""
@@ -131,6 +128,8 @@ func (c *chooser) take(h *tar.Header, content io.Reader) error {
 		return fmt.Errorf("%s is a symbolic link or no regular file; put the file itself there, or narrow the globs", name)
 	case c.seen[name]:
 		return fmt.Errorf("%s is in the archive twice", name)
+	case len(c.files) == syncspec.MaxFiles && c.m.Kustomize != "":
+		return fmt.Errorf("more than %d files are chosen; name those that the build needs in kustomize.files", syncspec.MaxFiles)
 	case len(c.files) == syncspec.MaxFiles:
 		return fmt.Errorf("more than %d files are chosen; narrow the globs, or divide the entry", syncspec.MaxFiles)
 	case h.Size > syncspec.MaxFileBytes:
@@ -154,7 +153,7 @@ func (c *chooser) complete() error {
 	if len(c.files) > 0 {
 		return nil
 	}
-	if c.m.Kustomize != "" {
+	if c.m.Kustomize != "" && len(c.m.Globs) == 0 {
 		return errors.New("the repository has no files")
 	}
 	if c.m.Chart != nil && c.m.Chart.Repository != nil {

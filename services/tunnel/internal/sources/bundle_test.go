@@ -91,6 +91,9 @@ func TestDirectoriesThatAreFetched(t *testing.T) {
 			t.Errorf("%v: %q, want %q", g, got, want)
 		}
 	}
+	if got := Directory(agentconfig.Manifests{Kustomize: "deploy/a", Globs: []string{"deploy/**"}}); got != "deploy" {
+		t.Errorf("kustomize with files: %q", got)
+	}
 	if got := Directory(agentconfig.Manifests{Kustomize: "deploy"}); got != "" {
 		t.Errorf("kustomize: %q", got)
 	}

@@ -53,10 +53,16 @@ func TestARepositoryOf50000Files(t *testing.T) {
 	if err != nil || len(bundle) > 1<<20 {
 		t.Errorf("a bundle of %d bytes, %v", len(bundle), err)
 	}
-	for _, m := range []agentconfig.Manifests{globs("**/*"), {Kustomize: "k8s"}} {
-		if _, err := Choose(m, archive); err == nil || err.Error() != "more than 1000 files are chosen; narrow the globs, or divide the entry" {
+	for want, m := range map[string]agentconfig.Manifests{
+		"more than 1000 files are chosen; narrow the globs, or divide the entry":              globs("**/*"),
+		"more than 1000 files are chosen; name those that the build needs in kustomize.files": {Kustomize: "k8s"},
+	} {
+		if _, err := Choose(m, archive); err == nil || err.Error() != want {
 			t.Errorf("%+v: %v", m, err)
 		}
+	}
+	if files, err := Choose(agentconfig.Manifests{Kustomize: "k8s", Globs: []string{"k8s/**"}}, archive); err != nil || len(files) != 500 {
+		t.Errorf("a build of a part: %d files, %v", len(files), err)
 	}
 }
 
