@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -58,30 +57,6 @@ func TestGlobsChooseAsTheyDidInGitLabsAgent(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v\n%s", glob, err, diff)
 		}
-	}
-}
-
-// TestALargeRepository: what is not chosen costs nothing but reading, and more
-// than anybody has is refused.
-func TestALargeRepository(t *testing.T) {
-	files := make([]archived, 50_000)
-	for n := range files {
-		files[n] = archived{name: fmt.Sprintf("src/%03d/%03d.go", n/100, n%100), content: "package src\n"}
-	}
-	files[40_000] = archived{name: "k8s/shop.yaml", content: "kind: ConfigMap\n"}
-	archive := pack(t, files...)
-	chosen, err := Choose(globs("k8s/**/*.yaml"), archive)
-	if want := []syncspec.File{{Path: "k8s/shop.yaml", Content: []byte("kind: ConfigMap\n")}}; err != nil || !cmp.Equal(want, chosen) {
-		t.Errorf("%v, %v", chosen, err)
-	}
-	if _, err := Choose(globs("**/*.go"), archive); err == nil || !strings.HasPrefix(err.Error(), "more than 1000 files are chosen") {
-		t.Errorf("all of them: %v", err)
-	}
-	for len(files) <= maxEntries {
-		files = append(files, files[:min(len(files), maxEntries+1-len(files))]...)
-	}
-	if _, err := Choose(globs("none/*"), pack(t, files...)); err == nil || !strings.HasPrefix(err.Error(), "the repository has more than 200000 files") {
-		t.Errorf("too many: %v", err)
 	}
 }
 

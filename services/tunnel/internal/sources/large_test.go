@@ -64,6 +64,9 @@ func TestARepositoryOf50000Files(t *testing.T) {
 	if files, err := Choose(agentconfig.Manifests{Kustomize: "k8s", Globs: []string{"k8s/**"}}, archive); err != nil || len(files) != 500 {
 		t.Errorf("a build of a part: %d files, %v", len(files), err)
 	}
+	if _, err := Choose(globs("none/*"), generated(t, maxEntries+1, 1, "x")); err == nil || err.Error() != "the repository has more than 200000 files and directories" {
+		t.Errorf("too many: %v", err)
+	}
 }
 
 func Test20MiBOfManifests(t *testing.T) {
