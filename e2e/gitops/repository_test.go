@@ -41,6 +41,7 @@ gitops:
       namespace: NAMESPACE
       source: {repository: {url: "oci://HOST/charts", chart: web, secret: registry, plain_http: true}}
       depends_on: [NAMESPACE/web]
+      values: [{file: {project_id: acme/apps/shop, file: values/api.yaml}}]
     - release_name: slow
       namespace: NAMESPACE
       source: {repository: {url: "oci://HOST/charts", chart: web, version: 0.1.0, secret: registry, plain_http: true}}
@@ -86,7 +87,7 @@ func TestReleasesOfRepositories(t *testing.T) {
 		charts.publish(version, webTemplates)
 	}
 	token := t.TempDir() + "/agents.token"
-	b := open(t, "gitops: {}", map[string]string{"README.md": "none of the entries is here"}, "--gitops-tokens="+agentProject+"="+token, "--egress-hosts="+charts.host)
+	b := open(t, "gitops: {}", map[string]string{"values/api.yaml": "color: elsewhere"}, "--gitops-tokens="+agentProject+"="+token, "--egress-hosts="+charts.host)
 	text, err := b.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: agentProject, Scopes: []string{"api"}})
 	b.must(err)
 	b.must(os.WriteFile(token, []byte(text), 0o600))
@@ -115,9 +116,11 @@ func TestReleasesOfRepositories(t *testing.T) {
 	if b.data("web-test") == nil {
 		t.Error("the chart's test was not run")
 	}
-	if got := said("api", first, "success"); got != "web 1.1.0, revision 1 deployed" || b.data("api")["version"] != "1.1.0" || b.data("api-test") != nil {
+	if got := said("api", first, "success"); got != "web 1.1.0, revision 1 deployed" || b.data("api")["version"] != "1.1.0" || b.data("api")["color"] != "elsewhere" || b.data("api-test") != nil {
 		t.Errorf("the newest of the registry: %q, %v", got, b.data("api"))
 	}
+	b.push(map[string]string{"values/api.yaml": "color: changed"})
+	b.eventually("values of another project", func(context.Context) bool { return b.data("api")["color"] == "changed" })
 	if got := said("slow", first, "failed"); !strings.Contains(got, "install of chart web 0.1.0") || !strings.Contains(got, "uninstalled") {
 		t.Errorf("an installation that never gets ready: %q", got)
 	}

@@ -1,6 +1,9 @@
 package agentconfig
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Chart is what an entry of gitops.charts adds: the entry is one of Manifests
 // whose files are a chart, or values for a chart that a repository of charts has.
@@ -65,15 +68,28 @@ type ChartPatch struct {
 	Annotations string `json:"annotations,omitempty"`
 }
 
-// ChartValues is one source of values. Inline is YAML, File a path in the
-// repository; exactly one of the sources is set.
+// ChartValues is one source of values. Inline is YAML, File a path in a
+// repository: in Project, or in the entry's own, at Ref if that is given or the
+// project is another one. Exactly one of the sources is set.
 type ChartValues struct {
 	Inline    string     `json:"inline,omitempty"`
 	File      string     `json:"file,omitempty"`
+	Project   string     `json:"project,omitempty"`
+	Ref       GitRef     `json:"ref,omitzero"`
 	URL       *ValuesURL `json:"url,omitempty"`
 	ConfigMap *ValuesKey `json:"config_map,omitempty"`
 	Secret    *ValuesKey `json:"secret,omitempty"`
 }
+
+// Elsewhere says whether File is not among the files of the entry's own source.
+func (v ChartValues) Elsewhere() bool { return v.Project != "" || v.Ref != (GitRef{}) }
+
+// ValuesPrefix begins the paths of bundled values from elsewhere.
+const ValuesPrefix = ".towline-values/"
+
+// BundledValues is where a bundle holds the values from elsewhere that are the
+// i-th of an entry.
+func BundledValues(i int) string { return ValuesPrefix + strconv.Itoa(i) }
 
 // ValuesURL is an address that answers with YAML or JSON.
 type ValuesURL struct {

@@ -101,13 +101,13 @@ func (r *chartReader) values(item *strictyaml.Value) {
 
 func (r *chartReader) valuesFile(item *strictyaml.Value) {
 	f := item.Get("file")
-	if f.Get("ref") != nil || f.Get("project_id") != nil && !strings.EqualFold(strings.Trim(f.Get("project_id").Text(), "/"), r.entry.Project) {
-		r.entry.Unsupported = item.Path() + ": values of another project or ref are not fetched; keep them in the chart's repository at the same ref, or inline"
-		return
+	v := ChartValues{File: path.Clean(strings.TrimPrefix(f.Get("file").Text(), "/")), Ref: readRef(f.Get("ref"))}
+	if project := strings.Trim(f.Get("project_id").Text(), "/"); !strings.EqualFold(project, r.entry.Project) {
+		v.Project = project
 	}
 	problem, remedy := checkDirectory(f.Get("file").Text())
 	r.fault(f.Get("file"), problem, remedy)
-	r.chart.Values = append(r.chart.Values, ChartValues{File: path.Clean(strings.TrimPrefix(f.Get("file").Text(), "/"))})
+	r.chart.Values = append(r.chart.Values, v)
 }
 
 // valuesURL reads an address. It is looked at whenever the cluster is compared,

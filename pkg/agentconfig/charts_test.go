@@ -24,7 +24,7 @@ gitops:
       values: [{url: {url: "http://example.com/v.json", poll_period: 90s, max_file_size: 100}}]
     - release_name: third
       source: {project: {id: acme/charts}}
-      values: [{file: {file: a.yaml, project_id: acme/values}}]
+      values: [{file: {file: a.yaml, project_id: acme/values}}, {file: {file: b.yaml, ref: {tag: v1}}}, {file: {file: /c.yaml, project_id: /acme/values/, ref: {branch: x}}}]
 `
 	cfg, _, err := Parse("f", []byte(old), Options{})
 	if err != nil {
@@ -48,8 +48,9 @@ gitops:
 	if other := cfg.GitOps.Manifests[1]; other.Name != "default/other" || other.Interval != 90*time.Second || other.Chart.Values[0].URL.MaxSize != 100 {
 		t.Errorf("%+v", other)
 	}
-	if third := cfg.GitOps.Manifests[2]; !strings.HasPrefix(third.Unsupported, "gitops.charts[2].values[0]: values of another project or ref are not fetched") {
-		t.Errorf("%+v", third)
+	third := []ChartValues{{File: "a.yaml", Project: "acme/values"}, {File: "b.yaml", Ref: GitRef{Tag: "v1"}}, {File: "c.yaml", Project: "acme/values", Ref: GitRef{Branch: "x"}}}
+	if diff := cmp.Diff(third, cfg.GitOps.Manifests[2].Chart.Values); diff != "" || !third[0].Elsewhere() || !third[1].Elsewhere() || (ChartValues{File: "a"}).Elsewhere() {
+		t.Error(diff)
 	}
 	if _, _, err := Parse("f", []byte("gitops: {charts: [{release_name: a, source: {project: {id: x/y}}, atomic: true}]}"), Options{}); err == nil {
 		t.Error("GitLab's file was given a key of Towline")

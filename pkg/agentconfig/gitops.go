@@ -105,9 +105,6 @@ type Manifests struct {
 	Environment string `json:"environment,omitempty"`
 	// Chart is set for entries of gitops.charts; nil applies manifests.
 	Chart *Chart `json:"chart,omitempty"`
-	// Unsupported is what Towline does not do of the entry, and what to do
-	// instead. Such an entry is not synced.
-	Unsupported string `json:"unsupported,omitempty"`
 
 	File         string `json:"-"`
 	Line, Column int    `json:"-"`

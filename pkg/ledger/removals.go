@@ -34,14 +34,15 @@ func (l *Ledger) Unmark(ctx context.Context, name string) error {
 	return nil
 }
 
-// Marked are the names of the syncs that are marked. They and the marks are
-// kept for another SyncTTL: an entry may be suspended for long.
+// Marked are the names of the syncs that are marked.
 func (l *Ledger) Marked(ctx context.Context) ([]string, error) {
-	names, err := l.rdb.SMembers(ctx, l.marks()).Result()
-	if err != nil || len(names) == 0 {
-		return nil, err
-	}
-	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	return l.rdb.SMembers(ctx, l.marks()).Result()
+}
+
+// HoldMarked keeps marked syncs and the marks for another SyncTTL: an entry may be
+// suspended for long.
+func (l *Ledger) HoldMarked(ctx context.Context, names []string) error {
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.PExpire(ctx, l.marks(), SyncTTL)
 		for _, name := range names {
 			for _, key := range l.syncKeys(name)[:2] { // not the lease
@@ -50,7 +51,7 @@ func (l *Ledger) Marked(ctx context.Context) ([]string, error) {
 		}
 		return nil
 	})
-	return names, err
+	return err
 }
 
 // SyncTask is the sealed task of a sync that was wanted last. ErrUnknown means

@@ -20,7 +20,7 @@ func Chosen(m agentconfig.Manifests, name string) (bool, error) {
 		return inside && !strings.HasPrefix(name, ".git/"), nil
 	}
 	if chart := m.Chart; chart != nil {
-		ofValues := slices.ContainsFunc(chart.Values, func(v agentconfig.ChartValues) bool { return v.File == name })
+		ofValues := slices.ContainsFunc(chart.Values, func(v agentconfig.ChartValues) bool { return v.File == name && !v.Elsewhere() })
 		ofChart := chart.Repository == nil && (chart.Path == "" || strings.HasPrefix(name, chart.Path+"/"))
 		return ofValues || ofChart, nil
 	}

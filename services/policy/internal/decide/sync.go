@@ -25,10 +25,6 @@ func Sync(s Settings, c Config, e policyapi.SyncEvidence) (policyapi.Decision, a
 		return d.Decision, m
 	}
 	d.Rule = m.String()
-	if m.Unsupported != "" {
-		d.deny("change the entry", "%s cannot be synced: %s", m, m.Unsupported)
-		return d.Decision, m
-	}
 	if m.Suspend {
 		d.deny("remove suspend from the entry", "%s is suspended", m)
 		return d.Decision, m

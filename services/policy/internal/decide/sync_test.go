@@ -23,8 +23,6 @@ gitops:
     - {name: narrow, id: acme/apps/shop, default_namespace: web, namespaces: [web]}
     - {name: outside, id: acme/apps/shop, default_namespace: web, namespaces: [web, kube-system]}
     - {name: elsewhere, id: acme/apps/shop, default_namespace: other}
-  charts:
-    - {release_name: far, source: {project: {id: a/b}}, values: [{file: {file: a.yaml, project_id: a/c}}]}
 `
 	cfg, _, err := agentconfig.Files{Name: "config.yaml", Towline: []byte(entries)}.Parse(agentconfig.Options{})
 	if err != nil {
@@ -58,7 +56,6 @@ gitops:
 		{open, "reserved", "cannot be granted"},
 		{open, "asleep", "is suspended"},
 		{open, "nobody", `no entry of gitops in config.yaml has the name "nobody"`},
-		{open, "default/far", "values of another project or ref are not fetched"},
 		{closed, "outside", `the namespace "kube-system"`},
 		{closed, "elsewhere", `the default_namespace "other"`},
 	} {

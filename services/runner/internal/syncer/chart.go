@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"k8s.io/client-go/rest"
 
@@ -87,7 +88,8 @@ func releaseSpec(ctx context.Context, cluster *rest.Config, req *Request, files 
 	}
 	root := filepath.Join(req.Dir, "repository")
 	spec.Chart.Directory = &release.Directory{Root: root, Path: c.Path}
-	return spec, unpackTo(root, files)
+	ofChart := slices.DeleteFunc(slices.Clone(files), func(f syncspec.File) bool { return strings.HasPrefix(f.Path, agentconfig.ValuesPrefix) })
+	return spec, unpackTo(root, ofChart)
 }
 
 func remedy(r agentconfig.ChartRemedy) release.Remedy {

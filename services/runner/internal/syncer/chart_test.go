@@ -37,6 +37,7 @@ func full() agentconfig.Manifests {
 				{File: "values/prod.yaml"},
 				{ConfigMap: &agentconfig.ValuesKey{Name: "m", Key: "k"}},
 				{Secret: &agentconfig.ValuesKey{Name: "s", Target: "a.b", Optional: true}},
+				{File: "values/prod.yaml", Project: "acme/values"},
 			},
 		},
 	}
@@ -45,7 +46,7 @@ func full() agentconfig.Manifests {
 func TestEveryWordOfAReleaseReachesTheEngine(t *testing.T) {
 	dir := t.TempDir()
 	req := &Request{Task: syncspec.Task{Entry: full()}, Dir: dir, Namespaces: []string{"web"}}
-	files := []syncspec.File{{Path: "charts/shop/Chart.yaml", Content: []byte("name: shop")}, {Path: "values/prod.yaml", Content: []byte("a: 2")}}
+	files := []syncspec.File{{Path: "charts/shop/Chart.yaml", Content: []byte("name: shop")}, {Path: ".towline-values/4", Content: []byte("a: 3")}, {Path: "values/prod.yaml", Content: []byte("a: 2")}}
 	got, err := releaseSpec(t.Context(), &rest.Config{}, req, files)
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +64,7 @@ func TestEveryWordOfAReleaseReachesTheEngine(t *testing.T) {
 			{Source: "values[1] (values/prod.yaml)", Text: []byte("a: 2")},
 			{Source: "values[2] (ConfigMap m)", ConfigMap: &release.Reference{Name: "m", Key: "k"}},
 			{Source: "values[3] (Secret s)", Secret: &release.Reference{Name: "s", Target: "a.b", Optional: true}},
+			{Source: "values[4] (values/prod.yaml)", Text: []byte("a: 3")},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -75,6 +77,9 @@ func TestEveryWordOfAReleaseReachesTheEngine(t *testing.T) {
 	}
 	if text, err := os.ReadFile(filepath.Join(dir, "repository/charts/shop/Chart.yaml")); string(text) != "name: shop" {
 		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "repository/.towline-values")); !os.IsNotExist(err) {
+		t.Errorf("values of elsewhere are among the chart's files: %v", err)
 	}
 	files = files[:1]
 	if _, err := releaseSpec(t.Context(), &rest.Config{}, req, files); err == nil || err.Error() != "values[1]: the repository has no file values/prod.yaml" {

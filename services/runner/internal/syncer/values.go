@@ -25,7 +25,7 @@ const valuesTimeout = time.Minute
 func chartValues(ctx context.Context, req *Request, files []syncspec.File) ([]release.Values, error) {
 	var out []release.Values
 	for i, v := range req.Task.Entry.Chart.Values {
-		next, err := oneSource(ctx, req, files, v)
+		next, err := oneSource(ctx, req, files, i, v)
 		if err != nil {
 			return nil, fmt.Errorf("values[%d]: %w", i, err)
 		}
@@ -35,7 +35,7 @@ func chartValues(ctx context.Context, req *Request, files []syncspec.File) ([]re
 	return out, nil
 }
 
-func oneSource(ctx context.Context, req *Request, files []syncspec.File, v agentconfig.ChartValues) (release.Values, error) {
+func oneSource(ctx context.Context, req *Request, files []syncspec.File, i int, v agentconfig.ChartValues) (release.Values, error) {
 	switch {
 	case v.ConfigMap != nil:
 		return release.Values{Source: "ConfigMap " + v.ConfigMap.Name, ConfigMap: (*release.Reference)(v.ConfigMap)}, nil
@@ -47,7 +47,11 @@ func oneSource(ctx context.Context, req *Request, files []syncspec.File, v agent
 	case v.File == "":
 		return release.Values{Source: "inline", Text: []byte(v.Inline)}, nil
 	}
-	at := slices.IndexFunc(files, func(f syncspec.File) bool { return f.Path == v.File })
+	name := v.File
+	if v.Elsewhere() {
+		name = agentconfig.BundledValues(i)
+	}
+	at := slices.IndexFunc(files, func(f syncspec.File) bool { return f.Path == name })
 	if at < 0 {
 		return release.Values{}, fmt.Errorf("the repository has no file %s", v.File)
 	}

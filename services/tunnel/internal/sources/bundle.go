@@ -57,7 +57,19 @@ func Wanted(m agentconfig.Manifests) bool {
 
 // hasFiles says whether values of a release are in files.
 func hasFiles(c *agentconfig.Chart) bool {
-	return slices.ContainsFunc(c.Values, func(v agentconfig.ChartValues) bool { return v.File != "" })
+	return slices.ContainsFunc(c.Values, func(v agentconfig.ChartValues) bool { return v.File != "" && !v.Elsewhere() })
+}
+
+// File takes one file out of an archive. The error says what is wrong with the
+// repository, for its author.
+func File(archive []byte, name string) ([]byte, error) {
+	files, err := Choose(agentconfig.Manifests{Chart: &agentconfig.Chart{
+		Repository: &agentconfig.ChartRepository{}, Values: []agentconfig.ChartValues{{File: name}},
+	}}, archive)
+	if err != nil {
+		return nil, err
+	}
+	return files[0].Content, nil
 }
 
 // Choose takes the files of an entry out of an archive. The error says what is
@@ -157,7 +169,7 @@ func (c *chooser) complete() error {
 		return errors.New("the repository has no files")
 	}
 	if c.m.Chart != nil && c.m.Chart.Repository != nil {
-		return errors.New("the repository has none of the files with values")
+		return errors.New("there is no such file with values")
 	}
 	if c.m.Chart != nil {
 		return fmt.Errorf("the repository has no directory %s with a chart", c.m.Chart.Path)

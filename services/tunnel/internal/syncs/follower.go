@@ -62,6 +62,8 @@ type follower struct {
 	posted   string    // commit and state that GitLab was told last
 	outlook  outlook
 	gone     atomic.Bool // from the configuration
+
+	elsewhere elsewhere
 }
 
 // run follows the entry until ctx ends.
@@ -181,12 +183,15 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 	if err := f.look(ctx, token); err != nil {
 		return err
 	}
+	if err := f.lookElsewhere(ctx); err != nil {
+		return err
+	}
 	f.outlook.Stood(f.head.ID)
 	f.relate(ctx, token)
 	busy := known && rec.State != ledger.SyncDone
 	inherited := busy && f.serial == 0
 	switch {
-	case f.head.ID != f.commit: // a new commit waits for nothing
+	case f.head.ID != f.commit, f.standing() != f.elsewhere.wanted: // a new commit waits for nothing
 	case busy, time.Now().Before(f.again):
 		return nil
 	}

@@ -16,8 +16,12 @@ import (
 	"github.com/towline/towline/pkg/syncspec"
 )
 
-// removeEvery is the pause between looks at what removed entries have left.
-const removeEvery = 2 * time.Second
+const (
+	// removeEvery is the pause between looks at what removed entries have left.
+	removeEvery = 2 * time.Second
+	// holdEvery is how often what is known of them is kept for longer.
+	holdEvery = time.Hour
+)
 
 // goesToo says whether a release is uninstalled with its entry.
 func goesToo(m agentconfig.Manifests) bool {
@@ -36,20 +40,24 @@ func (f *follower) mark(ctx context.Context) error {
 // removals has what removed entries have left uninstalled, until ctx ends.
 func (k *Keeper) removals(ctx context.Context) {
 	pauses := map[string]*pause{}
+	var held time.Time
 	for retry.Sleep(ctx, removeEvery) {
-		k.lookForRemovals(ctx, pauses)
+		names, err := k.Ledger.Marked(ctx)
+		if err != nil || len(names) == 0 {
+			continue // or Redis is away
+		}
+		if time.Since(held) > holdEvery && k.Ledger.HoldMarked(ctx, names) == nil {
+			held = time.Now()
+		}
+		k.lookForRemovals(ctx, names, pauses)
 	}
 }
 
 // lookForRemovals does what is due now. An entry is only taken for gone where
 // the section gitops is still there.
-func (k *Keeper) lookForRemovals(ctx context.Context, pauses map[string]*pause) {
-	names, err := k.Ledger.Marked(ctx)
-	if err != nil {
-		return // Redis is away
-	}
+func (k *Keeper) lookForRemovals(ctx context.Context, marked []string, pauses map[string]*pause) {
 	now, _ := k.Entries()
-	for _, name := range names {
+	for _, name := range marked {
 		m, there := now.Find(name)
 		switch {
 		case there && !goesToo(m):

@@ -105,7 +105,7 @@ func TestRemovalsFollowTheConfiguration(t *testing.T) {
 			f := b.follower("t1")
 			f.step(t.Context())
 			f.Entries = func() (agentconfig.GitOps, *policyapi.Configuration) { return tt.now, nil }
-			f.lookForRemovals(t.Context(), map[string]*pause{})
+			f.lookForRemovals(t.Context(), []string{"web/shop"}, map[string]*pause{})
 			if got := b.marked(); got != tt.marked || (b.world.removed != nil) != tt.asked {
 				t.Errorf("marked %q, asked %v", got, b.world.removed)
 			}

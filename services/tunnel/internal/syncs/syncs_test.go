@@ -33,6 +33,7 @@ type world struct {
 	looks    int
 	statuses []string
 	refuse   string
+	heads    map[string]string  // of single projects
 	removed  *policyapi.Removed // what policy was asked with last
 	// Records of deployments.
 	deployments    []string
@@ -47,17 +48,21 @@ type world struct {
 
 func (w *world) ProjectID(context.Context, string, string) (int64, error) { return 42, nil }
 
-func (w *world) Commit(_ context.Context, _, _, _, etag string) (*gitlab.CommitAt, error) {
+func (w *world) Commit(_ context.Context, _, project, _, etag string) (*gitlab.CommitAt, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looks++
+	head, own := w.heads[project]
+	if !own {
+		head = w.head
+	}
 	switch {
-	case w.head == "":
+	case head == "":
 		return nil, fmt.Errorf("%w (404 Commit Not Found)", gitlab.ErrNoFile)
-	case etag == w.head:
+	case etag == head:
 		return nil, nil
 	}
-	return &gitlab.CommitAt{ID: w.head, ETag: w.head}, nil
+	return &gitlab.CommitAt{ID: head, ETag: head}, nil
 }
 
 func (w *world) Tags(_ context.Context, _, _ string, page int, etag string) (*gitlab.TagPage, error) {

@@ -20,7 +20,8 @@ import (
 // refuses to hear it twice.
 func (f *follower) want(ctx context.Context, token string, inherited bool) error {
 	head := f.head.ID
-	if head != f.commit {
+	standing := f.standing()
+	if head != f.commit || standing != f.elsewhere.wanted {
 		f.bundle = ""
 	}
 	wrong, err := f.provide(ctx, token, head)
@@ -66,7 +67,7 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 			f.show(ctx, head, statePending, "waiting for a runner")
 		}
 	}
-	f.commit = head
+	f.commit, f.elsewhere.wanted = head, standing
 	f.again = time.Now().Add(f.entry.Interval)
 	return nil
 }
@@ -110,17 +111,24 @@ func (f *follower) provide(ctx context.Context, token, commit string) (wrong, er
 	return nil, nil
 }
 
-// fetch gets the files of a commit that the entry needs.
+// fetch gets the files of a commit that the entry needs, and its values from
+// elsewhere.
 func (f *follower) fetch(ctx context.Context, token, commit string) (files []syncspec.File, wrong, err error) {
-	if !sources.Wanted(f.entry) {
-		return nil, nil, nil
-	}
 	select { // an archive takes memory: one at a time
 	case f.archives <- struct{}{}:
 		defer func() { <-f.archives }()
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
+	if sources.Wanted(f.entry) {
+		if files, wrong, err = f.fetchOwn(ctx, token, commit); wrong != nil || err != nil {
+			return nil, wrong, err
+		}
+	}
+	return f.fetchElsewhere(ctx, files)
+}
+
+func (f *follower) fetchOwn(ctx context.Context, token, commit string) (files []syncspec.File, wrong, err error) {
 	archive, err := f.GitLab.Archive(ctx, token, f.entry.Project, commit, sources.Directory(f.entry))
 	if err != nil {
 		return nil, nil, fmt.Errorf("archive of %.8s: %w", commit, err)
@@ -135,7 +143,7 @@ func (f *follower) fetch(ctx context.Context, token, commit string) (files []syn
 // refused treats a state that cannot be tried as a failed sync.
 func (f *follower) refused(ctx context.Context, commit, why string) {
 	news := commit != f.commit || f.last.State != syncspec.Failed || f.last.Summary() != why
-	f.commit = commit
+	f.commit, f.elsewhere.wanted = commit, f.standing()
 	f.last = syncspec.Report{State: syncspec.Failed, Commit: commit, Entry: f.entry.Name, Problems: []string{why}}
 	refused := f.last
 	f.outlook.Refused = &refused
