@@ -3,6 +3,7 @@ package chart
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -30,6 +31,7 @@ import (
 type embedded struct {
 	address   string
 	passwords map[string]string
+	tls       *tls.Config // nil: without
 
 	dir  string // with its configuration, passwords and data
 	stop func()
@@ -37,13 +39,20 @@ type embedded struct {
 
 func startEmbedded(t *testing.T) *embedded {
 	t.Helper()
-	r := render(t, combinations["without-tls"]+"\n---\nredis: {prefix: pre}\n")
+	return startEmbeddedOf(t, "without-tls")
+}
+
+// startEmbeddedOf starts it as a combination has it.
+func startEmbeddedOf(t *testing.T, combination string) *embedded {
+	t.Helper()
+	r := render(t, combinations[combination]+"\n---\nredis: {prefix: pre}\n")
 	config := find[corev1.ConfigMap](t, r, "ConfigMap/towline-redis").Data
 	secret := find[corev1.Secret](t, r, "Secret/towline-redis").Data
 	run := t.TempDir()
 	at := filepath.Join(run, "config")
 	passwords := filepath.Join(run, "passwords")
-	for _, d := range []string{at, passwords} {
+	certificate := filepath.Join(run, "certificate")
+	for _, d := range []string{at, passwords, certificate} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +67,7 @@ func startEmbedded(t *testing.T) *embedded {
 		t.Fatal(err)
 	}
 	for name, content := range config {
-		content = strings.NewReplacer("dir /data", "dir "+run+"\nbind 127.0.0.1", "port 6379", "port "+port).Replace(content)
+		content = strings.NewReplacer("dir /data", "dir "+run+"\nbind 127.0.0.1", "port 6379", "port "+port, "/etc/towline/tls", certificate).Replace(content)
 		write(t, filepath.Join(at, name), content)
 	}
 	for key, value := range secret {
@@ -66,6 +75,10 @@ func startEmbedded(t *testing.T) *embedded {
 		write(t, filepath.Join(passwords, key), string(value)+"\n")
 	}
 	write(t, filepath.Join(passwords, "runner-password-previous"), "the one before")
+	if combination != "without-tls" {
+		e.tls = &tls.Config{InsecureSkipVerify: true}
+		e.certify(t, r)
+	}
 	e.start(t)
 	return e
 }
@@ -74,8 +87,9 @@ func startEmbedded(t *testing.T) *embedded {
 func (e *embedded) start(t *testing.T) {
 	t.Helper()
 	at := filepath.Join(e.dir, "config")
+	_, port, _ := net.SplitHostPort(e.address)
 	cmd := exec.CommandContext(t.Context(), "sh", filepath.Join(at, "start.sh"))
-	cmd.Env = append(os.Environ(), "CONFIG="+at, "PASSWORDS="+filepath.Join(e.dir, "passwords"), "RUN="+e.dir)
+	cmd.Env = append(os.Environ(), "CONFIG="+at, "PASSWORDS="+filepath.Join(e.dir, "passwords"), "RUN="+e.dir, "CERTIFICATE="+filepath.Join(e.dir, "certificate"), "PORT="+port, "INTERVAL=1")
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
@@ -93,13 +107,6 @@ func (e *embedded) start(t *testing.T) {
 		}
 	})
 	e.waitUntilReady(t)
-}
-
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // waitUntilReady asks as the probes do.
@@ -120,7 +127,7 @@ func (e *embedded) waitUntilReady(t *testing.T) {
 
 func (e *embedded) client(t *testing.T, user, password string) *redis.Client {
 	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: e.address, Username: user, Password: password, MaxRetries: -1, DialerRetries: 1})
+	c := redis.NewClient(&redis.Options{Addr: e.address, TLSConfig: e.tls, Username: user, Password: password, MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
