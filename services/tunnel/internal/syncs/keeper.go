@@ -55,7 +55,7 @@ type Config struct {
 const (
 	followFor  = 15 * time.Second
 	readEvery  = time.Second
-	maxArchive = 1 // archives that are unpacked at a time
+	maxArchive = 1 // entries whose files are fetched at a time
 )
 
 // Keeper follows all entries. Make it with New.

@@ -91,6 +91,12 @@ func (f *follower) provide(ctx context.Context, token, commit string) (wrong, er
 			return nil, err
 		}
 	}
+	select { // archive, files and bundle take memory: one entry at a time
+	case f.archives <- struct{}{}:
+		defer func() { <-f.archives }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	files, wrong, err := f.fetch(ctx, token, commit)
 	if err != nil || wrong != nil {
 		return wrong, err
@@ -114,12 +120,6 @@ func (f *follower) provide(ctx context.Context, token, commit string) (wrong, er
 // fetch gets the files of a commit that the entry needs, and its values from
 // elsewhere.
 func (f *follower) fetch(ctx context.Context, token, commit string) (files []syncspec.File, wrong, err error) {
-	select { // an archive takes memory: one at a time
-	case f.archives <- struct{}{}:
-		defer func() { <-f.archives }()
-	case <-ctx.Done():
-		return nil, nil, ctx.Err()
-	}
 	if sources.Wanted(f.entry) {
 		if files, wrong, err = f.fetchOwn(ctx, token, commit); wrong != nil || err != nil {
 			return nil, wrong, err
