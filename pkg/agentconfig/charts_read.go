@@ -2,6 +2,7 @@ package agentconfig
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -145,6 +146,17 @@ func (r *chartReader) patches(v *strictyaml.Value) {
 }
 
 // contradictions are keys that say nothing, or the opposite, beside others.
+// unsigned finds what a signature of the commit would not cover.
+func (r *chartReader) unsigned(verify *strictyaml.Value) {
+	switch {
+	case verify == nil:
+	case r.chart.Repository != nil:
+		r.fault(verify, "says nothing of a chart of a repository, which no commit holds", "remove it, or keep the chart in a project")
+	case slices.ContainsFunc(r.chart.Values, func(v ChartValues) bool { return v.Elsewhere() || v.URL != nil }):
+		r.fault(verify, "says nothing of values of another project or ref, or behind a URL", "keep them in the chart's repository at the same ref, inline, in a ConfigMap or in a Secret")
+	}
+}
+
 func (r *chartReader) contradictions(v *strictyaml.Value) {
 	if c := r.chart; c.WaitForJobs && !c.Wait && !c.Atomic {
 		r.fault(v.Get("wait_for_jobs"), "means nothing without wait", "add wait: true")
@@ -159,9 +171,7 @@ func (r *chartReader) contradictions(v *strictyaml.Value) {
 			}
 		}
 	}
-	if s := v.Get("verify"); s != nil && r.chart.Repository != nil {
-		r.fault(s, "says nothing of a chart of a repository, which no commit holds", "remove it, or keep the chart in a project")
-	}
+	r.unsigned(v.Get("verify"))
 	if i := v.Get("ignore"); i != nil && r.chart.Drift == "off" {
 		r.fault(i, "means nothing without drift", "add drift: correct or drift: report")
 	}

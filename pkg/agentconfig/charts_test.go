@@ -176,6 +176,8 @@ func TestFaultsOfCharts(t *testing.T) {
 		"circle":            {"{release_name: a, " + source + ", depends_on: [default/a]}", "gitops.charts[0].depends_on: entries depend on each other in a circle; remove one of the dependencies"},
 		"interval":          {"{release_name: a, " + source + ", interval: 1s}", "gitops.charts[0].interval: is out of bounds; write 10s to 86400s"},
 		"verify":            {"{release_name: a, source: {repository: {url: 'https://h', chart: a}}, verify: {signers: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x]}}", "gitops.charts[0].verify: says nothing of a chart of a repository, which no commit holds; remove it, or keep the chart in a project"},
+		"verify, elsewhere": {"{release_name: a, " + source + ", values: [{file: {file: v.yaml, ref: {branch: x}}}], verify: {signers: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x]}}", "gitops.charts[0].verify: says nothing of values of another project or ref, or behind a URL; keep them in the chart's repository at the same ref, inline, in a ConfigMap or in a Secret"},
+		"verify, URL":       {"{release_name: a, " + source + ", values: [{url: {url: 'https://h/v'}}], verify: {signers: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x]}}", "gitops.charts[0].verify: says nothing of values of another project or ref, or behind a URL; "},
 		"signer":            {"{release_name: a, " + source + ", verify: {signers: [jane]}}", "gitops.charts[0].verify.signers[0]: not a public key; "},
 		"history":           {"{release_name: a, " + source + ", history: 3}", `gitops.charts[0].history: unknown key; did you mean "max_history"?`},
 	} {
