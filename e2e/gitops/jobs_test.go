@@ -94,10 +94,14 @@ func TestAJobDeploysByGitOps(t *testing.T) {
 		t.Errorf("the job has waited, and a holds %q", got)
 	}
 
-	deployed := j.sha[:8]
 	b.record(j.sha, "running", "success")
+
+	deployed := b.push(map[string]string{"k8s/a.yaml": configMap("a", "x", "of others")})
 	j = b.job(deployers, "towline sync acme/apps/shop --wait --timeout 50s", "towline sync acme/apps/shop")
-	b.expect(j, 0, shop+": "+deployed+" is applied, in ", "it is looked at now")
+	b.expect(j, 0, shop+": "+deployed[:8]+" is applied, in ", "it is looked at now")
+	if got := b.data("a")["x"]; got != "of others" {
+		t.Errorf("another project's job has waited, and a holds %q", got)
+	}
 
 	j = b.job(strangers, "towline sync acme/apps/shop --wait --timeout 50s")
 	b.expect(j, 1, `towline sync: jobs of other/strangers may ask about no entry of gitops with the name "acme/apps/shop"`)

@@ -46,7 +46,7 @@ func (d *Desk) Answer(ctx context.Context, who Asker, q Question) Answer {
 		Entry: q.Entry, Project: view.Entry.Project, Ref: view.Entry.Ref.String(), Head: view.Head(), Note: view.Note, Suspended: view.Entry.Suspend,
 		Now: Since{Of: rec.Of, Refusals: view.Refusals, Answered: view.Answered},
 	}
-	a.Commit = goal(who, q, view)
+	a.Commit, a.Floating = goal(who, q, view)
 	if q.Wake {
 		_ = d.Ledger.Wish(ctx, q.Entry, a.Commit) // it is asked again
 	}
@@ -92,17 +92,18 @@ func (d *Desk) result(entry string, rec ledger.SyncRecord) *syncspec.Report {
 	return &r
 }
 
-// goal is the commit that a question is about; "" is not known yet.
-func goal(who Asker, q Question, v *syncspec.View) string {
+// goal is the commit that a question is about, and whether that is where the ref
+// stands; "" is not known yet.
+func goal(who Asker, q Question, v *syncspec.View) (commit string, floating bool) {
 	switch {
 	case q.Commit != "":
-		return q.Commit
+		return q.Commit, false
 	case strings.EqualFold(who.Project, v.Entry.Project):
-		return who.Commit
+		return who.Commit, false
 	case q.Since == nil || v.Answered > q.Since.Answered:
-		return v.Head()
+		return v.Head(), true
 	}
-	return ""
+	return "", true
 }
 
 // place finds out how far the goal is.

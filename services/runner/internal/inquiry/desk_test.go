@@ -161,6 +161,9 @@ func TestJobsOfOtherProjectsWaitForTheHead(t *testing.T) {
 	b.publish(commit(1))
 	b.me = Asker{Project: "acme/deploy", Commit: commit(9)}
 	first := b.ask(Question{Entry: entry})
+	if !first.Floating || first.Commit != commit(1) || b.ask(Question{Entry: entry, Commit: commit(1)}).Floating {
+		t.Errorf("%+v", first)
+	}
 	b.expect(Question{Entry: entry, Since: &first.Now, Wake: true}, Looking)
 	b.view.Answered++
 	b.publish(commit(5))

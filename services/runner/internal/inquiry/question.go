@@ -61,7 +61,9 @@ type Answer struct {
 	Ref     string `json:"ref,omitempty"`     // in words
 	Commit  string `json:"commit,omitempty"`  // that is waited for; empty while Looking
 	Head    string `json:"head,omitempty"`    // where the ref stands
-	Phase   Phase  `json:"phase,omitempty"`
+	// Floating means that Commit is Head and not one that was asked for.
+	Floating bool  `json:"floating,omitempty"`
+	Phase    Phase `json:"phase,omitempty"`
 	// Result is how it ended, in the phases Applied and Failed. Its commit may be
 	// one that came after Commit.
 	Result    *syncspec.Report `json:"result,omitempty"`

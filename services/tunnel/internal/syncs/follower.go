@@ -138,7 +138,8 @@ func (f *follower) step(ctx context.Context) {
 		return
 	}
 	asked := f.takeWish()
-	defer func() { f.publish(ctx, asked) }()
+	f.outlook.looked = false
+	defer func() { f.publish(ctx, asked && f.outlook.looked) }()
 	rec, known, err := f.record(ctx)
 	if err != nil {
 		return
@@ -186,6 +187,7 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 	if err := f.lookElsewhere(ctx); err != nil {
 		return err
 	}
+	f.outlook.looked = true
 	f.outlook.Stood(f.head.ID)
 	f.relate(ctx, token)
 	busy := known && rec.State != ledger.SyncDone

@@ -33,6 +33,7 @@ type outlook struct {
 	asked     atomic.Bool // somebody wishes a look
 	commits   commits     // that somebody asks about
 	hurried   time.Time
+	looked    bool // this step has learnt where the ref stands
 	blocked   bool // an entry that it depends on has not succeeded
 	written   string
 	writtenAt time.Time

@@ -186,3 +186,25 @@ func TestACommitThatWasNeverSeenAtTheHead(t *testing.T) {
 		t.Errorf("%d commits", len(got))
 	}
 }
+
+// A wish that no look could follow is not answered: where the ref stands is not
+// known.
+func TestAWishIsAnsweredByALookAlone(t *testing.T) {
+	b := open(t, shop)
+	f := b.follower("t1")
+	f.step(t.Context())
+	b.world.head = ""
+	for range 2 {
+		f.outlook.asked.Store(true)
+		f.step(t.Context())
+	}
+	if v := b.view("shop"); v.Answered != 0 || v.Head() != "c1" || v.Note == "" {
+		t.Errorf("%+v", v)
+	}
+	b.world.head, f.lookAt = "c2", time.Time{}
+	f.outlook.asked.Store(true)
+	f.step(t.Context())
+	if v := b.view("shop"); v.Answered != 1 || v.Head() != "c2" || v.Note != "" {
+		t.Errorf("%+v", v)
+	}
+}

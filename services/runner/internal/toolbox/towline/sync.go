@@ -95,13 +95,16 @@ func (s *following) run(ctx context.Context, wait bool, timeout time.Duration) i
 }
 
 // over says whether there is nothing more to wait for. What has failed before
-// this command began is tried again first.
+// this command began is tried again first, and where a ref has stood before says
+// nothing of where it stands now.
 func over(a inquiry.Answer, first bool) bool {
 	switch {
 	case a.Refusal != "":
 		return !a.Again
+	case first && (a.Phase == inquiry.Failed || a.Floating):
+		return a.Suspended
 	case a.Phase == inquiry.Failed:
-		return !first
+		return true
 	}
 	return a.Phase == inquiry.Applied || a.Suspended
 }

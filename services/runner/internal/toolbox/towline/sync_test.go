@@ -120,8 +120,10 @@ func TestSyncKeepsToTheCommitThatTheLookHasFound(t *testing.T) {
 	looking, found, later := at(inquiry.Looking, nil), at(inquiry.Queued, nil), at(inquiry.Applied, good)
 	looking.Commit = ""
 	found.Now.Answered = 1
-	s := &story{answers: []inquiry.Answer{looking, looking, found, found, later}}
-	if code, out, errs := s.syncs(t, "other", "--wait"); code != 0 || !strings.HasPrefix(out, "the source is looked at\n") {
+	stale := later
+	stale.Floating = true
+	s := &story{answers: []inquiry.Answer{stale, looking, found, found, later}}
+	if code, out, errs := s.syncs(t, "other", "--wait"); code != 0 || !strings.Contains(out, "the source is looked at\n") || len(s.asked) != 5 {
 		t.Errorf("%d %s%s", code, out, errs)
 	}
 	for i, want := range []string{"", "", "", theCommit, theCommit} {
