@@ -17,11 +17,13 @@ import (
 	"github.com/towline/towline/pkg/syncspec"
 )
 
-// Limits on what an archive unpacks to, chosen or not.
-const (
-	maxEntries  = 200_000
-	maxUnpacked = 2 << 30
-)
+// limits on what an archive unpacks to, chosen or not.
+type limits struct {
+	entries int
+	bytes   int64
+}
+
+var usual = limits{entries: 200_000, bytes: 2 << 30}
 
 // Directory is what has to be fetched of a repository for an entry: the longest
 // directory that all of its globs begin with, "" for all.
@@ -75,12 +77,16 @@ func File(archive []byte, name string) ([]byte, error) {
 // Choose takes the files of an entry out of an archive. The error says what is
 // wrong with the repository, for its author.
 func Choose(m agentconfig.Manifests, archive []byte) ([]syncspec.File, error) {
+	return choose(m, archive, usual)
+}
+
+func choose(m agentconfig.Manifests, archive []byte, most limits) ([]syncspec.File, error) {
 	z, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {
 		return nil, fmt.Errorf("the archive of the repository cannot be read: %w", err)
 	}
 	c := chooser{m: m, seen: map[string]bool{}}
-	r := tar.NewReader(&upTo{r: z, left: maxUnpacked})
+	r := tar.NewReader(&upTo{r: z, limit: most.bytes, left: most.bytes})
 	for n := 0; ; n++ {
 		h, err := r.Next()
 		switch {
@@ -88,8 +94,8 @@ func Choose(m agentconfig.Manifests, archive []byte) ([]syncspec.File, error) {
 			return c.files, c.complete()
 		case err != nil:
 			return nil, fmt.Errorf("the archive of the repository cannot be read: %w", err)
-		case n == maxEntries:
-			return nil, fmt.Errorf("the repository has more than %d files and directories", maxEntries)
+		case n == most.entries:
+			return nil, fmt.Errorf("the repository has more than %d files and directories", most.entries)
 		}
 		if err := c.take(h, r); err != nil {
 			return nil, err
@@ -99,13 +105,13 @@ func Choose(m agentconfig.Manifests, archive []byte) ([]syncspec.File, error) {
 
 // upTo ends with an error where io.LimitReader would end in silence.
 type upTo struct {
-	r    io.Reader
-	left int64
+	r           io.Reader
+	limit, left int64
 }
 
 func (b *upTo) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, fmt.Errorf("it unpacks to more than %d bytes", int64(maxUnpacked))
+		return 0, fmt.Errorf("it unpacks to more than %d bytes", b.limit)
 	}
 	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)

@@ -18,7 +18,10 @@ type archived struct{ name, content, link string }
 func pack(t testing.TB, files ...archived) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	z := gzip.NewWriter(&buf)
+	z, err := gzip.NewWriterLevel(&buf, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
 	w := tar.NewWriter(z)
 	for _, f := range files {
 		h := &tar.Header{Typeflag: tar.TypeReg, Name: "shop-1/" + f.name, Size: int64(len(f.content)), Mode: 0o644}

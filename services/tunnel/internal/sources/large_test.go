@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
-	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -44,14 +43,10 @@ func generated(t testing.TB, files, size int, text string) []byte {
 }
 
 func TestARepositoryOf50000Files(t *testing.T) {
-	archive := generated(t, 50_000, 300, "some text of a file ")
+	archive := generated(t, 50_000, 0, "x")
 	files, err := Choose(globs("k8s/**/*.yaml"), archive)
 	if err != nil || len(files) != 500 {
 		t.Fatalf("%d files, %v", len(files), err)
-	}
-	bundle, err := syncspec.Pack(files)
-	if err != nil || len(bundle) > 1<<20 {
-		t.Errorf("a bundle of %d bytes, %v", len(bundle), err)
 	}
 	for want, m := range map[string]agentconfig.Manifests{
 		"more than 1000 files are chosen; narrow the globs, or divide the entry":              globs("**/*"),
@@ -61,23 +56,15 @@ func TestARepositoryOf50000Files(t *testing.T) {
 			t.Errorf("%+v: %v", m, err)
 		}
 	}
-	if files, err := Choose(agentconfig.Manifests{Kustomize: "k8s", Globs: []string{"k8s/**"}}, archive); err != nil || len(files) != 500 {
-		t.Errorf("a build of a part: %d files, %v", len(files), err)
-	}
-	if _, err := Choose(globs("none/*"), generated(t, maxEntries+1, 1, "x")); err == nil || err.Error() != "the repository has more than 200000 files and directories" {
-		t.Errorf("too many: %v", err)
-	}
 }
 
 func Test20MiBOfManifests(t *testing.T) {
-	large := func(last int) []byte {
-		var all []archived
-		for i := range 3 {
-			all = append(all, archived{name: fmt.Sprintf("%d.yaml", i), content: strings.Repeat("x", syncspec.MaxFileBytes)})
-		}
-		return pack(t, append(all, archived{name: "last.yaml", content: strings.Repeat("x", last)})...)
+	all := []archived{{name: "more.yaml", content: "x"}}
+	for i := range syncspec.MaxBytes / syncspec.MaxFileBytes {
+		all = append(all, archived{name: fmt.Sprintf("%d.yaml", i), content: strings.Repeat("x", syncspec.MaxFileBytes)})
 	}
-	files, err := Choose(globs("*.yaml"), large(syncspec.MaxFileBytes))
+	archive := pack(t, all...)
+	files, err := Choose(globs("[0-9].yaml"), archive)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,23 +72,23 @@ func Test20MiBOfManifests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back, err := syncspec.Unpack(bundle); err != nil || len(back) != len(files) {
+	if back, err := syncspec.Unpack(bundle); err != nil || len(back) != len(all)-1 {
 		t.Errorf("%d files, %v", len(back), err)
 	}
-	five := append(files[:len(files):len(files)], syncspec.File{Path: "more.yaml", Content: []byte("x")})
-	var over []archived
-	for _, f := range five {
-		over = append(over, archived{name: f.Path, content: string(f.Content)})
-	}
-	if _, err := Choose(globs("*.yaml"), pack(t, over...)); err == nil || err.Error() != "the files that are chosen have more than 20971520 bytes together; narrow the globs, or divide the entry" {
+	if _, err := Choose(globs("*.yaml"), archive); err == nil || err.Error() != "the files that are chosen have more than 20971520 bytes together; narrow the globs, or divide the entry" {
 		t.Error(err)
 	}
 }
 
 func TestArchivesThatGrowAreStopped(t *testing.T) {
-	zeros := bytes.NewReader(make([]byte, 100))
-	if n, err := io.Copy(io.Discard, &upTo{r: zeros, left: 60}); n != 60 || err == nil || err.Error() != "it unpacks to more than 2147483648 bytes" {
-		t.Errorf("%d, %v", n, err)
+	archive := generated(t, 200, 100, "x")
+	for want, most := range map[string]limits{"it unpacks to more than 60000 bytes": {200, 60_000}, "the repository has more than 199 files and directories": {199, 1 << 20}} {
+		if _, err := choose(globs("none/*"), archive, most); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if files, err := choose(globs("k8s/**"), archive, limits{200, 1 << 20}); err != nil || len(files) != 2 {
+		t.Errorf("%d files, %v", len(files), err)
 	}
 }
 
