@@ -43,7 +43,10 @@ type delta struct {
 }
 
 // Read reads a pack of the repository that a commit is in.
-func Read(pack []byte, commit ID) (*Objects, error) {
+func Read(pack []byte, commit ID) (*Objects, error) { return read(pack, commit, maxUnpacked) }
+
+// read unpacks most bytes at most.
+func read(pack []byte, commit ID, most int) (*Objects, error) {
 	size := commit.size()
 	const head = 12
 	if size == 0 || len(pack) < head+size || string(pack[:4]) != "PACK" || binary.BigEndian.Uint32(pack[4:8]) != 2 {
@@ -59,7 +62,7 @@ func Read(pack []byte, commit ID) (*Objects, error) {
 	if count > maxObjects {
 		return nil, fmt.Errorf("the repository has more than %d directories at this commit", maxObjects)
 	}
-	p := packReader{r: bytes.NewReader(body[head:]), left: maxUnpacked, out: &Objects{size: size, all: make(map[ID]object, count)}}
+	p := packReader{r: bytes.NewReader(body[head:]), most: most, left: most, out: &Objects{size: size, all: make(map[ID]object, count)}}
 	for range count {
 		if err := p.next(); err != nil {
 			return nil, err
@@ -70,7 +73,8 @@ func Read(pack []byte, commit ID) (*Objects, error) {
 
 type packReader struct {
 	r      *bytes.Reader
-	left   int // bytes that may still be unpacked
+	most   int // bytes that may be unpacked
+	left   int // of them
 	out    *Objects
 	deltas []delta
 }
@@ -123,7 +127,7 @@ func (p *packReader) header() (kind byte, size int, err error) {
 // take counts what is unpacked.
 func (p *packReader) take(size int) error {
 	if size > p.left {
-		return fmt.Errorf("the directories of the repository have more than %d bytes", maxUnpacked)
+		return fmt.Errorf("the directories of the repository have more than %d bytes", p.most)
 	}
 	p.left -= size
 	return nil
