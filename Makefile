@@ -158,9 +158,13 @@ BUSYBOX   ?= $(shell command -v busybox)
 PLATFORMS ?= linux/$(shell go env GOARCH)
 BUSYBOXES ?= linux/$(shell go env GOARCH)=$(BUSYBOX)
 
+# They are pushed as well with PUSH=registry.example.com/path and the credentials
+# of docker login; each platform's bill of materials goes with its image.
+PUSH ?=
+
 .PHONY: images
-images: ## the services' images as OCI archives in bin/images, without a container engine
-	@$(TOOL) ./cmd/images -version '$(VERSION)' -platforms '$(PLATFORMS)' -busybox '$(BUSYBOXES)'
+images: ## the services' images as OCI archives in bin/images, with bills of materials; PUSH=registry/path pushes them
+	@$(TOOL) ./cmd/images -version '$(VERSION)' -platforms '$(PLATFORMS)' -busybox '$(BUSYBOXES)' -push '$(PUSH)'
 
 # The programs that a job's script may start, for a runner on this machine:
 # `runner --toolbox=bin/toolbox` (with the whole path).

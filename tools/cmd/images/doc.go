@@ -6,6 +6,10 @@
 // root certificates, of the version that go.mod pins; nothing of the machine that
 // builds gets in, and the same source gives the same bytes.
 //
+// Beside each archive lie bills of materials (CycloneDX), one for each platform,
+// made of what Go has linked. With --push the images go to a registry as well, and
+// the bills with them.
+//
 // Any tool that reads OCI archives takes them, for example
 // `skopeo copy oci-archive:bin/images/towline-tunnel.tar ...` or
 // `ctr images import`.

@@ -277,7 +277,8 @@ func TestDockerfilesAgree(t *testing.T) {
 		}
 		text := string(raw)
 		for _, want := range []string{
-			"\nFROM scratch\n", "\nUSER " + user + "\n", "\nENTRYPOINT [\"/towline-" + service + "\"]\n", "CGO_ENABLED=0", "GOWORK=off",
+			"\nFROM scratch\n", "\nUSER " + user + "\n", "\nENTRYPOINT [\"/towline-" + service + "\"]\n", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false",
+			"\nWORKDIR /src/services/" + service + "\n", "go build -trimpath \\\n    -ldflags \"" + linkFlags("$VERSION") + "\" \\\n    -o /out/towline-" + service + " .",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("services/%s/Dockerfile has no %q", service, strings.TrimSpace(want))
