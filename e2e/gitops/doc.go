@@ -18,7 +18,7 @@
 //	a namespace that does not go  engine TestNamespaceStuck
 //	force-push                    TestTheClusterFollowsTheRepository
 //	ref deleted, token revoked    TestSourcesThatFailChangeNothing
-//	50,000 files                  sources TestALargeRepository
+//	50,000 files                  sources TestARepositoryOf50000Files
 //	20 MiB of manifests           TestLargeRepositories; engine TestLargeSet
 //	YAML bombs, symbolic links    TestSourcesThatFailChangeNothing; sources TestWhatCannotBeChosen
 //	the same object twice         engine TestScenarios/faults
