@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
 WORKSPACE := pkg services/policy services/tunnel services/runner e2e
-OUTSIDE   := e2e/cluster/controlplane e2e/node/dns tools
+OUTSIDE   := e2e/cluster/controlplane e2e/node/dns e2e/node/policies tools
 SERVICES  := tunnel policy runner
 
 # Settings, for example `make e2e E2E=TestCancel` or `make fuzz FUZZTIME=1m`.

@@ -29,6 +29,7 @@ type program struct {
 var (
 	kubernetesModule = []string{"cluster", "controlplane"}
 	coreDNSModule    = []string{"node", "dns"}
+	policiesModule   = []string{"node", "policies"}
 )
 
 var (
@@ -52,6 +53,10 @@ var (
 		name: "coredns", module: coreDNSModule, pkg: ".", inputs: programFile, static: true,
 		what: "coredns (first time takes about 1 minute)",
 	}
+	networkPolicies = program{
+		name: "kube-network-policies", module: policiesModule, pkg: "sigs.k8s.io/kube-network-policies/cmd", inputs: moduleFile,
+		what: "kube-network-policies (first time takes about 1 minute)",
+	}
 )
 
 // Binary returns the path of the controlplane program and builds it when its
@@ -73,6 +78,7 @@ func Kubectl(ctx context.Context, progress io.Writer) (string, error) {
 type NodePrograms struct {
 	Kubelet, KubeProxy string
 	CoreDNS            string // statically linked, so that it runs in an image of its own
+	NetworkPolicies    string // enforces NetworkPolicies between pods
 }
 
 // Node returns the programs of a node, of the control plane's version, and builds
@@ -82,7 +88,7 @@ func Node(ctx context.Context, progress io.Writer) (NodePrograms, error) {
 	for _, p := range []struct {
 		program program
 		path    *string
-	}{{kubelet, &n.Kubelet}, {kubeProxy, &n.KubeProxy}, {coreDNS, &n.CoreDNS}} {
+	}{{kubelet, &n.Kubelet}, {kubeProxy, &n.KubeProxy}, {coreDNS, &n.CoreDNS}, {networkPolicies, &n.NetworkPolicies}} {
 		var err error
 		if *p.path, err = cached(ctx, p.program, progress); err != nil {
 			return n, err

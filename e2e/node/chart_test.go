@@ -42,6 +42,7 @@ func TestChart(t *testing.T) {
 		{"Install", install},
 		{"Pipeline", pipeline},
 		{"SelfCheck", selfCheck},
+		{"NetworkPolicies", keepOut},
 		{"UpgradeOfEveryPod", upgradeEveryPod},
 		{"RunnerToken", rotateRunnerToken},
 		{"RedisPassword", rotateRedisPassword},

@@ -29,8 +29,9 @@ type daemon struct {
 	err    error
 }
 
-// launch starts a program, whose output goes to a file in dir.
-func launch(dir, path string, args ...string) (*daemon, error) {
+// launch starts a program, with further variables, whose output goes to a file in
+// dir.
+func launch(dir string, env []string, path string, args ...string) (*daemon, error) {
 	name := filepath.Base(path)
 	d := &daemon{name: name, log: filepath.Join(dir, name+".log"), exited: make(chan struct{})}
 	log, err := os.Create(d.log)
@@ -39,6 +40,7 @@ func launch(dir, path string, args ...string) (*daemon, error) {
 	}
 	defer log.Close()
 	d.cmd = exec.Command(path, args...)
+	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {

@@ -1,6 +1,7 @@
-// Package node is a real node for tests: containerd, kubelet, kube-proxy and
-// CoreDNS beside package cluster's control plane, so that `helm install` starts
-// pods. A test package calls Main from TestMain and Shared from its tests:
+// Package node is a real node for tests: containerd, kubelet, kube-proxy, CoreDNS
+// and what enforces NetworkPolicies beside package cluster's control plane, so that
+// `helm install` starts pods. A test package calls Main from TestMain and Shared
+// from its tests:
 //
 //	func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
 //

@@ -51,18 +51,21 @@ func (n *Node) begin(ctx context.Context, programs cluster.NodePrograms, progres
 	if err := n.startContainerd(ctx); err != nil {
 		return err
 	}
-	proxy, err := launch(n.dir, programs.KubeProxy, "--config="+n.file("kube-proxy.yaml"))
+	proxy, err := launch(n.dir, nil, programs.KubeProxy, "--config="+n.file("kube-proxy.yaml"))
 	if err != nil {
 		return err
 	}
 	n.undo = append(n.undo, proxy.stop)
-	kubelet, err := launch(n.dir, programs.Kubelet, "--config="+n.file("kubelet.yaml"), "--kubeconfig="+n.cluster.Kubeconfig(),
+	kubelet, err := launch(n.dir, nil, programs.Kubelet, "--config="+n.file("kubelet.yaml"), "--kubeconfig="+n.cluster.Kubeconfig(),
 		"--hostname-override="+nodeName, "--node-ip="+nodeAddress)
 	if err != nil {
 		return err
 	}
 	n.undo = append(n.undo, kubelet.stop)
 	if err := n.importOwn(ctx); err != nil {
+		return err
+	}
+	if err := n.startPolicies(ctx, programs.NetworkPolicies); err != nil {
 		return err
 	}
 	if err := n.startDNS(ctx); err != nil {
@@ -99,7 +102,7 @@ func (n *Node) startControlPlane(ctx context.Context, progress io.Writer) error 
 }
 
 func (n *Node) startContainerd(ctx context.Context) error {
-	d, err := launch(n.dir, "containerd", "--config="+n.file("containerd.toml"))
+	d, err := launch(n.dir, nil, "containerd", "--config="+n.file("containerd.toml"))
 	if err != nil {
 		return err
 	}

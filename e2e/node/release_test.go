@@ -32,7 +32,7 @@ const (
 	namespace   = "towline"
 
 	// rolledWithin is generous: the machine may be busy with other tests.
-	rolledWithin = 4 * time.Minute
+	rolledWithin = 3 * time.Minute
 	pollEvery    = 100 * time.Millisecond
 )
 
