@@ -166,7 +166,7 @@ func gives(c corev1.Container, flag, env string) bool {
 func TestValuesReachTheServices(t *testing.T) {
 	tests := map[string]map[string][]string{
 		"everything-brought-along": {
-			"tunnel": {"--config-token-file=/etc/towline/config/token", "--gitops=true", "--gitops-interval=5s", "--gitops-token-file=/etc/towline/gitops/token", "--gitops-tokens=acme/apps=/etc/towline/gitops-projects/0,acme/infra=/etc/towline/gitops-projects/1"},
+			"tunnel": {"--egress-hosts=charts.example.com:443,registry.example.com:5000", "--config-token-file=/etc/towline/config/token", "--gitops=true", "--gitops-interval=5s", "--gitops-token-file=/etc/towline/gitops/token", "--gitops-tokens=acme/apps=/etc/towline/gitops-projects/0,acme/infra=/etc/towline/gitops-projects/1"},
 			"runner": {"--drain-timeout=90m", "--sandbox=off", "--syncs=3"},
 		},
 		"values-instead-of-secrets": {
