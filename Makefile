@@ -71,6 +71,8 @@ stale:
 	@$(TOOL) ./cmd/deps
 	@echo "== schema and tables of the chart's values"
 	@$(TOOL) ./cmd/values
+	@echo "== reference of settings and metrics"
+	@$(TOOL) ./cmd/reference
 
 $(LINTER): tools/go.mod tools/go.sum
 	@echo "building $@; it takes a minute or two, once"
@@ -140,9 +142,10 @@ bench: toolbox ## side-by-side benchmarks
 ##### Making
 
 .PHONY: generate
-generate: ## write the generated files: services/*/deps.txt, the chart's schema and tables of values
+generate: ## write the generated files: services/*/deps.txt, the chart's schema, and docs/reference
 	@$(TOOL) ./cmd/deps -write
 	@$(TOOL) ./cmd/values -write
+	@$(TOOL) ./cmd/reference -write
 
 .PHONY: tidy
 tidy: ## set the versions of tools/versions.txt and tidy every module
