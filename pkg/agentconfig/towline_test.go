@@ -202,7 +202,9 @@ func TestLoadReadsBothFiles(t *testing.T) {
 }
 
 func FuzzParseTowline(f *testing.F) {
-	for _, s := range []string{refined, "", "null", "refine: &r [{users: [a], for: *r}]", "refine: [{namespaces: ['{{']}]", "refine: [{<<: {users: [a]}}]", "\xff"} {
+	const charts = `gitops: {charts: [{release_name: a, source: {repository: {url: "oci://h/c", chart: b, version: "~1"}}, timeout: 1s, patches: [{patch: "[{op: x}]", target: {kind: A}}],
+  values: [{url: {url: "https://h", poll_period: 1s}}, {secret: {name: s, target: a.b}}, {file: {file: a, project_id: b}}], drift: report, ignore: [{paths: [/a]}], depends_on: [default/a]}]}`
+	for _, s := range []string{refined, charts, "", "null", "refine: &r [{users: [a], for: *r}]", "refine: [{namespaces: ['{{']}]", "refine: [{<<: {users: [a]}}]", "\xff"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
