@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -52,7 +53,7 @@ func Missing() []string {
 	if cniDir() == "" {
 		packages = append(packages, "containernetworking-plugins")
 	}
-	if len(packages) > 0 {
+	if packages = slices.Compact(packages); len(packages) > 0 {
 		missing = append(missing, "programs: apt-get install "+strings.Join(packages, " "))
 	}
 	if path, err := exec.LookPath("busybox"); err == nil && !static(path) {

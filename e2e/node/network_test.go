@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -38,20 +39,27 @@ func keepOut(s *site) {
 	r.reaches("friend", check, []string{dns, redis, policy, health, egress}, []string{runner, gitlab})
 }
 
-// reaches tries addresses from a pod.
+// reaches tries addresses from a pod, all at once. Rules hold a moment after the
+// pod has started, so each address has some time to show what it is.
 func (r *release) reaches(name string, labels map[string]string, open, closed []string) {
 	r.t.Helper()
-	var script, want strings.Builder
-	for i, target := range slices.Concat(open, closed) {
-		fmt.Fprintf(&script, "if busybox nc -w 3 %s </dev/null >/dev/null 2>&1; then echo open %[1]s; else echo closed %[1]s; fi\n", target)
-		state := "open"
-		if i >= len(open) {
-			state = "closed"
-		}
-		fmt.Fprintf(&want, "%s %s\n", state, target)
+	const try = "{ n=0; said=%[3]s; %[2]s busybox nc -w 3 %[1]s </dev/null >/dev/null 2>&1; do " +
+		"n=$((n+1)); if busybox test $n -ge 30; then said=not-%[3]s; break; fi; sleep 1; done; echo $said %[1]s; } &\n"
+	var script strings.Builder
+	var want []string
+	for _, target := range open {
+		fmt.Fprintf(&script, try, target, "until", "open")
+		want = append(want, "open "+target)
 	}
-	if said := r.run(name, labels, script.String()); said != want.String() {
-		r.t.Errorf("the pod %s finds:\n%swant:\n%s", name, said, &want)
+	for _, target := range closed {
+		fmt.Fprintf(&script, try, target, "while", "closed")
+		want = append(want, "closed "+target)
+	}
+	slices.Sort(want)
+	said := strings.Split(strings.TrimSpace(r.run(name, labels, script.String()+"wait\n")), "\n")
+	slices.Sort(said)
+	if diff := cmp.Diff(want, said); diff != "" {
+		r.t.Errorf("what the pod %s finds (-want +got):\n%s", name, diff)
 	}
 }
 
