@@ -175,10 +175,14 @@ func checkVersion(v string) (problem, remedy string) {
 	return "", ""
 }
 
-var objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+// Lengths are compared beside the patterns here: a bound within a pattern makes
+// a program of as many steps, which each process would hold in memory.
+var objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+
+const maxObjectName = 253
 
 func checkObjectName(v string) (problem, remedy string) {
-	if objectName.MatchString(v) {
+	if len(v) <= maxObjectName && objectName.MatchString(v) {
 		return "", ""
 	}
 	return "not a name of an object", "use lower-case letters, digits, dots and dashes, at most 253"

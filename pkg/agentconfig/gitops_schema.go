@@ -136,10 +136,12 @@ func checkGlob(v string) (problem, remedy string) {
 	return "", ""
 }
 
-var entryName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._/-]{0,198}[A-Za-z0-9])?$`)
+var entryName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$`)
+
+const maxEntryName = 200
 
 func checkEntryName(v string) (problem, remedy string) {
-	if entryName.MatchString(v) {
+	if len(v) <= maxEntryName && entryName.MatchString(v) {
 		return "", ""
 	}
 	return "not a name for an entry", "use letters, digits, dots, dashes, underscores and slashes, at most 200"
@@ -201,10 +203,12 @@ var anExpression = &schema{Form: strictyaml.Text, NonEmpty: true, Check: func(v 
 	return "", ""
 }}
 
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,99}$`)
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+const maxVariableName = 100
 
 func checkVariable(v string) (problem, remedy string) {
-	if variableName.MatchString(v) {
+	if len(v) <= maxVariableName && variableName.MatchString(v) {
 		return "", ""
 	}
 	return "not a name for a variable", "use letters, digits and underscores, at most 100, and no digit first"

@@ -141,10 +141,12 @@ func checkSeconds(value string) (problem, remedy string) {
 
 var durationText = regexp.MustCompile(`^-?\d{1,12}(\.\d{1,9})?s$`)
 
-var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+
+const maxLabel = 63
 
 func checkNamespace(value string) (problem, remedy string) {
-	if value == "" || dnsLabel.MatchString(value) {
+	if value == "" || IsNamespace(value) {
 		return "", ""
 	}
 	if strings.ContainsAny(value, "$") {
@@ -154,4 +156,4 @@ func checkNamespace(value string) (problem, remedy string) {
 }
 
 // IsNamespace says whether a text is the name of a namespace in Kubernetes.
-func IsNamespace(name string) bool { return dnsLabel.MatchString(name) }
+func IsNamespace(name string) bool { return len(name) <= maxLabel && dnsLabel.MatchString(name) }

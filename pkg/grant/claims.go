@@ -128,11 +128,25 @@ func Digest(payload []byte) string {
 
 var (
 	digestText = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	dnsLabel   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	// accountName is a namespace and a ServiceAccount, whose name is a DNS
-	// subdomain.
-	accountName = regexp.MustCompile(`^system:serviceaccount:[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?:[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$`)
+	// Lengths are compared beside the patterns: a bound within a pattern makes a
+	// program of as many steps, which each process would hold in memory.
+	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	subdomain = regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)
 )
+
+const (
+	maxLabel     = 63
+	maxSubdomain = 253
+)
+
+func isNamespace(name string) bool { return len(name) <= maxLabel && dnsLabel.MatchString(name) }
+
+// isAccount says whether user is the name of a ServiceAccount.
+func isAccount(user string) bool {
+	rest, ok := strings.CutPrefix(user, "system:serviceaccount:")
+	namespace, name, both := strings.Cut(rest, ":")
+	return ok && both && isNamespace(namespace) && len(name) <= maxSubdomain && subdomain.MatchString(name)
+}
 
 // ServiceAccountUser is the name by which Kubernetes knows a ServiceAccount.
 func ServiceAccountUser(namespace, name string) string {
@@ -153,13 +167,13 @@ func (c *Claims) validate() error {
 		return errors.New("payload digest is missing or not sha256:<hex>")
 	case len(c.Namespaces) > MaxNamespaces:
 		return fmt.Errorf("%d namespaces are over the limit of %d", len(c.Namespaces), MaxNamespaces)
-	case c.DefaultNamespace != "" && !dnsLabel.MatchString(c.DefaultNamespace):
+	case c.DefaultNamespace != "" && !isNamespace(c.DefaultNamespace):
 		return errors.New("default namespace is not a namespace name")
 	case c.DefaultNamespace != "" && len(c.Namespaces) > 0 && !slices.Contains(c.Namespaces, c.DefaultNamespace):
 		return errors.New("default namespace is outside the namespaces")
 	}
 	for _, n := range c.Namespaces {
-		if !dnsLabel.MatchString(n) {
+		if !isNamespace(n) {
 			return fmt.Errorf("%q is not a namespace name", n)
 		}
 	}
@@ -192,7 +206,7 @@ func (c *Claims) forOne() error {
 func (i Identity) Validate() error {
 	switch i.Mode {
 	case ModeAgent:
-		if !accountName.MatchString(i.User) {
+		if !isAccount(i.User) {
 			return fmt.Errorf("mode agent needs a ServiceAccount as user, not %q", i.User)
 		}
 	case ModeImpersonate, ModeCIJob, ModeCIUser, ModeGitOps:

@@ -46,7 +46,7 @@ const (
 var kinds = []kind{allow, deny, require, namespaces}
 
 var (
-	ruleName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	ruleName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
 	expression = &strictyaml.Schema{Form: strictyaml.Scalar, Want: "an expression", Remedy: "write the expression as one text"}
 
@@ -79,8 +79,10 @@ var (
 	}
 )
 
+const maxRuleName = 63
+
 func checkName(value string) (problem, remedy string) {
-	if ruleName.MatchString(value) {
+	if len(value) <= maxRuleName && ruleName.MatchString(value) {
 		return "", ""
 	}
 	return "not a rule's name", "use lower-case letters, digits and dashes, at most 63"
