@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/towline/towline/pkg/codequality"
 )
 
 // Finding is a fault or a notice.
@@ -104,40 +106,23 @@ func encode(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// issue is one entry of GitLab's code quality report.
-type issue struct {
-	Description string   `json:"description"`
-	CheckName   string   `json:"check_name"`
-	Fingerprint string   `json:"fingerprint"`
-	Severity    string   `json:"severity"`
-	Location    location `json:"location"`
-}
-
-type location struct {
-	Path  string `json:"path"`
-	Lines lines  `json:"lines"`
-}
-
-type lines struct {
-	Begin int `json:"begin"`
-}
-
 // codeQuality is the report that GitLab shows in merge requests. A finding keeps
 // its fingerprint when lines move, so that only what is new counts as new.
 func codeQuality(w io.Writer, r report) error {
-	out := []issue{}
+	out := []codequality.Issue{}
 	seen := map[string]int{}
 	for _, f := range r.Findings {
-		severity := "blocker"
+		severity := codequality.Blocker
 		if f.Severity == notice {
-			severity = "info"
+			severity = codequality.Info
 		}
 		path := strings.TrimPrefix(filepath.ToSlash(filepath.Clean(f.File)), "./")
 		what := strings.Join([]string{path, f.Severity, f.Key, f.Message}, "\n")
 		seen[what]++
 		sum := sha256.Sum256([]byte(what + "\n" + strconv.Itoa(seen[what])))
-		out = append(out, issue{
-			about(f), "towline-" + f.Severity, hex.EncodeToString(sum[:]), severity, location{path, lines{f.Line}},
+		out = append(out, codequality.Issue{
+			Description: about(f), CheckName: "towline-" + f.Severity, Fingerprint: hex.EncodeToString(sum[:]), Severity: severity,
+			Location: codequality.Location{Path: path, Lines: codequality.Lines{Begin: f.Line}},
 		})
 	}
 	return encode(w, out)

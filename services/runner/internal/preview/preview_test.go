@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/codequality"
 	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/runner/internal/apply"
 	"github.com/towline/towline/services/runner/internal/apply/manifests"
@@ -151,7 +152,7 @@ func TestChangesForGitLab(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []issue
+	var got []codequality.Issue
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
