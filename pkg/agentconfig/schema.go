@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/strictyaml"
 )
 
@@ -141,12 +142,8 @@ func checkSeconds(value string) (problem, remedy string) {
 
 var durationText = regexp.MustCompile(`^-?\d{1,12}(\.\d{1,9})?s$`)
 
-var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
-
-const maxLabel = 63
-
 func checkNamespace(value string) (problem, remedy string) {
-	if value == "" || IsNamespace(value) {
+	if value == "" || grant.IsNamespace(value) {
 		return "", ""
 	}
 	if strings.ContainsAny(value, "$") {
@@ -154,6 +151,3 @@ func checkNamespace(value string) (problem, remedy string) {
 	}
 	return "not a namespace name", "use lower-case letters, digits and dashes, at most 63; GitLab takes any text here, Kubernetes does not"
 }
-
-// IsNamespace says whether a text is the name of a namespace in Kubernetes.
-func IsNamespace(name string) bool { return len(name) <= maxLabel && dnsLabel.MatchString(name) }

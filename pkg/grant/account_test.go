@@ -24,4 +24,7 @@ func TestNamesOfServiceAccountsAreBounded(t *testing.T) {
 			t.Errorf("%q: %t", user, got)
 		}
 	}
+	if !IsNamespace(strings.Repeat("a", 63)) || IsNamespace(strings.Repeat("a", 64)) || IsNamespace("") || IsNamespace("a-") {
+		t.Error("namespaces have 1 to 63 characters, and a dash within only")
+	}
 }

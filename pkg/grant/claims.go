@@ -139,13 +139,14 @@ const (
 	maxSubdomain = 253
 )
 
-func isNamespace(name string) bool { return len(name) <= maxLabel && dnsLabel.MatchString(name) }
+// IsNamespace says whether a text is the name of a namespace in Kubernetes.
+func IsNamespace(name string) bool { return len(name) <= maxLabel && dnsLabel.MatchString(name) }
 
 // isAccount says whether user is the name of a ServiceAccount.
 func isAccount(user string) bool {
 	rest, ok := strings.CutPrefix(user, "system:serviceaccount:")
 	namespace, name, both := strings.Cut(rest, ":")
-	return ok && both && isNamespace(namespace) && len(name) <= maxSubdomain && subdomain.MatchString(name)
+	return ok && both && IsNamespace(namespace) && len(name) <= maxSubdomain && subdomain.MatchString(name)
 }
 
 // ServiceAccountUser is the name by which Kubernetes knows a ServiceAccount.
@@ -167,13 +168,13 @@ func (c *Claims) validate() error {
 		return errors.New("payload digest is missing or not sha256:<hex>")
 	case len(c.Namespaces) > MaxNamespaces:
 		return fmt.Errorf("%d namespaces are over the limit of %d", len(c.Namespaces), MaxNamespaces)
-	case c.DefaultNamespace != "" && !isNamespace(c.DefaultNamespace):
+	case c.DefaultNamespace != "" && !IsNamespace(c.DefaultNamespace):
 		return errors.New("default namespace is not a namespace name")
 	case c.DefaultNamespace != "" && len(c.Namespaces) > 0 && !slices.Contains(c.Namespaces, c.DefaultNamespace):
 		return errors.New("default namespace is outside the namespaces")
 	}
 	for _, n := range c.Namespaces {
-		if !isNamespace(n) {
+		if !IsNamespace(n) {
 			return fmt.Errorf("%q is not a namespace name", n)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/policyapi"
 )
 
@@ -172,7 +173,7 @@ func fill(pattern string, e policyapi.Evidence) (name string, ok bool) {
 		}
 		pattern = strings.ReplaceAll(pattern, p.placeholder, p.value)
 	}
-	return pattern, agentconfig.IsNamespace(pattern)
+	return pattern, grant.IsNamespace(pattern)
 }
 
 func overlap(a, b []string) bool {

@@ -364,7 +364,7 @@ func TestSlugAndTier(t *testing.T) {
 	}
 	for _, name := range []string{"review/x", "Production", "a-very-long-name-of-an-environment", "1", "x--y"} {
 		got := slug(name)
-		if len(got) > maxSlug || !agentconfig.IsNamespace(got) || got == slug(name+"!") {
+		if len(got) > maxSlug || !grant.IsNamespace(got) || got == slug(name+"!") {
 			t.Errorf("%s: slug %q", name, got)
 		}
 	}
