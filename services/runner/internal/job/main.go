@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -32,12 +31,8 @@ const (
 
 // StartEnvironment is the whole environment of a new job process. What it makes
 // before it knows its job stays for good, so that collecting garbage meanwhile
-// would be work for nothing; Main turns the collector on.
+// would be work for nothing; see collector.
 const StartEnvironment = "GOGC=off"
-
-// gcPercent is the collector's pace in a job process. Most jobs are over before
-// it has to run at all.
-const gcPercent = 200
 
 // Main is a job process: it prepares what needs no job, waits on stdin for one
 // Spec, runs the job and writes its frames to frames. The process ends at once
@@ -65,16 +60,10 @@ func Main(ctx context.Context, stdin, frames *os.File) int {
 	return p.serve(ctx, stdin)
 }
 
-// warm loads what a job will need and what the sandbox will hide.
+// warm loads what every job will need.
 func warm() {
 	toolbox.Warm()
-	// Go reads the system's certificate authorities once per process; after
-	// the sandbox is up their files are out of reach.
-	_, _ = x509.SystemCertPool()
 	_ = time.Local.String()
-	// A warm process may wait for hours: what warming has left over goes back.
-	debug.FreeOSMemory()
-	debug.SetGCPercent(gcPercent)
 }
 
 // process is one job process.
@@ -88,7 +77,10 @@ type process struct {
 
 func (p *process) serve(ctx context.Context, stdin io.Reader) int {
 	var spec Spec
-	if err := readMessage(stdin, &spec); err != nil {
+	collect := rest()
+	err := readMessage(stdin, &spec)
+	collect()
+	if err != nil {
 		if errors.Is(err, io.EOF) {
 			return ExitDone // a warm process that was not needed
 		}

@@ -24,8 +24,11 @@ const (
 // devices that hold nothing, authorities for TLS, and the time zones.
 var (
 	sinks   = []string{os.DevNull, "/dev/full"}
-	sources = []string{"/dev/zero", "/dev/random", "/dev/urandom", "/etc/localtime", "/etc/ssl/cert.pem"}
-	trees   = []string{"/etc/ssl/certs", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/zoneinfo"}
+	sources = []string{"/dev/zero", "/dev/random", "/dev/urandom", "/etc/localtime", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem", "/etc/pki/tls/cacert.pem"}
+	trees   = []string{
+		"/etc/ssl/certs", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted",
+		"/usr/share/zoneinfo",
+	}
 )
 
 // configs are the library's full restrictions by ABI. Newer kernels get the
