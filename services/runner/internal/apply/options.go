@@ -21,7 +21,7 @@ const Manager = "towline"
 // Defaults of Options.
 const (
 	DefaultNamespace    = "default"
-	DefaultWorkers      = 24
+	DefaultWorkers      = 32
 	DefaultPruneTimeout = time.Hour
 )
 

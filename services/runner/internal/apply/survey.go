@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -19,6 +20,9 @@ import (
 )
 
 const (
+	// lookers is how many lists are under way at once. They hardly work: the API
+	// server has each wait until its cache has caught up with the store.
+	lookers = 96
 	// page is how many objects one list brings at most.
 	page = 1000
 	// listInstead is from how many unknown objects of one kind and namespace on
@@ -49,26 +53,53 @@ type group struct {
 // not show.
 func (r *run) survey(ctx context.Context) error {
 	groups := r.groups()
+	if r.inv.Exists() {
+		unknown, err := r.listAll(ctx, groups)
+		if err != nil {
+			return err
+		}
+		return r.lookFor(ctx, unknown)
+	}
+	// Next to nothing of a new set can carry our label: each object is looked for,
+	// while the lists find what a lost inventory has left.
+	var all []*item
+	for _, g := range groups {
+		all = slices.AppendSeq(all, maps.Values(g.items))
+		g.items = nil
+	}
+	var listed error
+	var lists sync.WaitGroup
+	lists.Go(func() { _, listed = r.listAll(ctx, groups) })
+	looked := r.lookFor(ctx, all)
+	lists.Wait()
+	if listed != nil {
+		return listed
+	}
+	return looked
+}
+
+// listAll lists each kind, and adds the strays to what is gone.
+func (r *run) listAll(ctx context.Context, groups []*group) (unknown []*item, err error) {
 	var mu sync.Mutex
-	var failed error
-	var unknown []*item
-	each(ctx, r.opts.Workers, groups, func(g *group) {
-		missing, strays, err := r.listOwn(ctx, g)
+	each(ctx, lookers, groups, func(g *group) {
+		missing, strays, failed := r.listOwn(ctx, g)
 		mu.Lock()
 		defer mu.Unlock()
-		if err != nil && failed == nil {
-			failed = err
+		if failed != nil && err == nil {
+			err = failed
 		}
 		unknown = append(unknown, missing...)
 		r.gone = append(r.gone, strays...)
 	})
-	if failed != nil {
-		return failed
+	if err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("the run was stopped: %w", context.Cause(ctx))
 	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("the run was stopped: %w", context.Cause(ctx))
-	}
-	// Namespaces first: in one that does not exist nothing has to be looked for.
+	return unknown, err
+}
+
+// lookFor looks for objects of which a list by label says nothing. Namespaces
+// first: in one that does not exist nothing has to be looked for.
+func (r *run) lookFor(ctx context.Context, unknown []*item) error {
 	spaces, others := part(unknown, func(it *item) bool { return it.ref.GroupKind() == namespaces })
 	if err := r.lookAll(ctx, spaces); err != nil {
 		return err
@@ -215,7 +246,7 @@ func (r *run) read(it *item, o *metav1.PartialObjectMetadata) *live {
 // inventory: label, annotation and managed fields must all say so, because
 // controllers copy labels.
 func (r *run) stray(ref objref.Ref, res kinds.Resource, o *metav1.PartialObjectMetadata) *item {
-	if r.held[ref] || o.Annotations[inventory.AnnotationOwner] != r.inv.ID || fields.Own(o.ManagedFields, Manager) == nil {
+	if r.byRef[ref] != nil || r.held[ref] || o.Annotations[inventory.AnnotationOwner] != r.inv.ID || fields.Own(o.ManagedFields, Manager) == nil {
 		return nil
 	}
 	it := &item{ref: ref, resource: res, lookAs: res}
@@ -245,14 +276,14 @@ func (r *run) lookAll(ctx context.Context, items []*item) error {
 			places = append(places, its)
 		}
 	}
-	each(ctx, r.opts.Workers, places, func(its []*item) {
+	each(ctx, lookers, places, func(its []*item) {
 		if !r.lookByList(ctx, its) {
 			mu.Lock()
 			single = append(single, its...)
 			mu.Unlock()
 		}
 	})
-	each(ctx, r.opts.Workers, single, func(it *item) {
+	each(ctx, lookers, single, func(it *item) {
 		if err := r.look(ctx, it); err != nil {
 			mu.Lock()
 			failed = err
