@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -100,7 +101,19 @@ func TestCommitsArchivesAndStatuses(t *testing.T) {
 			t.Errorf("%s: %d %s", tt.state, code, body)
 		}
 	}
-	if all, err := s.CommitStatuses("acme/shop", sha); err != nil || len(all) != 2 || all[0].Status != "success" || all[1].Status != "pending" {
+	page := "https://gitlab.example.com/acme/agents/-/cluster_agents/main"
+	for _, tt := range []struct {
+		address string
+		want    int
+	}{{page, 201}, {"", 400}, {"acme/agents", 400}, {"javascript:alert(1)", 400}, {page + strings.Repeat("x", 255-len(page)), 201}, {page + strings.Repeat("x", 256-len(page)), 400}} {
+		body := fmt.Sprintf(`{"state":"success","name":"linked","target_url":%q}`, tt.address)
+		if code, _, answer := call(t, s, "POST", "/projects/acme%2Fshop/statuses/"+sha, token, "", body); code != tt.want {
+			t.Errorf("%q: %d %s", tt.address, code, answer)
+		} else if code == 400 && !bytes.Contains(answer, []byte(`"target_url":[`)) {
+			t.Errorf("%q: %s", tt.address, answer)
+		}
+	}
+	if all, err := s.CommitStatuses("acme/shop", sha); err != nil || len(all) != 4 || all[0].Status != "success" || all[1].Status != "pending" || all[2].TargetURL != page {
 		t.Errorf("%+v, %v", all, err)
 	}
 }

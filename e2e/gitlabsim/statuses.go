@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 )
 
@@ -25,8 +26,9 @@ type CommitStatus struct {
 
 var statusStates = []string{"pending", "running", "success", "failed", "canceled", "skipped"}
 
-// maxDescription is GitLab's limit on the description of a status.
-const maxDescription = 255
+// maxStatusText is GitLab's limit on the description and on the address of a
+// status, each in characters.
+const maxStatusText = 255
 
 // setStatus is POST projects/:id/statuses/:sha. An open status of the same name
 // goes on; what a state cannot become is refused as GitLab's state machine does.
@@ -42,12 +44,12 @@ func (s *Server) setStatus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var in struct {
-		State       string `json:"state"`
-		Name        string `json:"name"`
-		Context     string `json:"context"`
-		Ref         string `json:"ref"`
-		TargetURL   string `json:"target_url"`
-		Description string `json:"description"`
+		State       string  `json:"state"`
+		Name        string  `json:"name"`
+		Context     string  `json:"context"`
+		Ref         string  `json:"ref"`
+		TargetURL   *string `json:"target_url"`
+		Description string  `json:"description"`
 	}
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAdminBody))
 	dec.DisallowUnknownFields()
@@ -65,10 +67,19 @@ func (s *Server) setStatus(w http.ResponseWriter, r *http.Request) {
 		s.note(Statuses, 0, "state %q", in.State)
 		writeJSON(w, http.StatusBadRequest, obj{"error": "state does not have a valid value"})
 		return
-	case len([]rune(in.Description)) > maxDescription:
+	case len([]rune(in.Description)) > maxStatusText:
 		s.note(Statuses, 0, "description of %d characters", len([]rune(in.Description)))
-		writeJSON(w, http.StatusBadRequest, obj{"message": obj{"description": []string{"is too long (maximum is 255 characters)"}}})
+		writeJSON(w, http.StatusBadRequest, obj{"message": obj{"description": []string{tooLong}}})
 		return
+	}
+	target := ""
+	if in.TargetURL != nil {
+		target = *in.TargetURL
+		if faults := addressFaults(target); len(faults) > 0 {
+			s.note(Statuses, 0, "target_url %q %v", target, faults)
+			writeJSON(w, http.StatusBadRequest, obj{"message": obj{"target_url": faults}})
+			return
+		}
 	}
 	name := orDefault(orDefault(in.Name, in.Context), "default")
 	st := s.openStatus(p, sha, name)
@@ -82,9 +93,27 @@ func (s *Server) setStatus(w http.ResponseWriter, r *http.Request) {
 		st = &CommitStatus{ID: s.st.lastStatus, SHA: sha, Ref: in.Ref, Name: name}
 		s.st.statuses[p.id] = append(s.st.statuses[p.id], st)
 	}
-	st.Status, st.TargetURL, st.Description = in.State, in.TargetURL, in.Description
+	st.Status, st.TargetURL, st.Description = in.State, target, in.Description
 	s.touch()
 	writeJSON(w, http.StatusCreated, st)
+}
+
+const tooLong = "is too long (maximum is 255 characters)"
+
+// addressFaults is what GitLab has against the address of a status: it may be
+// absent, but not empty.
+func addressFaults(address string) []string {
+	var faults []string
+	switch u, err := url.Parse(address); {
+	case err != nil:
+		faults = append(faults, "must be a valid URL")
+	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		faults = append(faults, "is blocked: Only allowed schemes are http, https")
+	}
+	if len([]rune(address)) > maxStatusText {
+		faults = append(faults, tooLong)
+	}
+	return faults
 }
 
 func (s *Server) openStatus(p *project, sha, name string) *CommitStatus {

@@ -122,6 +122,9 @@ func (b *bench) statusIn(project, entry, sha, state string) string {
 	if st.Status != state {
 		b.Fatalf("status of %.8s is %s: %s", sha, st.Status, st.Description)
 	}
+	if page := b.gitlab.URL() + "/" + agentProject + "/-/cluster_agents/" + agentName; st.TargetURL != page {
+		b.Errorf("status of %.8s leads to %q, want %q", sha, st.TargetURL, page)
+	}
 	return st.Description
 }
 

@@ -218,6 +218,7 @@ func TestEverySettingReachesItsUser(t *testing.T) {
 		"gitops-token-file": gitopsErr == nil && gitopsToken == "glpat-g",
 		"gitops-tokens":     ownErr == nil && ownToken == "glpat-own",
 		"gitops-interval":   b.syncs.Every == c.gitopsInterval,
+		"agent's page":      b.syncs.Page == "https://gitlab.example.com/acme/agents/-/cluster_agents/main",
 		"config-interval":   b.sources.Every == c.configInterval,
 		"config-optional":   b.sources.Optional,
 		"poll-interval":     b.poller.Every == c.pollInterval,

@@ -27,7 +27,7 @@ func (t *tunnel) buildSyncs() {
 	}
 	t.syncs = syncs.New(syncs.Config{
 		GitLab: t.client, Policy: t.decider(), Ledger: t.ledger, Seal: t.box, Token: t.cfg.tokenFor,
-		Entries: entries, Tunnel: service.ReplicaName(), Agent: agent, Every: t.cfg.gitopsInterval, Log: t.log, Metrics: syncs.NewMetrics(t.metrics),
+		Entries: entries, Tunnel: service.ReplicaName(), Agent: agent, Page: t.client.AgentPage(project, agent), Every: t.cfg.gitopsInterval, Log: t.log, Metrics: syncs.NewMetrics(t.metrics),
 	})
 }
 

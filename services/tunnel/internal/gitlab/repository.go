@@ -109,16 +109,27 @@ type CommitStatus struct {
 	Name        string `json:"name"`
 	Ref         string `json:"ref,omitempty"`
 	Description string `json:"description,omitempty"`
+	TargetURL   string `json:"target_url,omitempty"` // where the status leads
 }
 
-// maxDescription is GitLab's limit, in characters.
-const maxDescription = 255
+// maxStatusText is GitLab's limit on the description and on the address of a
+// status, each in characters.
+const maxStatusText = 255
+
+// AgentPage is the address of an agent in GitLab, for people.
+func (c *Client) AgentPage(project, agent string) string {
+	return c.base + "/" + gitPath(project) + "/-/cluster_agents/" + url.PathEscape(agent)
+}
 
 // SetCommitStatus shows a status beside a commit. A status that GitLab has
-// already is no error.
+// already is no error. What is longer than GitLab takes is cut, and an address
+// left out.
 func (c *Client) SetCommitStatus(ctx context.Context, accessToken string, project int64, commit string, s CommitStatus) error {
-	if r := []rune(s.Description); len(r) > maxDescription {
-		s.Description = string(r[:maxDescription-1]) + "…"
+	if r := []rune(s.Description); len(r) > maxStatusText {
+		s.Description = string(r[:maxStatusText-1]) + "…"
+	}
+	if len(s.TargetURL) > maxStatusText {
+		s.TargetURL = ""
 	}
 	a, err := c.do(ctx, call{
 		method: http.MethodPost, path: "/projects/" + strconv.FormatInt(project, 10) + "/statuses/" + commit, body: jsonBody(s),

@@ -47,6 +47,7 @@ type Config struct {
 	Entries func() (agentconfig.GitOps, *policyapi.Configuration)
 	Tunnel  string        // this replica
 	Agent   string        // name, shown in commit statuses
+	Page    string        // address of the agent in GitLab, where commit statuses lead
 	Every   time.Duration // pause between looks at a ref
 	Log     *slog.Logger
 	Metrics *Metrics

@@ -71,7 +71,7 @@ func (f *follower) show(ctx context.Context, commit, state, text string) {
 	}
 	token, _, err := f.Token(f.entry.Project)
 	if err == nil {
-		s := gitlab.CommitStatus{State: state, Name: "towline/" + f.Agent + "/" + f.entry.Name, Ref: f.entry.Ref.Branch, Description: text}
+		s := gitlab.CommitStatus{State: state, Name: "towline/" + f.Agent + "/" + f.entry.Name, Ref: f.entry.Ref.Branch, Description: text, TargetURL: f.Page}
 		err = f.GitLab.SetCommitStatus(ctx, token, f.project, commit, s)
 	}
 	if err != nil {

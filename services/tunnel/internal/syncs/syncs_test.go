@@ -32,6 +32,7 @@ type world struct {
 	archives int
 	looks    int
 	statuses []string
+	pages    map[string]bool // that statuses lead to
 	refuse   string
 	heads    map[string]string  // of single projects
 	removed  *policyapi.Removed // what policy was asked with last
@@ -105,6 +106,7 @@ func (w *world) Archive(_ context.Context, _, _, commit, _ string) ([]byte, erro
 func (w *world) SetCommitStatus(_ context.Context, _ string, project int64, commit string, s gitlab.CommitStatus) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.pages[s.TargetURL] = true
 	w.statuses = append(w.statuses, fmt.Sprintf("%d %s %s %s: %s", project, commit, s.Name, s.State, s.Description))
 	return nil
 }
@@ -136,13 +138,13 @@ func open(t *testing.T, m agentconfig.Manifests) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{T: t, world: &world{head: "c1"}, ledger: ledger.New(rdb, redistest.Prefix(t)), seal: box}
+	b := &bench{T: t, world: &world{head: "c1", pages: map[string]bool{}}, ledger: ledger.New(rdb, redistest.Prefix(t)), seal: box}
 	b.config = Config{
 		GitLab: b.world, Policy: b.world, Ledger: b.ledger, Seal: box, Token: func(string) (string, string, error) { return "token", "--gitops-token-file", nil },
 		Entries: func() (agentconfig.GitOps, *policyapi.Configuration) {
 			return agentconfig.GitOps{Manifests: []agentconfig.Manifests{m}}, nil
 		},
-		Agent: "prod", Every: time.Second, Log: slog.New(slog.DiscardHandler),
+		Agent: "prod", Page: "https://gitlab/agent", Every: time.Second, Log: slog.New(slog.DiscardHandler),
 	}
 	return b
 }
@@ -216,6 +218,9 @@ func TestACommitBecomesATaskAndAStatus(t *testing.T) {
 	want := "42 c1 towline/prod/shop pending: waiting for a runner\n42 c1 towline/prod/shop success: 1 objects"
 	if got := strings.Join(b.world.statuses, "\n"); got != want {
 		t.Error(got)
+	}
+	if !b.world.pages["https://gitlab/agent"] || len(b.world.pages) != 1 {
+		t.Errorf("statuses lead to %v", b.world.pages)
 	}
 	if b.world.archives != 1 {
 		t.Errorf("%d archives", b.world.archives)
