@@ -67,19 +67,11 @@ func (s *Server) setStatus(w http.ResponseWriter, r *http.Request) {
 		s.note(Statuses, 0, "state %q", in.State)
 		writeJSON(w, http.StatusBadRequest, obj{"error": "state does not have a valid value"})
 		return
-	case len([]rune(in.Description)) > maxStatusText:
-		s.note(Statuses, 0, "description of %d characters", len([]rune(in.Description)))
-		writeJSON(w, http.StatusBadRequest, obj{"message": obj{"description": []string{tooLong}}})
-		return
 	}
-	target := ""
-	if in.TargetURL != nil {
-		target = *in.TargetURL
-		if faults := addressFaults(target); len(faults) > 0 {
-			s.note(Statuses, 0, "target_url %q %v", target, faults)
-			writeJSON(w, http.StatusBadRequest, obj{"message": obj{"target_url": faults}})
-			return
-		}
+	if faults := textFaults(in.Description, in.TargetURL); len(faults) > 0 {
+		s.note(Statuses, 0, "status: %v", faults)
+		writeJSON(w, http.StatusBadRequest, obj{"message": faults})
+		return
 	}
 	name := orDefault(orDefault(in.Name, in.Context), "default")
 	st := s.openStatus(p, sha, name)
@@ -93,12 +85,30 @@ func (s *Server) setStatus(w http.ResponseWriter, r *http.Request) {
 		st = &CommitStatus{ID: s.st.lastStatus, SHA: sha, Ref: in.Ref, Name: name}
 		s.st.statuses[p.id] = append(s.st.statuses[p.id], st)
 	}
-	st.Status, st.TargetURL, st.Description = in.State, target, in.Description
+	st.Status, st.Description = in.State, in.Description
+	if in.TargetURL != nil {
+		st.TargetURL = *in.TargetURL
+	}
 	s.touch()
 	writeJSON(w, http.StatusCreated, st)
 }
 
 const tooLong = "is too long (maximum is 255 characters)"
+
+// textFaults is what GitLab has against the words of a status.
+func textFaults(description string, address *string) obj {
+	faults := obj{}
+	if len([]rune(description)) > maxStatusText {
+		faults["description"] = []string{tooLong}
+	}
+	if address == nil {
+		return faults
+	}
+	if f := addressFaults(*address); len(f) > 0 {
+		faults["target_url"] = f
+	}
+	return faults
+}
 
 // addressFaults is what GitLab has against the address of a status: it may be
 // absent, but not empty.
