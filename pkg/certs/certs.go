@@ -97,7 +97,7 @@ func (t *Trust) Transport() *http.Transport {
 
 // IdleConnections to one address outside the cluster are kept open, for those
 // that do not speak HTTP/2: to make one costs more than what is asked on it.
-const IdleConnections = 16
+const IdleConnections = 32
 
 // Outside returns a transport for addresses outside the cluster, which it
 // reaches through the proxies of the environment. When the authorities change,

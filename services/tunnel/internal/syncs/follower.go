@@ -20,8 +20,9 @@ import (
 // not wait for them.
 var failing = retry.Policy{Min: 10 * time.Second, Max: 5 * time.Minute}
 
-// togetherIn is into how many moments the looks of all entries fall.
-const togetherIn = 20
+// togetherIn is into how many moments of an interval the looks of all entries
+// fall: to wake costs a process more than what it then does.
+const togetherIn = 6
 
 // atRest is how long the record of a finished task is believed without a look.
 const atRest = time.Minute
