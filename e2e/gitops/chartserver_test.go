@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -35,11 +36,12 @@ type chartServer struct {
 	values string
 	blobs  map[string][]byte // of the registry, by path
 	tags   []string
+	pulls  map[string]int // packed charts that were sent, by the end of their path
 }
 
 func newChartServer(t testing.TB) *chartServer {
 	t.Helper()
-	s := &chartServer{t: t, dir: t.TempDir(), blobs: map[string][]byte{}}
+	s := &chartServer{t: t, dir: t.TempDir(), blobs: map[string][]byte{}, pulls: map[string]int{}}
 	files := http.StripPrefix("/charts/", http.FileServer(http.Dir(s.dir)))
 	mux := http.NewServeMux()
 	mux.HandleFunc("/values.yaml", func(w http.ResponseWriter, _ *http.Request) {
@@ -48,7 +50,12 @@ func newChartServer(t testing.TB) *chartServer {
 		w.Header().Set("Content-Type", "application/yaml")
 		fmt.Fprint(w, s.values)
 	})
-	mux.Handle("/charts/", known(files.ServeHTTP))
+	mux.Handle("/charts/", known(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.pulls[path.Base(r.URL.Path)]++
+		s.mu.Unlock()
+		files.ServeHTTP(w, r)
+	}))
 	mux.Handle("/v2/", known(s.registry))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)

@@ -135,6 +135,11 @@ func TestReleasesOfRepositories(t *testing.T) {
 	}
 	want["ignored"] = "5"
 	b.holds("web", want)
+	charts.mu.Lock()
+	if n := charts.pulls["web-1.0.1.tgz"]; n != 1 {
+		t.Errorf("an unchanged chart was fetched %d times", n)
+	}
+	charts.mu.Unlock()
 
 	charts.publish("1.0.2", webTemplates)
 	charts.mu.Lock()

@@ -19,8 +19,9 @@ type Options struct {
 	// Proxy is the address of the HTTP proxy through which charts are fetched,
 	// with its credentials; empty fetches directly.
 	Proxy string
-	// Cache is a directory of the engine alone for fetched charts. Empty keeps none,
-	// and reads indexes in the directory for temporary files.
+	// Cache is a directory for what repositories have sent. Engines may use it one
+	// after the other, if they work for the same entry. Empty keeps nothing, and
+	// reads indexes in the directory for temporary files.
 	Cache string
 }
 
@@ -31,7 +32,7 @@ type Engine struct {
 	config    *rest.Config
 	discovery discovery.CachedDiscoveryInterface
 	seen      seen
-	indexes   indexCache
+	kept      shelf
 }
 
 // New prepares an engine that reaches the cluster with cfg. It connects to
@@ -48,7 +49,7 @@ func New(cfg *rest.Config, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	return &Engine{options: o, config: cfg, discovery: memory.NewMemCacheClient(client)}, nil
+	return &Engine{options: o, kept: shelf(o.Cache), config: cfg, discovery: memory.NewMemCacheClient(client)}, nil
 }
 
 // Reconcile makes the release what spec says. Failures are *Failure, *SpecError,

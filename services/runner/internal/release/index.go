@@ -11,56 +11,65 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"helm.sh/helm/v3/pkg/repo"
 
 	"github.com/towline/towline/services/runner/internal/egress"
 )
 
-// resolved is what an index said of a wanted version.
-type resolved struct {
-	etag, address, digest string
-}
-
-// download gets a packed chart from a repository with an index.yaml.
+// download gets a packed chart from a repository with an index.yaml. One whose
+// digest the index gives is not fetched twice; of another one the server is
+// asked whether it has changed.
 func (s *source) download(ctx context.Context) ([]byte, error) {
 	where, err := s.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if where.digest != "" {
-		if packed := s.engine.kept(s.key(where.address, where.digest), where.digest); packed != nil {
-			return packed, nil
-		}
+	key := s.key(where.Address, where.Digest)
+	before, known := s.engine.kept.chart(key)
+	switch {
+	case before == nil:
+	case where.Digest != "" && known.Sum == where.Digest:
+		return before, nil
+	case where.Digest != "" || !known.usable(time.Now()):
+		known = note{}
 	}
-	answer, err := s.get(ctx, where.address, "")
+	answer, err := s.get(ctx, where.Address, known.verifier)
 	if err != nil {
 		return nil, err
 	}
 	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusNotModified {
+		return before, nil
+	}
 	packed, err := readAll(answer.Body, maxArchive)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", redactURL(where.address), err)
+		return nil, fmt.Errorf("%s: %w", redactURL(where.Address), err)
 	}
-	if sum := hexSum(packed); where.digest != "" && sum != where.digest {
-		return nil, fmt.Errorf("%s: its SHA-256 is %s, but the index says %s", redactURL(where.address), sum, where.digest)
+	if sum := hexSum(packed); where.Digest != "" && sum != where.Digest {
+		return nil, fmt.Errorf("%s: its SHA-256 is %s, but the index says %s", redactURL(where.Address), sum, where.Digest)
 	}
-	if where.digest != "" {
-		s.engine.keep(s.key(where.address, where.digest), packed)
+	fresh := note{verifier: verifierOf(answer.Header, time.Now())}
+	if where.Digest != "" || fresh.usable(time.Now()) {
+		s.engine.kept.keepChart(key, packed, fresh)
 	}
 	return packed, nil
 }
 
-// resolve finds the address of the wanted version. An index that has not changed
-// is not read again.
+// resolve finds the address of the wanted version. The index is asked for each
+// time, with the credentials; one that has not changed is not sent again.
 func (s *source) resolve(ctx context.Context) (resolved, error) {
 	address, err := repo.ResolveReferenceURL(s.URL, "index.yaml")
 	if err != nil {
 		return resolved{}, errors.New("the address cannot be read")
 	}
-	key := s.key(address, s.Chart+"\x00"+s.Version)
-	before := s.engine.indexes.get(key)
-	answer, err := s.get(ctx, address, before.etag)
+	key := s.key(address, s.Chart, s.Version)
+	before := s.engine.kept.answer(key)
+	if !before.usable(time.Now()) {
+		before = resolved{}
+	}
+	answer, err := s.get(ctx, address, before.verifier)
 	if err != nil {
 		return resolved{}, err
 	}
@@ -72,23 +81,32 @@ func (s *source) resolve(ctx context.Context) (resolved, error) {
 	if err != nil {
 		return resolved{}, fmt.Errorf("index.yaml: %w", err)
 	}
+	where, err := s.find(text)
+	if err != nil {
+		return resolved{}, err
+	}
+	if where.verifier = verifierOf(answer.Header, time.Now()); where.usable(time.Now()) {
+		s.engine.kept.keepAnswer(key, where)
+	}
+	return where, nil
+}
+
+// find looks the wanted version up in an index.
+func (s *source) find(text []byte) (where resolved, err error) {
 	index, err := s.engine.parseIndex(text)
 	if err != nil {
-		return resolved{}, fmt.Errorf("index.yaml: %w", err)
+		return where, fmt.Errorf("index.yaml: %w", err)
 	}
 	found, err := index.Get(s.Chart, s.Version)
 	if err != nil {
-		return resolved{}, fmt.Errorf("the repository has no version %s of it", orNewest(s.Version))
+		return where, fmt.Errorf("the repository has no version %s of it", orNewest(s.Version))
 	}
 	if len(found.URLs) == 0 {
-		return resolved{}, fmt.Errorf("the repository has no address of version %s", found.Version)
+		return where, fmt.Errorf("the repository has no address of version %s", found.Version)
 	}
-	where := resolved{etag: answer.Header.Get("ETag"), digest: strings.TrimPrefix(found.Digest, "sha256:")}
-	if where.address, err = repo.ResolveReferenceURL(s.URL, found.URLs[0]); err != nil {
-		return resolved{}, fmt.Errorf("the repository has no usable address of version %s", found.Version)
-	}
-	if where.etag != "" {
-		s.engine.indexes.put(key, where)
+	where.Digest = strings.TrimPrefix(found.Digest, "sha256:")
+	if where.Address, err = repo.ResolveReferenceURL(s.URL, found.URLs[0]); err != nil {
+		return where, fmt.Errorf("the repository has no usable address of version %s", found.Version)
 	}
 	return where, nil
 }
@@ -118,8 +136,9 @@ func (e *Engine) parseIndex(text []byte) (*repo.IndexFile, error) {
 	return index, nil
 }
 
-// get asks for an address. Credentials go only to where the repository is.
-func (s *source) get(ctx context.Context, address, etag string) (*http.Response, error) {
+// get asks for an address, and if before says so only for what has changed.
+// Credentials go only to where the repository is.
+func (s *source) get(ctx context.Context, address string, before verifier) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil || req.URL.Scheme != "https" && req.URL.Scheme != "http" {
 		return nil, errors.New("the repository names an address that is not HTTP")
@@ -131,9 +150,7 @@ func (s *source) get(ctx context.Context, address, etag string) (*http.Response,
 	if s.Username != "" && home.Scheme == req.URL.Scheme && home.Host == req.URL.Host {
 		req.SetBasicAuth(s.Username.Reveal(), s.Password.Reveal())
 	}
-	if etag != "" {
-		req.Header.Set("If-None-Match", etag)
-	}
+	before.ask(req.Header)
 	answer, err := s.client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", redactURL(address), errors.Unwrap(err))
@@ -142,7 +159,7 @@ func (s *source) get(ctx context.Context, address, etag string) (*http.Response,
 	case http.StatusOK:
 		return answer, nil
 	case http.StatusNotModified:
-		if etag != "" {
+		if before != (verifier{}) {
 			return answer, nil
 		}
 	}

@@ -2,10 +2,12 @@ package release
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -16,7 +18,8 @@ import (
 	"github.com/towline/towline/services/runner/internal/egress"
 )
 
-// pull gets a packed chart from an OCI registry.
+// pull gets a packed chart from an OCI registry. The registry is asked each time,
+// with the credentials, which manifest the tag stands for.
 func (s *source) pull() ([]byte, error) {
 	name := strings.TrimSuffix(strings.TrimPrefix(s.URL, registry.OCIScheme+"://"), "/") + "/" + s.Chart
 	host, _, _ := strings.Cut(name, "/")
@@ -33,18 +36,34 @@ func (s *source) pull() ([]byte, error) {
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	key := s.key(name, manifest.Digest.String())
-	if packed := s.engine.kept(key, ""); packed != nil {
+	wanted := manifest.Digest.String()
+	if packed, n := s.engine.kept.chart(s.key(name, wanted)); packed != nil && n.isOf(wanted) {
 		return packed, nil
 	}
 	result, err := client.Pull(ref)
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	if result.Manifest.Digest == manifest.Digest.String() { // else the tag has moved in between
-		s.engine.keep(key, result.Chart.Data)
-	}
+	s.engine.kept.keepChart(s.key(name, result.Manifest.Digest), result.Chart.Data, note{Manifest: result.Manifest.Data})
 	return result.Chart.Data, nil
+}
+
+// isOf says whether a chart is the one of a manifest with this digest.
+func (n note) isOf(digest string) bool {
+	if "sha256:"+hexSum(n.Manifest) != digest {
+		return false
+	}
+	type layer struct {
+		MediaType string `json:"mediaType"`
+		Digest    string `json:"digest"`
+	}
+	var manifest struct {
+		Layers []layer `json:"layers"`
+	}
+	if json.Unmarshal(n.Manifest, &manifest) != nil {
+		return false
+	}
+	return slices.Contains(manifest.Layers, layer{registry.ChartLayerMediaType, "sha256:" + n.Sum})
 }
 
 // registry is a client that takes credentials from the source alone.

@@ -60,13 +60,15 @@ type chartsOf struct {
 	mu    sync.Mutex
 	files map[string][]byte
 	asked map[string]int
+
+	revoked bool // lets nobody in
 }
 
 func (c *chartsOf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	text, ok := c.files[r.URL.Path]
-	if user, password, _ := r.BasicAuth(); user != helmtest.User || password != helmtest.Password {
+	if user, password, _ := r.BasicAuth(); c.revoked || user != helmtest.User || password != helmtest.Password {
 		http.Error(w, "who are you", http.StatusUnauthorized)
 		return
 	}

@@ -24,6 +24,11 @@ func leavesCluster(m agentconfig.Manifests) bool {
 	return c != nil && (c.Repository != nil || slices.ContainsFunc(c.Values, func(v agentconfig.ChartValues) bool { return v.URL != nil }))
 }
 
+// fetchesChart says whether a task needs a chart of a repository.
+func fetchesChart(t *syncspec.Task) bool {
+	return !t.Remove && t.Entry.Chart != nil && t.Entry.Chart.Repository != nil
+}
+
 // installChart makes a release what the entry says.
 func installChart(ctx context.Context, cluster *rest.Config, req *Request, files []syncspec.File, report *syncspec.Report) error {
 	spec, err := releaseSpec(ctx, cluster, req, files)
@@ -32,10 +37,7 @@ func installChart(ctx context.Context, cluster *rest.Config, req *Request, files
 	}
 	var options release.Options
 	if spec.Chart.Repository != nil {
-		options.Proxy, options.Cache = req.proxy(), filepath.Join(req.Temp, "charts")
-		if err := os.Mkdir(options.Cache, dirMode); err != nil {
-			return err
-		}
+		options.Proxy, options.Cache = req.proxy(), req.charts()
 	}
 	engine, err := release.New(cluster, options)
 	if err != nil {

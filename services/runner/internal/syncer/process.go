@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/pkg/syncspec"
 )
 
@@ -48,6 +49,13 @@ func (w *Worker) process(ctx context.Context, c *claim) (*syncspec.Report, error
 	if err := os.WriteFile(req.Bundle, c.bundle, fileMode); err != nil {
 		return nil, err
 	}
+	if fetchesChart(&req.Task) {
+		keep, err := w.lendShelf(c, req.charts())
+		if err != nil {
+			return nil, err
+		}
+		defer keep()
+	}
 	text, err := json.Marshal(req)
 	if err != nil {
 		return nil, err
@@ -65,6 +73,23 @@ func (w *Worker) process(ctx context.Context, c *claim) (*syncspec.Report, error
 		return nil, fmt.Errorf("the sync process ended without a report (%w); it may have needed more than --memory-limit. %s", orErr(err, bad), last(words.buf.Bytes()))
 	}
 	return &report, nil
+}
+
+// lendShelf gives a sync what was kept of its repository; keep takes it back once
+// the process has ended.
+func (w *Worker) lendShelf(c *claim, place string) (keep func(), err error) {
+	name, err := shelfOf(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.shelves.lend(name, place); err != nil {
+		return nil, err
+	}
+	return func() {
+		if err := w.shelves.takeBack(name, place); err != nil {
+			w.Log.Warn("chart not kept; it is fetched again", service.KeyEntry, c.name, service.Err(err))
+		}
+	}, nil
 }
 
 func orErr(err, other error) error {

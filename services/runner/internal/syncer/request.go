@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/runner/internal/sandbox"
@@ -28,6 +29,9 @@ type Request struct {
 	Past       *Past          `json:"past,omitempty"` // nil: this is the first sync that is known of
 	Runner     string         `json:"runner"`         // this replica's name
 }
+
+// charts is the directory for what the entry's chart repository has sent.
+func (r *Request) charts() string { return filepath.Join(r.Temp, "charts") }
 
 // proxy is the way out: the tunnel's egress proxy, with the grant as password.
 func (r *Request) proxy() string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -51,10 +52,16 @@ type Config struct {
 }
 
 // Worker carries out syncs. Run it once per process.
-type Worker struct{ Config }
+type Worker struct {
+	Config
+
+	shelves shelves
+}
 
 // New returns a Worker; it starts nothing.
-func New(c Config) *Worker { return &Worker{Config: c} }
+func New(c Config) *Worker {
+	return &Worker{Config: c, shelves: shelves{dir: filepath.Join(c.Dir, "charts")}}
+}
 
 // Run takes syncs until ctx ends, which stops those that run: another runner
 // goes on with them.
