@@ -56,6 +56,7 @@ type Client struct {
 	// userAgent is what every call says of itself.
 	userAgent string
 	http      *http.Client
+	patient   *http.Client // for large answers
 }
 
 // New checks the address and returns a Client. It dials nothing.
@@ -70,7 +71,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	h.CheckRedirect = checkRedirect
 	return &Client{
-		cfg: cfg, base: base, systemID: systemID(cfg.Token()), http: &h,
+		cfg: cfg, base: base, systemID: systemID(cfg.Token()), http: &h, patient: patient(h),
 		userAgent: fmt.Sprintf("towline %s (%s; %s/%s)", cfg.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH),
 	}, nil
 }
@@ -116,6 +117,7 @@ type call struct {
 	once         bool  // no retry layer: the caller's own loop does it
 	limit        int64 // bytes of the answer that are read; 0 is maxAnswer
 	cut          bool  // a longer answer is cut at limit instead of refused
+	large        bool  // the answer is an archive, or the like
 }
 
 // secrets are the headers of a call whose values no text may repeat.
@@ -194,11 +196,7 @@ func seconds(text string) time.Duration {
 }
 
 func (c *Client) send(ctx context.Context, q call) (*answer, error) {
-	timeout := q.timeout
-	if timeout == 0 {
-		timeout = requestTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := q.bound(ctx)
 	defer cancel()
 	address := c.base + "/api/v4" + q.path
 	if q.outside {
@@ -213,9 +211,9 @@ func (c *Client) send(ctx context.Context, q call) (*answer, error) {
 	for k, v := range q.header {
 		req.Header.Set(k, v)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.clientOf(&q).Do(req)
 	if err != nil {
-		return nil, q.plain(err)
+		return nil, q.plain(ended(ctx, err))
 	}
 	defer resp.Body.Close()
 	limit := q.limit
@@ -224,7 +222,7 @@ func (c *Client) send(ctx context.Context, q call) (*answer, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil && (!q.cut || len(body) == 0) {
-		return nil, q.plain(err)
+		return nil, q.plain(ended(ctx, err))
 	}
 	if int64(len(body)) > limit && !q.cut {
 		return nil, fmt.Errorf("the answer of GitLab is over the limit of %d bytes", limit)

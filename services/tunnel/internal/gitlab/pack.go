@@ -22,7 +22,7 @@ const maxPack = 32 << 20
 func (c *Client) Directories(ctx context.Context, accessToken, project, commit string) ([]byte, error) {
 	basic := base64.StdEncoding.EncodeToString([]byte("towline:" + accessToken))
 	a, err := c.do(ctx, call{
-		method: http.MethodPost, outside: true, path: "/" + gitPath(project) + ".git/git-upload-pack", body: wanted(commit, c.cfg.Version), limit: maxPack, once: true,
+		method: http.MethodPost, outside: true, path: "/" + gitPath(project) + ".git/git-upload-pack", body: wanted(commit, c.cfg.Version), limit: maxPack, large: true, once: true,
 		header: map[string]string{
 			"Authorization": "Basic " + basic, "Content-Type": "application/x-git-upload-pack-request", "Accept": "application/x-git-upload-pack-result",
 		},

@@ -27,7 +27,13 @@ func (c *Client) repository(ctx context.Context, accessToken, path, etag string,
 	if etag != "" {
 		h["If-None-Match"] = etag
 	}
-	a, err := c.do(ctx, call{method: http.MethodGet, header: h, path: path, limit: limit, once: true})
+	return c.read(ctx, call{header: h, path: path, limit: limit})
+}
+
+// read sends a call of repository.
+func (c *Client) read(ctx context.Context, q call) (*answer, error) {
+	q.method, q.once = http.MethodGet, true
+	a, err := c.do(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -90,13 +96,16 @@ func isCommit(id string) bool {
 	return true
 }
 
-// Archive is a commit's files as tar.gz, those below path if it is not empty.
+// Archive is a commit's files as tar.gz, those below path if it is not empty. It
+// may take minutes, and ends early when hardly anything arrives.
 func (c *Client) Archive(ctx context.Context, accessToken, project, commit, path string) ([]byte, error) {
 	q := url.Values{"sha": {commit}}
 	if path != "" {
 		q.Set("path", path)
 	}
-	a, err := c.repository(ctx, accessToken, projectPath(project)+"/repository/archive.tar.gz?"+q.Encode(), "", maxArchive)
+	a, err := c.read(ctx, call{
+		header: map[string]string{"PRIVATE-TOKEN": accessToken}, path: projectPath(project) + "/repository/archive.tar.gz?" + q.Encode(), limit: maxArchive, large: true,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -61,6 +61,7 @@ type follower struct {
 	failures int       // in a row
 	again    time.Time // when the cluster is compared without a new commit
 	posted   string    // commit and state that GitLab was told last
+	long     bool      // its files took long when they were fetched last
 	outlook  outlook
 	gone     atomic.Bool // from the configuration
 

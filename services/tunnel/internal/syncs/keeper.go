@@ -54,15 +54,14 @@ type Config struct {
 }
 
 const (
-	followFor  = 15 * time.Second
-	readEvery  = time.Second
-	maxArchive = 1 // entries whose files are fetched at a time
+	followFor = 15 * time.Second
+	readEvery = time.Second
 )
 
 // Keeper follows all entries. Make it with New.
 type Keeper struct {
 	Config
-	archives chan struct{}
+	turns turns
 
 	mu        sync.Mutex
 	followers map[string]*follower
@@ -72,7 +71,7 @@ type Keeper struct {
 
 // New returns a Keeper; it starts nothing.
 func New(c Config) *Keeper {
-	return &Keeper{Config: c, archives: make(chan struct{}, maxArchive), followers: map[string]*follower{}, parted: map[string]*follower{}, wishes: map[string]time.Time{}}
+	return &Keeper{Config: c, turns: newTurns(), followers: map[string]*follower{}, parted: map[string]*follower{}, wishes: map[string]time.Time{}}
 }
 
 // Run follows the entries of the configuration until ctx ends.

@@ -45,6 +45,7 @@ type world struct {
 	asked          []int             // pages that were looked at
 	pack           []byte            // commit and directories
 	files          map[string]string // of the archive
+	slow           chan error        // archives of acme/slow wait for it
 }
 
 func (w *world) ProjectID(context.Context, string, string) (int64, error) { return 42, nil }
@@ -84,7 +85,17 @@ func (w *world) Directories(context.Context, string, string, string) ([]byte, er
 	return w.pack, nil
 }
 
-func (w *world) Archive(_ context.Context, _, _, commit, _ string) ([]byte, error) {
+func (w *world) Archive(ctx context.Context, _, project, commit, _ string) ([]byte, error) {
+	if project == "acme/slow" {
+		select {
+		case err := <-w.slow:
+			if err != nil {
+				return nil, err
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.archives++

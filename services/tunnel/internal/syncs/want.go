@@ -91,12 +91,12 @@ func (f *follower) provide(ctx context.Context, token, commit string) (wrong, er
 			return nil, err
 		}
 	}
-	select { // archive, files and bundle take memory: one entry at a time
-	case f.archives <- struct{}{}:
-		defer func() { <-f.archives }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	defer f.stay(ctx)()
+	return f.inTurn(ctx, func(ctx context.Context) (wrong, err error) { return f.gather(ctx, token, commit) })
+}
+
+// gather makes the bundle of a commit.
+func (f *follower) gather(ctx context.Context, token, commit string) (wrong, err error) {
 	files, wrong, err := f.fetch(ctx, token, commit)
 	if err != nil || wrong != nil {
 		return wrong, err

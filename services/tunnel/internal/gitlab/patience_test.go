@@ -1,0 +1,66 @@
+package gitlab_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/towline/towline/pkg/pace"
+	"github.com/towline/towline/pkg/pace/pacetest"
+)
+
+// Archives are waited for while they come, and not while they hardly do.
+func TestSlowArchives(t *testing.T) {
+	text := make([]byte, 4<<20)
+	for name, tt := range map[string]struct {
+		answer http.HandlerFunc
+		want   string
+		is     error
+		takes  time.Duration
+	}{
+		"merely slow": {pacetest.Trickle(text, 16<<10), "", nil, 256 * time.Second},
+		"too slow":    {pacetest.Trickle(text, 8<<10), "GitLab has not answered in full within 5m0s", context.DeadlineExceeded, 5 * time.Minute},
+		"trickling":   {pacetest.Trickle(text, 1), "it comes too slowly: ", pace.ErrTooSlow, 30 * time.Second},
+		"stalled":     {pacetest.Stall(text[:1<<20]), "it comes too slowly: 0 bytes in 30s", pace.ErrTooSlow, time.Minute},
+		"silent":      {pacetest.Silent, "it comes too slowly: no answer in 1m0s", pace.ErrTooSlow, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				transport, stop := pacetest.Serve(tt.answer)
+				defer stop()
+				c := client(t, "http://gitlab.example.com", &http.Client{Transport: transport})
+				begun := time.Now()
+				got, err := c.Archive(t.Context(), "secret", "acme/shop", "c1", "")
+				if took := time.Since(begun); took != tt.takes || tt.is == nil && len(got) != len(text) {
+					t.Errorf("%d bytes in %s, want %s", len(got), took, tt.takes)
+				}
+				if !errors.Is(err, tt.is) || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
+					t.Errorf("%v, want %q", err, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// What is no archive has a minute, and an earlier end of the caller's stays one.
+func TestSlowAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport, stop := pacetest.Serve(pacetest.Trickle(make([]byte, 1000), 10))
+		defer stop()
+		c := client(t, "http://gitlab.example.com", &http.Client{Transport: transport})
+		begun := time.Now()
+		if _, err := c.Commit(t.Context(), "secret", "acme/shop", "main", ""); err == nil || err.Error() != "GitLab has not answered in full within 1m0s" || time.Since(begun) != time.Minute {
+			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+		mine := errors.New("not that long")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second/2, mine)
+		defer cancel()
+		if _, err := c.Archive(ctx, "secret", "acme/shop", "c1", ""); err == nil || !errors.Is(context.Cause(ctx), mine) {
+			t.Error(err)
+		}
+	})
+}
