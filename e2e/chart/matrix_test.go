@@ -103,11 +103,19 @@ func admits(t *testing.T, peers []networkingv1.NetworkPolicyPeer, ports []networ
 	return (len(ports) == 0 || slices.ContainsFunc(ports, atPort)) && (len(peers) == 0 || slices.ContainsFunc(peers, isPeer))
 }
 
+// selectors are what became of selectors of rendered policies. The same few are
+// asked about each pair of places and each port, and to make one takes long.
+var selectors = map[*metav1.LabelSelector]labels.Selector{}
+
 func selects(t *testing.T, s *metav1.LabelSelector, l labels.Set) bool {
 	t.Helper()
-	selector, err := metav1.LabelSelectorAsSelector(s)
-	if err != nil {
-		t.Fatal(err)
+	selector, known := selectors[s]
+	if !known {
+		var err error
+		if selector, err = metav1.LabelSelectorAsSelector(s); err != nil {
+			t.Fatal(err)
+		}
+		selectors[s] = selector
 	}
 	return selector.Matches(l)
 }

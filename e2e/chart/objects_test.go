@@ -36,14 +36,15 @@ func TestSelectorsStayTheSameOverVersions(t *testing.T) {
 }
 
 func TestPodsDoNotRestartForAnotherChartVersion(t *testing.T) {
-	c := load(t)
-	all, err := chartutil.ToRenderValues(c, values(t, minimal+"---\nimage: {tag: v1}\n"), chartutil.ReleaseOptions{Name: release, Namespace: "towline"}, nil)
+	c, metadata := *loaded(), *loaded().Metadata
+	c.Metadata = &metadata
+	all, err := chartutil.ToRenderValues(&c, values(t, minimal+"---\nimage: {tag: v1}\n"), chartutil.ReleaseOptions{Name: release, Namespace: "towline"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	templates := func(version string) map[string]corev1.PodTemplateSpec {
-		c.Metadata.Version, c.Metadata.AppVersion = version, version
-		files, err := engine.Render(c, all)
+		metadata.Version, metadata.AppVersion = version, version
+		files, err := engine.Render(&c, all)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	helmchart "helm.sh/helm/v3/pkg/chart"
@@ -91,6 +92,7 @@ type target struct {
 	release, namespace string
 	kinds              []string     // group/version/Kind that the cluster knows beside its own
 	api                *rest.Config // for lookup; nil is helm template
+	unchecked          bool         // the schema is not asked
 }
 
 // kubeVersion is a present cluster's.
@@ -133,12 +135,22 @@ func renderFor(t *testing.T, to target, documents string) (rendered, error) {
 	return r, nil
 }
 
+// accepted are the documents of values that the schema has let through. Helm
+// compiles the schema anew each time, which takes longer than all the rest: it
+// need not say the same twice.
+var accepted sync.Map
+
 func renderFiles(t *testing.T, to target, documents string) (map[string]string, error) {
 	t.Helper()
-	c := load(t)
-	all, err := chartutil.ToRenderValues(c, values(t, documents), chartutil.ReleaseOptions{Name: to.release, Namespace: to.namespace, Revision: 1, IsInstall: true}, to.capabilities())
+	c := loaded()
+	_, known := accepted.Load(documents)
+	options := chartutil.ReleaseOptions{Name: to.release, Namespace: to.namespace, Revision: 1, IsInstall: true}
+	all, err := chartutil.ToRenderValuesWithSchemaValidation(c, values(t, documents), options, to.capabilities(), to.unchecked || known)
 	if err != nil {
 		return nil, err
+	}
+	if !to.unchecked {
+		accepted.Store(documents, true)
 	}
 	if to.api != nil {
 		e := engine.New(to.api)
@@ -147,14 +159,15 @@ func renderFiles(t *testing.T, to target, documents string) (map[string]string, 
 	return engine.Render(c, all)
 }
 
-func load(t *testing.T) *helmchart.Chart {
-	t.Helper()
+// loaded is the chart, read once. Nobody changes it: Helm renders copies of its
+// values.
+var loaded = sync.OnceValue(func() *helmchart.Chart {
 	c, err := loader.Load(chartDir)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return c
-}
+})
 
 // values reads one or more YAML documents; a top-level key of a later one
 // replaces that of an earlier one.

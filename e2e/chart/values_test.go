@@ -129,7 +129,7 @@ func walk(at string, v any, visit func(at string, node map[string]any)) {
 
 // A key that the schema knows and values.yaml does not is one nobody can find.
 func TestEveryKeyOfTheSchemaHasADefault(t *testing.T) {
-	c := load(t)
+	c := loaded()
 	var schema map[string]any
 	if err := json.Unmarshal(c.Schema, &schema); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestEveryKeyOfTheSchemaHasADefault(t *testing.T) {
 }
 
 func TestChartSaysWhatItIs(t *testing.T) {
-	c := load(t)
+	c := loaded()
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
