@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"k8s.io/client-go/discovery"
@@ -33,6 +34,8 @@ type Engine struct {
 	discovery discovery.CachedDiscoveryInterface
 	seen      seen
 	kept      shelf
+	// dial connects to repositories; nil is the network.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // New prepares an engine that reaches the cluster with cfg. It connects to

@@ -14,16 +14,22 @@ import (
 	"github.com/Masterminds/semver/v3"
 	"helm.sh/helm/v3/pkg/registry"
 
+	"github.com/towline/towline/pkg/pace"
 	"github.com/towline/towline/services/runner/internal/egress"
 )
 
 // Limits on what repositories send.
 const (
 	fetchTimeout    = 2 * time.Minute // of everything that one chart needs
+	beginTimeout    = time.Minute     // of an answer
 	maxIndex        = 64 << 20
 	maxArchive      = 16 << 20 // packed
 	maxRegistryBody = maxArchive
 )
+
+// slowest is how fast an answer has to come, once it has begun: a sync that
+// fetches keeps others waiting.
+var slowest = pace.Pace{Bytes: 64 << 10, Within: 30 * time.Second}
 
 // check refuses what cannot be fetched, before anything is.
 func (r *Repository) check() error {
@@ -61,9 +67,12 @@ func (r *run) fetchRepository(ctx context.Context) (chartFiles, error) {
 		return nil, err
 	}
 	defer transport.CloseIdleConnections()
+	if r.engine.dial != nil {
+		transport.DialContext = r.engine.dial
+	}
 	s := &source{
 		Repository: where, engine: r.engine,
-		client: &http.Client{Transport: &boundTransport{run: ctx, duty: ctx, next: transport}},
+		client: &http.Client{Transport: &boundTransport{run: ctx, duty: ctx, next: pace.Transport{Pace: slowest, Begin: beginTimeout, Next: transport}}},
 	}
 	var packed []byte
 	if registry.IsOCI(where.URL) {

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/pace/pacetest"
 	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/runner/internal/apply/fields"
 	"github.com/towline/towline/services/runner/internal/release"
@@ -165,6 +167,27 @@ func TestValuesBehindAnAddress(t *testing.T) {
 	_, err := fetchValues(ctx, outside(t, say(200, "application/yaml", "")), &agentconfig.ValuesURL{URL: "http://values.example.com/shop.yaml?token=geheim", MaxSize: 100})
 	if err == nil || strings.Contains(err.Error(), "geheim") || strings.Contains(err.Error(), "grant") {
 		t.Error(err)
+	}
+}
+
+// Addresses that hardly answer end with all values' time, and say so.
+func TestSlowValues(t *testing.T) {
+	text := []byte("size: large\n")
+	typed := func(next http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/yaml")
+			next(w, r)
+		}
+	}
+	for name, answer := range map[string]http.HandlerFunc{"trickling": pacetest.Trickle(text, 1), "stalled": pacetest.Stall(text), "silent": pacetest.Silent} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errors.New("enough"))
+			defer cancel()
+			_, err := fetchValues(ctx, outside(t, typed(answer)), &agentconfig.ValuesURL{URL: "http://values.example.com/shop.yaml?token=geheim", MaxSize: 100})
+			if err == nil || err.Error() != "http://values.example.com/shop.yaml: enough" {
+				t.Error(err)
+			}
+		})
 	}
 }
 

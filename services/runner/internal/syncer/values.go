@@ -17,12 +17,14 @@ import (
 	"github.com/towline/towline/services/runner/internal/release"
 )
 
-// valuesTimeout bounds the answer of one address.
-const valuesTimeout = time.Minute
+// valuesTimeout bounds the answers of all addresses that an entry has values of.
+const valuesTimeout = 2 * time.Minute
 
 // chartValues are the sources of values in their order. ConfigMaps and Secrets
 // are read by the engine.
 func chartValues(ctx context.Context, req *Request, files []syncspec.File) ([]release.Values, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, valuesTimeout, fmt.Errorf("the addresses of the entry's values take longer than %s together", valuesTimeout))
+	defer cancel()
 	var out []release.Values
 	for i, v := range req.Task.Entry.Chart.Values {
 		next, err := oneSource(ctx, req, files, i, v)
@@ -79,8 +81,6 @@ func fetchValues(ctx context.Context, req *Request, v *agentconfig.ValuesURL) ([
 		return nil, err
 	}
 	defer transport.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(ctx, valuesTimeout)
-	defer cancel()
 	get, err := http.NewRequestWithContext(ctx, http.MethodGet, v.URL, nil)
 	if err != nil {
 		return nil, errors.New("the address cannot be read")
@@ -89,18 +89,22 @@ func fetchValues(ctx context.Context, req *Request, v *agentconfig.ValuesURL) ([
 	get.Header.Set("User-Agent", "towline")
 	answer, err := (&http.Client{Transport: transport}).Do(get)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", address(v.URL), cause(err))
+		return nil, fmt.Errorf("%s: %w", address(v.URL), cause(ctx, err))
 	}
 	defer answer.Body.Close()
 	text, err := readValues(answer, v.MaxSize)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", address(v.URL), err)
+		return nil, fmt.Errorf("%s: %w", address(v.URL), cause(ctx, err))
 	}
 	return text, nil
 }
 
-// cause is an error of the client without the address, which may hold a query.
-func cause(err error) error {
+// cause is an error of the client without the address, which may hold a query,
+// or why ctx has ended.
+func cause(ctx context.Context, err error) error {
+	if ended := context.Cause(ctx); ended != nil {
+		return ended
+	}
 	if u := new(url.Error); errors.As(err, &u) {
 		return u.Err
 	}
