@@ -301,4 +301,4 @@ func TestEveryObjectIsLabelled(t *testing.T) {
 	})
 }
 
-func clusterWide(o *unstructured.Unstructured) bool { return strings.HasPrefix(o.GetKind(), "Cluster") }
+func clusterWide(o *unstructured.Unstructured) bool { return strings.HasPrefix(o.GetKind(), "Cluster") || o.GetKind() == "Namespace" }

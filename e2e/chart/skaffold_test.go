@@ -1,150 +1,326 @@
 package chart
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
+
+	"github.com/towline/towline/e2e/gitlabsim/development"
+	"github.com/towline/towline/e2e/skaffold"
 )
 
-// skaffold is the part of skaffold.yaml that the project uses; anything else in
-// the file is a mistake or needs a look here.
-type skaffold struct {
-	APIVersion string            `json:"apiVersion"`
-	Kind       string            `json:"kind"`
-	Metadata   map[string]string `json:"metadata"`
-	Build      struct {
-		Local struct {
-			UseBuildkit bool `json:"useBuildkit"`
-		} `json:"local"`
-		Artifacts []struct {
-			Image   string `json:"image"`
-			Context string `json:"context"`
-			Docker  struct {
-				Dockerfile string `json:"dockerfile"`
-			} `json:"docker"`
-		} `json:"artifacts"`
-	} `json:"build"`
-	Deploy struct {
-		Helm struct {
-			Releases []struct {
-				Name              string            `json:"name"`
-				Namespace         string            `json:"namespace"`
-				CreateNamespace   bool              `json:"createNamespace"`
-				ChartPath         string            `json:"chartPath"`
-				SetValues         map[string]any    `json:"setValues"`
-				SetValueTemplates map[string]string `json:"setValueTemplates"`
-			} `json:"releases"`
-		} `json:"helm"`
-	} `json:"deploy"`
-	Profiles []struct {
-		Name    string `json:"name"`
-		Patches []struct {
-			Op    string `json:"op"`
-			Path  string `json:"path"`
-			Value any    `json:"value"`
-		} `json:"patches"`
-	} `json:"profiles"`
+const simulatedGitLab = "simulated-gitlab"
+
+// profiles are the ways in which somebody calls skaffold dev.
+var profiles = map[string][]string{
+	"alone":                      nil,
+	"debug":                      {"debug"},
+	simulatedGitLab:              {simulatedGitLab},
+	simulatedGitLab + " + debug": {simulatedGitLab, "debug"},
 }
 
-func readSkaffold(t *testing.T) skaffold {
+// developed is what skaffold dev would bring into the cluster.
+type developed struct {
+	config   *skaffold.Config
+	rendered rendered                     // the chart
+	plain    []*unstructured.Unstructured // the plain manifests
+}
+
+// develop does as skaffold dev would, for the release's own namespace.
+func develop(t *testing.T, profiles []string) developed {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(root, "skaffold.yaml"))
+	all, err := skaffold.Read(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s skaffold
-	if err := yaml.UnmarshalStrict(raw, &s); err != nil {
+	for _, p := range all.Profiles {
+		if known := slices.Contains([]string{simulatedGitLab, "debug"}, p.Name); !known {
+			t.Errorf("no test looks at the profile %s", p.Name)
+		}
+	}
+	c, err := all.With(profiles...)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if s.APIVersion != "skaffold/v4beta13" || s.Kind != "Config" {
-		t.Errorf("it is a %s of %s", s.Kind, s.APIVersion)
+	images := map[string]string{}
+	for _, a := range c.Build.Artifacts {
+		images[a.Image] = builtImage(a.Image)
 	}
-	return s
-}
-
-func TestSkaffoldBuildsTheServices(t *testing.T) {
-	s := readSkaffold(t)
-	var built []string
-	for _, a := range s.Build.Artifacts {
-		service := strings.TrimPrefix(a.Image, "towline/")
-		built = append(built, service)
-		if want := "services/" + service + "/Dockerfile"; a.Docker.Dockerfile != want {
-			t.Errorf("%s is built from %s, want %s", a.Image, a.Docker.Dockerfile, want)
-		}
-		if _, err := os.Stat(filepath.Join(root, a.Context, a.Docker.Dockerfile)); err != nil {
-			t.Error(err)
-		}
+	env := map[string]string{"TOWLINE_GITLAB_URL": "https://gitlab.example.com", "TOWLINE_AGENT": "group/project:agent"}
+	if slices.Contains(profiles, simulatedGitLab) {
+		env = nil // it needs nothing
 	}
-	if !slices.Equal(built, services) {
-		t.Errorf("images are built of %v, want %v", built, services)
+	if len(c.Deploy.Helm.Releases) != 1 {
+		t.Fatalf("%d releases", len(c.Deploy.Helm.Releases))
 	}
-}
-
-// What skaffold would set are values that the chart takes.
-func TestSkaffoldDeploysTheChart(t *testing.T) {
-	s := readSkaffold(t)
-	if len(s.Deploy.Helm.Releases) != 1 {
-		t.Fatalf("%d releases", len(s.Deploy.Helm.Releases))
+	r := c.Deploy.Helm.Releases[0]
+	if dir := filepath.Clean(filepath.Join(root, r.ChartPath)); dir != filepath.Clean(chartDir) {
+		t.Errorf("the chart is %s", r.ChartPath)
 	}
-	r := s.Deploy.Helm.Releases[0]
-	if _, err := os.Stat(filepath.Join(root, r.ChartPath, "Chart.yaml")); err != nil {
-		t.Error(err)
-	}
-	set := map[string]any{}
-	for path, v := range r.SetValues {
-		put(set, path, v)
-	}
-	stands := map[string]string{
-		"{{.TOWLINE_GITLAB_URL}}": "https://gitlab.example.com", "{{.TOWLINE_AGENT}}": "group/project:agent",
-		"{{.IMAGE_FULLY_QUALIFIED_towline_tunnel}}": "r/tunnel:v1", "{{.IMAGE_FULLY_QUALIFIED_towline_policy}}": "r/policy:v1",
-		"{{.IMAGE_FULLY_QUALIFIED_towline_runner}}": "r/runner:v1",
-	}
-	for path, v := range r.SetValueTemplates {
-		if stands[v] == "" {
-			t.Errorf("%s: %s: nobody says what that is", path, v)
-		}
-		put(set, path, stands[v])
-	}
-	for _, p := range s.Profiles {
-		for _, patch := range p.Patches {
-			path, ok := strings.CutPrefix(patch.Path, "/deploy/helm/releases/0/setValues/")
-			if patch.Op != "add" || !ok {
-				t.Errorf("profile %s: %s %s", p.Name, patch.Op, patch.Path)
-			}
-			put(set, path, patch.Value)
-		}
+	set, err := r.Values(env, images)
+	if err != nil {
+		t.Fatal(err)
 	}
 	documents, err := yaml.Marshal(set)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rendered := render(t, string(documents))
-	for _, service := range services {
-		c := deployment(t, rendered, service).Spec.Template.Spec.Containers[0]
-		if want := "r/" + service + ":v1"; c.Image != want {
-			t.Errorf("%s runs %s, want %s", service, c.Image, want)
+	d := developed{config: c}
+	if d.rendered, err = renderFor(t, target{release: r.Name, namespace: r.Namespace}, string(documents)); err != nil {
+		t.Fatal(err)
+	}
+	if d.plain, err = c.Objects(root, images); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// builtImage is how an image is called with the tag that skaffold gives it.
+func builtImage(name string) string { return "registry.example.com/" + name + ":v1-dirty" }
+
+func TestSkaffoldBuildsWhatItDeploys(t *testing.T) {
+	for name, with := range profiles {
+		t.Run(name, func(t *testing.T) {
+			d := develop(t, with)
+			built := map[string]bool{}
+			for _, a := range d.config.Build.Artifacts {
+				built[builtImage(a.Image)] = true
+				checkDockerfile(t, filepath.Join(root, a.Context), a.Docker.Dockerfile)
+			}
+			used := map[string]bool{}
+			for component, p := range pods(t, rendered{objects: append(slices.Clone(d.rendered.objects), d.plain...)}) {
+				if component != "redis" {
+					used[p.Spec.Containers[0].Image] = true
+				}
+			}
+			if diff := cmp.Diff(built, used); diff != "" {
+				t.Errorf("images (-built +used):\n%s", diff)
+			}
+		})
+	}
+}
+
+// checkDockerfile looks whether what a Dockerfile copies is there, and whether it
+// is all that the programs need which are built of it.
+func checkDockerfile(t *testing.T, context, name string) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(context, name))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var copied []string
+	var dir string
+	for line := range strings.Lines(strings.ReplaceAll(string(raw), "\\\n", " ")) {
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
 		}
-		if !slices.Contains(c.Args, "--log-level=debug") {
-			t.Errorf("the profile debug does not reach %s: %v", service, c.Args)
+		switch {
+		case words[0] == "WORKDIR" && dir == "":
+			dir = strings.TrimPrefix(words[1], "/src/") // as in the repository
+		case words[0] == "COPY" && !strings.HasPrefix(words[1], "--"):
+			copied = append(copied, words[1:len(words)-1]...)
+		case words[0] == "RUN" && strings.Contains(line, "go build"):
+			for _, command := range strings.Split(line, "&&") {
+				words := strings.Fields(command)
+				if slices.Contains(words, "build") {
+					checkSources(t, name, filepath.Join(context, dir), words[len(words)-1], copied)
+				}
+			}
+		}
+	}
+	for _, c := range copied {
+		if _, err := os.Stat(filepath.Join(context, c)); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// put sets a value as helm --set would, for paths without lists.
-func put(values map[string]any, path string, v any) {
-	first, rest, more := strings.Cut(path, ".")
-	if !more {
-		values[first] = v
+// checkSources looks whether the sources of a program are among the copied files
+// and directories.
+func checkSources(t *testing.T, dockerfile, module, program string, copied []string) {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=Dir,Module", program)
+	list.Dir, list.Env = module, append(os.Environ(), "GOWORK=off")
+	out, err := list.Output()
+	if err != nil {
+		t.Errorf("%s: %s: %v", dockerfile, program, err)
 		return
 	}
-	inner, ok := values[first].(map[string]any)
-	if !ok {
-		inner = map[string]any{}
-		values[first] = inner
+	top, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
 	}
-	put(inner, rest, v)
+	ours := 0
+	for packages := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct{ Dir string }
+		if err := packages.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		at, err := filepath.Rel(top, p.Dir)
+		if err != nil || strings.HasPrefix(at, "..") {
+			continue // another module's
+		}
+		ours++
+		if !slices.ContainsFunc(copied, func(c string) bool { return at == c || strings.HasPrefix(at, c+"/") }) {
+			t.Errorf("%s: %s needs %s, which is not copied", dockerfile, program, at)
+		}
+	}
+	if ours == 0 {
+		t.Errorf("%s: %s has no sources here", dockerfile, program)
+	}
+}
+
+// A profile is worth its name only if what it sets reaches the programs.
+func TestSkaffoldsProfilesReachTheServices(t *testing.T) {
+	for name, with := range profiles {
+		t.Run(name, func(t *testing.T) {
+			d := develop(t, with)
+			want := []string{"--log-level=info", "--log-format=json"}
+			if slices.Contains(with, "debug") {
+				want = []string{"--log-level=debug", "--log-format=text"}
+			}
+			gitlab := "--gitlab-url=https://gitlab.example.com"
+			if slices.Contains(with, simulatedGitLab) {
+				gitlab = "--gitlab-url=http://gitlab.simulated-gitlab.svc:8080"
+			}
+			for _, service := range services {
+				args := deployment(t, d.rendered, service).Spec.Template.Spec.Containers[0].Args
+				for _, arg := range want {
+					if !slices.Contains(args, arg) {
+						t.Errorf("%s lacks %s: %v", service, arg, args)
+					}
+				}
+				if service == "tunnel" && !slices.Contains(args, gitlab) {
+					t.Errorf("%s lacks %s: %v", service, gitlab, args)
+				}
+			}
+			if !d.rendered.has("StatefulSet/" + release + "-redis") {
+				t.Error("there is no Redis")
+			}
+		})
+	}
+}
+
+// With the simulated GitLab nothing is left to bring along.
+func TestSkaffoldsSimulatedGitLabNeedsNothing(t *testing.T) {
+	d := develop(t, profiles[simulatedGitLab])
+	for component, p := range pods(t, d.rendered) {
+		for _, ref := range references(p.Spec) {
+			if !d.rendered.has(ref) {
+				t.Errorf("%s needs the %s", component, ref)
+			}
+		}
+		for _, v := range p.Spec.Volumes {
+			if v.PersistentVolumeClaim != nil {
+				t.Errorf("%s needs a volume of the cluster", component)
+			}
+		}
+	}
+	tokens := map[string]string{}
+	for _, o := range d.rendered.objects {
+		if o.GetKind() == "Secret" {
+			for key, value := range as[corev1.Secret](t, o).Data {
+				tokens[key] = string(value)
+			}
+			maps.Copy(tokens, as[corev1.Secret](t, o).StringData)
+		}
+	}
+	if tokens["runner-token"] != development.RunnerToken || tokens["config-token"] != development.ConfigToken {
+		t.Errorf("the tokens are not those of the simulator: %q, %q", tokens["runner-token"], tokens["config-token"])
+	}
+	args := deployment(t, d.rendered, "tunnel").Spec.Template.Spec.Containers[0].Args
+	if want := "--agent=" + development.Project + ":" + development.Agent; !slices.Contains(args, want) {
+		t.Errorf("the tunnel lacks %s: %v", want, args)
+	}
+	checkAddresses(t, d)
+}
+
+// checkAddresses looks whether the simulator is where everybody expects it.
+func checkAddresses(t *testing.T, d developed) {
+	t.Helper()
+	r := rendered{objects: d.plain}
+	s := find[corev1.Service](t, r, "Service/gitlab")
+	pod := find[appsv1.Deployment](t, r, "Deployment/gitlab").Spec.Template
+	port := s.Spec.Ports[0]
+	c := pod.Spec.Containers[0]
+	if !labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(pod.Labels)) || c.Ports[0].Name != port.TargetPort.StrVal || c.Ports[0].ContainerPort != port.Port {
+		t.Errorf("the Service leads to %v at %v, the pod has %v at %v", s.Spec.Selector, port, pod.Labels, c.Ports)
+	}
+	url := fmt.Sprintf("http://%s.%s.svc:%d", s.Name, s.Namespace, port.Port)
+	for _, want := range []string{"--external-url=" + url, fmt.Sprintf("--addr=:%d", port.Port), "--development"} {
+		if !slices.Contains(c.Args, want) {
+			t.Errorf("the simulator lacks %s: %v", want, c.Args)
+		}
+	}
+	if args := deployment(t, d.rendered, "tunnel").Spec.Template.Spec.Containers[0].Args; !slices.Contains(args, "--gitlab-url="+url) {
+		t.Errorf("the tunnel does not look for GitLab at %s: %v", url, args)
+	}
+	forward := skaffold.PortForward{ResourceType: "service", ResourceName: s.Name, Namespace: s.Namespace, Port: int(port.Port), LocalPort: 8929}
+	if diff := cmp.Diff([]skaffold.PortForward{forward}, d.config.PortForward); diff != "" {
+		t.Errorf("forwarded ports (-want +got):\n%s", diff)
+	}
+	guide, err := os.ReadFile(filepath.Join(root, "docs", "guide", "development.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("localhost:%d/_sim/", forward.LocalPort); !strings.Contains(string(guide), want) {
+		t.Errorf("the guide does not say %s", want)
+	}
+}
+
+func TestServerAcceptsWhatSkaffoldDeploys(t *testing.T) {
+	s := newServer(t)
+	for _, o := range develop(t, nil).rendered.objects {
+		if o.GetKind() == "ServiceAccount" { // pods are refused without them
+			o.SetNamespace(s.namespace)
+			if err := s.create(t.Context(), o, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, with := range profiles {
+		t.Run(name, func(t *testing.T) {
+			d := develop(t, with)
+			for _, o := range append(slices.Clone(d.rendered.objects), d.plain...) {
+				if o.GetKind() == "ServiceAccount" {
+					continue
+				}
+				if o.GetNamespace() != "" {
+					o.SetNamespace(s.namespace)
+				}
+				if err := s.create(t.Context(), o, true); err != nil {
+					t.Errorf("%s: %v", id(o), err)
+				}
+				if said := s.warnings.take(); len(said) > 0 {
+					t.Errorf("%s: the server warns: %s", id(o), strings.Join(said, "; "))
+				}
+			}
+			for component, template := range pods(t, d.rendered) {
+				s.checkPod(t, component, template)
+			}
+			for _, template := range pods(t, rendered{objects: d.plain}) {
+				template.Spec.ServiceAccountName = release + "-tunnel" // the namespace has no other
+				s.checkPod(t, "tunnel", template)                      // which has no token either
+			}
+		})
+	}
 }

@@ -254,7 +254,10 @@ func (s *Server) CreateAccessToken(opts AccessTokenOptions) (string, error) {
 	} else if t.user = s.st.users[orDefault(opts.User, "root")]; t.user == nil {
 		return "", fmt.Errorf("user %q not found", opts.User)
 	}
-	value := "glpat-" + randomText(20)
+	value := orDefault(opts.FixedToken, "glpat-"+randomText(20))
+	if s.st.tokens[value] != nil {
+		return "", errors.New("the access token is taken")
+	}
 	s.st.tokens[value] = t
 	return value, nil
 }

@@ -1,6 +1,7 @@
 package gitlabsim
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,7 +17,12 @@ func (s *Server) CreateRunner(opts RunnerOptions) (Runner, error) {
 	opts.Scope = scope
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rn := &runner{id: s.st.next("runner"), token: "glrt-t1_" + randomText(20), opts: opts, createdAt: s.now(), inflight: map[int64]time.Time{}}
+	token := orDefault(opts.FixedToken, "glrt-t1_"+randomText(20))
+	if s.runnerByToken(token) != nil {
+		return Runner{}, errors.New("the token of the runner is taken")
+	}
+	opts.FixedToken = "" // it is the runner's until it resets it
+	rn := &runner{id: s.st.next("runner"), token: token, opts: opts, createdAt: s.now(), inflight: map[int64]time.Time{}}
 	s.tickRunner(rn)
 	s.st.runners[rn.id] = rn
 	return rn.view(), nil

@@ -56,6 +56,11 @@ type Options struct {
 	// TwoPhase keeps jobs pending after the 201 until PUT running, for runners that
 	// advertise two_phase_job_commit (8.4).
 	TwoPhase bool
+	// FirstJob is the id of the first job, default 1001. Whoever starts again in
+	// front of the same services has to go on where the one before has ended.
+	FirstJob int64
+	// Fill makes projects and the like before the first request is answered.
+	Fill func(*Server) error
 	// MutatePayload may change the decoded 201 body before it is sent.
 	MutatePayload func(map[string]any)
 	// Now is the clock of every stored time and of all limits.

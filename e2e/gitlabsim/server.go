@@ -51,6 +51,14 @@ func Start(opts Options) (*Server, error) {
 		s.url = "http://" + ln.Addr().String()
 	}
 	s.st.users["root"] = &user{User: User{ID: s.st.next("user"), Username: "root", Name: "Administrator", Email: "root@example.com"}, admin: true}
+	if opts.FirstJob > 0 {
+		s.st.last["job"] = opts.FirstJob - 1
+	}
+	if opts.Fill != nil {
+		if err := opts.Fill(s); err != nil {
+			return nil, errors.Join(fmt.Errorf("fill: %w", err), ln.Close(), store.close())
+		}
+	}
 	s.router = s.newRouter()
 	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() {

@@ -125,6 +125,8 @@ type RunnerOptions struct {
 	Protected      bool     `json:"protected,omitempty"`
 	Paused         bool     `json:"paused,omitempty"`
 	MaximumTimeout int      `json:"maximum_timeout,omitempty"`
+	// FixedToken is the runner's token; empty makes a random one.
+	FixedToken string `json:"fixed_token,omitempty"`
 }
 
 // Runner is a runner and what it has shown of itself.
@@ -161,6 +163,8 @@ type AccessTokenOptions struct {
 	User    string   `json:"user,omitempty"`
 	Project string   `json:"project,omitempty"`
 	Scopes  []string `json:"scopes"` // api, read_api, read_repository
+	// FixedToken is the token; empty makes a random one.
+	FixedToken string `json:"fixed_token,omitempty"`
 }
 
 // DeployToken is a git-only credential.

@@ -17,6 +17,6 @@
 // hierarchy; both are removed at the end.
 //
 // Images come from archives: `make images` makes those of the services, this
-// package those of the pause container, Redis and CoreDNS from programs of this
-// machine. Nothing is ever pulled.
+// package those of the pause container, Redis, CoreDNS and the simulated GitLab from
+// programs of this machine. Nothing is ever pulled.
 package node

@@ -20,6 +20,8 @@ const (
 	// RedisImage is Redis of this machine, with a shell, as the official image has.
 	RedisRepository = "localhost/redis"
 	RedisTag        = "machine"
+	// SimulatorImage is the simulated GitLab with git of this machine.
+	SimulatorImage = "localhost/gitlabsim:machine"
 
 	// ownArchives are the files of these images.
 	ownArchives = "image*.tar"
@@ -28,8 +30,9 @@ const (
 // applets are the programs beside Redis that the chart calls in its image.
 var applets = []string{"sh", "cat", "cut", "grep", "sha256sum", "sleep", "tr"}
 
-// ownImages are the images made of programs of this machine and of CoreDNS.
-func ownImages(ctx context.Context, coreDNS string) ([]image, error) {
+// ownImages are the images made of programs of this machine, of CoreDNS, and of
+// the simulated GitLab.
+func ownImages(ctx context.Context, coreDNS, simulator string) ([]image, error) {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		return nil, err
@@ -41,25 +44,37 @@ func ownImages(ctx context.Context, coreDNS string) ([]image, error) {
 	for _, a := range applets {
 		redis.links["bin/"+a] = "busybox"
 	}
-	for _, name := range []string{"redis-server", "redis-cli"} {
-		program, err := exec.LookPath(name)
-		if err != nil {
-			return nil, err
-		}
-		redis.files["bin/"+name] = program
-		libraries, err := librariesOf(ctx, program)
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range libraries {
-			redis.files[strings.TrimPrefix(l, "/")] = l
-		}
+	if err := redis.add(ctx, "redis-server", "redis-cli"); err != nil {
+		return nil, err
+	}
+	gitlab := image{name: SimulatorImage, files: map[string]string{"gitlabsim": simulator}, entrypoint: []string{"/gitlabsim"}}
+	if err := gitlab.add(ctx, "git"); err != nil {
+		return nil, err
 	}
 	return []image{
 		{name: pauseImage, files: map[string]string{"bin/busybox": busybox}, entrypoint: []string{"busybox", "sleep", "2147483647"}},
 		{name: dnsImage, files: map[string]string{"bin/coredns": coreDNS}, entrypoint: []string{"coredns"}},
-		redis,
+		redis, gitlab,
 	}, nil
+}
+
+// add adds programs of this machine with the libraries that they need.
+func (i image) add(ctx context.Context, programs ...string) error {
+	for _, name := range programs {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			return err
+		}
+		i.files["bin/"+name] = program
+		libraries, err := librariesOf(ctx, program)
+		if err != nil {
+			return err
+		}
+		for _, l := range libraries {
+			i.files[strings.TrimPrefix(l, "/")] = l
+		}
+	}
+	return nil
 }
 
 // library is a line of ldd that names a file.
@@ -82,9 +97,26 @@ func namedLibraries(said string) []string {
 	return all
 }
 
+// simulatorPackage is the command of the simulated GitLab.
+const simulatorPackage = "github.com/towline/towline/e2e/gitlabsim/cmd/gitlabsim"
+
+// buildSimulator builds the simulated GitLab as its Dockerfile does.
+func buildSimulator(ctx context.Context, program string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, simulatorPackage)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the simulated GitLab: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // writeImages writes this package's images into dir.
 func writeImages(ctx context.Context, dir, coreDNS string) error {
-	images, err := ownImages(ctx, coreDNS)
+	simulator := filepath.Join(dir, "gitlabsim")
+	if err := buildSimulator(ctx, simulator); err != nil {
+		return err
+	}
+	images, err := ownImages(ctx, coreDNS, simulator)
 	if err != nil {
 		return err
 	}

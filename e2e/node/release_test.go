@@ -44,6 +44,8 @@ type release struct {
 	helm   *action.Configuration
 	chart  *chart.Chart
 	values []string // YAML documents, later ones win
+	// createNamespace is --create-namespace.
+	createNamespace bool
 }
 
 func newRelease(t *testing.T) *release {
@@ -112,7 +114,7 @@ func (r *release) install(values string) *helmrelease.Release {
 	r.t.Helper()
 	r.values = []string{values}
 	install := action.NewInstall(r.helm)
-	install.ReleaseName, install.Namespace = releaseName, namespace
+	install.ReleaseName, install.Namespace, install.CreateNamespace = releaseName, namespace, r.createNamespace
 	made, err := install.RunWithContext(r.t.Context(), r.chart, r.merged())
 	r.must(err)
 	return made

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/e2e/gitlabsim/development"
 )
 
 func main() {
@@ -35,6 +36,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.StringVar(&opts.Tier, "tier", "premium", "free or premium")
 	flags.StringVar(&opts.KASTunnelURL, "kas-tunnel-url", "", "server of the generated kubeconfig")
 	longPoll := flags.Duration("long-poll", 50*time.Second, "long poll duration, 0 turns it off")
+	forDevelopment := flags.Bool("development", false, "start with a project, an agent, a pipeline and tokens that everybody knows")
 	exitWithParent := flags.Bool("exit-with-parent", false, "exit when standard input closes")
 	verbose := flags.Bool("verbose", false, "log every request")
 	if err := flags.Parse(args); err != nil {
@@ -45,6 +47,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if opts.LongPoll = *longPoll; *longPoll == 0 {
 		opts.LongPoll = -1
+	}
+	if *forDevelopment {
+		// Jobs are numbered on over restarts: what Towline knows it does not run again.
+		opts.Fill, opts.FirstJob = development.Fill, time.Now().Unix()
 	}
 	if *verbose {
 		opts.Log = slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
