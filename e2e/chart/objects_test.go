@@ -301,4 +301,6 @@ func TestEveryObjectIsLabelled(t *testing.T) {
 	})
 }
 
-func clusterWide(o *unstructured.Unstructured) bool { return strings.HasPrefix(o.GetKind(), "Cluster") || o.GetKind() == "Namespace" }
+func clusterWide(o *unstructured.Unstructured) bool {
+	return strings.HasPrefix(o.GetKind(), "Cluster") || o.GetKind() == "Namespace"
+}

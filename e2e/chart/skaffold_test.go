@@ -100,7 +100,6 @@ func TestSkaffoldBuildsWhatItDeploys(t *testing.T) {
 			built := map[string]bool{}
 			for _, a := range d.config.Build.Artifacts {
 				built[builtImage(a.Image)] = true
-				checkDockerfile(t, filepath.Join(root, a.Context), a.Docker.Dockerfile)
 			}
 			used := map[string]bool{}
 			for component, p := range pods(t, rendered{objects: append(slices.Clone(d.rendered.objects), d.plain...)}) {
@@ -112,6 +111,12 @@ func TestSkaffoldBuildsWhatItDeploys(t *testing.T) {
 				t.Errorf("images (-built +used):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestSkaffoldsDockerfiles(t *testing.T) {
+	for _, a := range develop(t, profiles[simulatedGitLab]).config.Build.Artifacts {
+		checkDockerfile(t, filepath.Join(root, a.Context), a.Docker.Dockerfile)
 	}
 }
 

@@ -30,8 +30,8 @@ func TestUnknownKeysAreRefused(t *testing.T) {
 func TestWhatCannotWorkIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"apiVersion: skaffold/v2\nkind: Config\n": "want a Config of skaffold/v4beta13",
-		head + "manifests: {rawYaml: [x]}\n":       "have both or none",
-		head + "deploy: {kubectl: {}}\n":           "have both or none",
+		head + "manifests: {rawYaml: [x]}\n":      "have both or none",
+		head + "deploy: {kubectl: {}}\n":          "have both or none",
 	} {
 		if _, err := parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: err = %v, want %q", text, err, want)

@@ -13,8 +13,8 @@ import (
 const (
 	Project     = "acme/shop"
 	Agent       = "development"
-	RunnerToken = "glrt-t1_ForDevelopmentOnly00" //nolint:gosec // it opens this simulator and nothing else
-	ConfigToken = "glpat-ForDevelopmentOnly00"   //nolint:gosec // likewise
+	RunnerToken = "glrt-t1_ForDevelopmentOnly00"
+	ConfigToken = "glpat-ForDevelopmentOnly00"
 )
 
 // projectDir holds the project's files.

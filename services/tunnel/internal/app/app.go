@@ -89,7 +89,7 @@ func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel
 	}
 	t.client, err = gitlab.New(gitlab.Config{
 		URL: cfg.gitlabURL, Token: token, Version: service.Version, Name: cfg.name,
-		HTTP: &http.Client{Transport: transport}, LongPoll: cfg.longPoll, Cache: cfg.cache,
+		HTTP: &http.Client{Transport: gitlab.Logged(transport, log)}, LongPoll: cfg.longPoll, Cache: cfg.cache,
 	})
 	if err != nil {
 		return nil, err
