@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
 WORKSPACE := pkg services/policy services/tunnel services/runner e2e
-OUTSIDE   := e2e/cluster/controlplane e2e/node/dns e2e/node/policies tools
+OUTSIDE   := e2e/chart/suites e2e/cluster/controlplane e2e/node/dns e2e/node/policies tools
 SERVICES  := tunnel policy runner
 
 # Settings, for example `make e2e E2E=TestCancel` or `make fuzz FUZZTIME=1m`.
@@ -98,6 +98,7 @@ test-all:
 	run "pkg and services" $(TEST) $(filter-out ./e2e/...,$(PACKAGES)); \
 	run "tools" env GOWORK=off go -C tools test -race -p $(P) -timeout $(TIMEOUT) ./...; \
 	run "control plane" env GOWORK=off go -C e2e/cluster/controlplane test -race -p $(P) -timeout $(TIMEOUT) ./internal/...; \
+	run "suites of the chart" env GOWORK=off go -C e2e/chart/suites test -count=1 ./...; \
 	run "chart" go test -tags integration -timeout $(TIMEOUT) ./e2e/chart; \
 	run "e2e" $(TEST) $$(go list -tags integration ./e2e/... | grep -v '/e2e/chart$$'); \
 	echo; echo "not run: the chart on a real node (containerd, kubelet); where root may have one: make e2e-node"; \

@@ -22,7 +22,7 @@ func TestTheRepositorysOwnModules(t *testing.T) {
 			t.Errorf("%s/go.mod declares %s, want %s", m.Dir, m.File.Module.Mod.Path, want)
 		}
 	}
-	want := []string{"e2e", "e2e/cluster/controlplane", "e2e/node/dns", "e2e/node/policies", "pkg"}
+	want := []string{"e2e", "e2e/chart/suites", "e2e/cluster/controlplane", "e2e/node/dns", "e2e/node/policies", "pkg"}
 	for _, s := range []string{"policy", "runner", "tunnel"} {
 		want = append(want, "services/"+s)
 	}
@@ -34,9 +34,9 @@ func TestTheRepositorysOwnModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The control plane replaces all of k8s.io, the node's programs and the tools
-	// need nothing of the product: in the workspace they would change its versions.
-	outside := []string{"e2e/cluster/controlplane", "e2e/node/dns", "e2e/node/policies", "tools"}
+	// The control plane replaces all of k8s.io, the chart's suites, the node's
+	// programs and the tools need nothing of the product: in the workspace they would change its versions.
+	outside := []string{"e2e/chart/suites", "e2e/cluster/controlplane", "e2e/node/dns", "e2e/node/policies", "tools"}
 	if got := len(work.Use); got != len(want)-len(outside) {
 		t.Errorf("go.work uses %d modules, want %d", got, len(want)-len(outside))
 	}
