@@ -4,56 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	corev1 "k8s.io/api/core/v1"
 )
-
-// Names of GitLab's own chart are put where they belong, and the notes say so.
-func TestNamesOfGitLabsChartAreUnderstood(t *testing.T) {
-	r := render(t, combinations["from-gitlabs-chart"])
-	tunnel := deployment(t, r, "tunnel")
-	args := tunnel.Spec.Template.Spec.Containers[0].Args
-	for _, want := range []string{"--gitlab-url=https://gitlab.example.com", "--gitlab-ca-file=/etc/towline/gitlab-ca/ca.crt"} {
-		if !slices.Contains(args, want) {
-			t.Errorf("the tunnel lacks %s: %v", want, args)
-		}
-	}
-	if got := string(find[corev1.Secret](t, r, "Secret/towline-credentials").Data["runner-token"]); got != "glrt-abc" {
-		t.Errorf("config.token arrives as %q", got)
-	}
-	if got := find[corev1.ConfigMap](t, r, "ConfigMap/towline-gitlab-ca").Data["ca.crt"]; !strings.Contains(got, "MIIB") {
-		t.Errorf("config.kasCaCert arrives as %q", got)
-	}
-	if *tunnel.Spec.Replicas != 2 || !gives(tunnel.Spec.Template.Spec.Containers[0], "-", "HTTPS_PROXY") {
-		t.Errorf("replicas %d, variables %v", *tunnel.Spec.Replicas, tunnel.Spec.Template.Spec.Containers[0].Env)
-	}
-	for _, want := range []string{"ServiceAccount/gitlab-agent", "ClusterRoleBinding/towline:towline:agent", "ServiceMonitor/towline-tunnel"} {
-		if !r.has(want) {
-			t.Errorf("no %s", want)
-		}
-	}
-	if r.has("ConfigMap/towline-config") {
-		t.Error("names of GitLab's chart are taken for the agent's configuration")
-	}
-	for _, notice := range []string{
-		"config.token is taken for", "config.kasAddress is taken for gitlab.url, as https://gitlab.example.com", "config.kasCaCert is taken for",
-		"rbac.useExistingRole gives the ClusterRole deploy-everywhere", "serviceAccount.create is taken", "serviceAccount.name is taken",
-		"serviceAccount.annotations are taken", "extraEnv is taken", "serviceMonitor.enabled is taken", "replicas is taken for tunnel.replicas",
-	} {
-		if !strings.Contains(r.notes, "NOTICE: "+notice) {
-			t.Errorf("the notes do not say %q:\n%s", notice, r.notes)
-		}
-	}
-}
-
-func TestASecretOfGitLabsChartIsRead(t *testing.T) {
-	r := render(t, "gitlab: {url: 'https://gitlab.example.com'}\nagent: a/b:c\nconfig: {secretName: agent-token}\n")
-	for _, v := range deployment(t, r, "tunnel").Spec.Template.Spec.Volumes {
-		if v.Name == "runner" && (v.Secret.SecretName != "agent-token" || v.Secret.Items[0].Key != "token") {
-			t.Errorf("the token comes from %s/%s", v.Secret.SecretName, v.Secret.Items[0].Key)
-		}
-	}
-}
 
 func TestAddressesOfKASBecomeGitLabs(t *testing.T) {
 	for kas, want := range map[string]string{

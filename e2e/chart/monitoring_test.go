@@ -90,24 +90,6 @@ func TestAlertsAndPanelsAskForMetricsThatExist(t *testing.T) {
 	}
 }
 
-// ifCRDPresent looks at what the cluster knows, always and never do not.
-func TestMonitorsRenderInThreeModes(t *testing.T) {
-	for mode, want := range map[string][2]bool{"ifCRDPresent": {false, true}, "always": {true, true}, "never": {false, false}} {
-		for i, kinds := range [][]string{nil, {"monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule"}} {
-			r, err := renderFor(t, target{release: release, namespace: "towline", kinds: kinds}, minimal+"\n---\nmonitoring: {monitor: {render: "+mode+"}, alerts: {enabled: true, render: "+mode+"}}\n")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.has("PodMonitor/towline-runner") != want[i] || r.has("PrometheusRule/towline") != want[i] {
-				t.Errorf("%s with %v: monitor %t, alerts %t, want %t", mode, kinds, r.has("PodMonitor/towline-runner"), r.has("PrometheusRule/towline"), want[i])
-			}
-			if blind := strings.Contains(r.notes, "let nobody\n  read them"); blind != want[i] {
-				t.Errorf("%s with %v: the notes warn: %t", mode, kinds, blind)
-			}
-		}
-	}
-}
-
 // The images of a release are listed where mirrors look for them.
 func TestImagesAreListed(t *testing.T) {
 	eachCombination(t, func(t *testing.T, r rendered) {

@@ -63,14 +63,6 @@ func TestPodsDoNotRestartForAnotherChartVersion(t *testing.T) {
 	}
 }
 
-func TestPodLabelsCannotBreakTheSelector(t *testing.T) {
-	r := render(t, minimal+"---\nrunner: {podLabels: {app.kubernetes.io/component: x, team: platform}}\n")
-	got := deployment(t, r, "runner").Spec.Template.Labels
-	if got["app.kubernetes.io/component"] != "runner" || got["team"] != "platform" {
-		t.Errorf("labels: %v", got)
-	}
-}
-
 // brought are the names of what people bring along.
 var brought = []string{
 	"gitlab-runner", "redis", "company-ca", "gitlab", "gitlab-acme", "keys", "proxy", "redis-passwords", "policy-tls", "tunnel-tls", "redis-tls",
@@ -235,30 +227,6 @@ func TestOptionsAndPodsAgree(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestImages(t *testing.T) {
-	tests := map[string]map[string]string{
-		"minimal": {"tunnel": "towline/tunnel:0.1.0", "policy": "towline/policy:0.1.0", "runner": "towline/runner:0.1.0"},
-		"everything-brought-along": {
-			"tunnel": "example.com/tunnel:dev", "policy": "example.com/policy:dev", "runner": "example.com/runner:dev",
-		},
-		"images-from-a-mirror": {
-			"tunnel": "registry.example.com:5000/mirror/towline/tunnel:v9@sha256:" + someDigest,
-			"policy": "registry.example.com:5000/mirror/towline/policy:v9@sha256:" + "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210",
-			"runner": "registry.example.com:5000/mirror/towline/runner:v9@sha256:" + someDigest,
-		},
-	}
-	for name, want := range tests {
-		r := render(t, combinations[name])
-		got := map[string]string{}
-		for _, s := range services {
-			got[s] = deployment(t, r, s).Spec.Template.Spec.Containers[0].Image
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-	}
 }
 
 // Two releases must not meet: not in one namespace, not in the cluster.

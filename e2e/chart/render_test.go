@@ -42,16 +42,13 @@ credentials: {runner: {existingSecret: gitlab-runner}}
 redis: {external: {existingSecret: redis}}
 `
 
-const (
-	someDigest      = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	withCredentials = `
+const withCredentials = `
 credentials:
   runner: {existingSecret: gitlab, key: runner}
   config: {existingSecret: gitlab, key: config}
   seal: {existingSecret: keys, key: seal}
   signing: {existingSecret: keys, key: sign}
 `
-)
 
 // combinations are installations that people have: the files of the chart's ci
 // directory by their names.
@@ -90,7 +87,6 @@ type rendered struct {
 // target says where a chart is rendered for.
 type target struct {
 	release, namespace string
-	kinds              []string     // group/version/Kind that the cluster knows beside its own
 	api                *rest.Config // for lookup; nil is helm template
 	unchecked          bool         // the schema is not asked
 }
@@ -104,7 +100,6 @@ func (target) kubeVersion() *chartutil.KubeVersion {
 func (to target) capabilities() *chartutil.Capabilities {
 	c := *chartutil.DefaultCapabilities
 	c.KubeVersion = *to.kubeVersion()
-	c.APIVersions = append(slices.Clone(c.APIVersions), to.kinds...)
 	return &c
 }
 

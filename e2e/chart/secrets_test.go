@@ -116,26 +116,3 @@ func TestPodsRestartForAnotherRedis(t *testing.T) {
 		t.Errorf("annotations: %v", a)
 	}
 }
-
-func TestConfigurationArrivesUnchanged(t *testing.T) {
-	r := render(t, combinations["configuration-as-a-value"])
-	var got, want any
-	if err := yaml.Unmarshal([]byte(find[corev1.ConfigMap](t, r, "ConfigMap/towline-config").Data["config.yaml"]), &got); err != nil {
-		t.Fatal(err)
-	}
-	want = values(t, combinations["configuration-as-a-value"])["config"]
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestTowlineIsUnchanged(t *testing.T) {
-	r := render(t, combinations["both-configurations"])
-	var got any
-	if err := yaml.Unmarshal([]byte(find[corev1.ConfigMap](t, r, "ConfigMap/towline-config").Data["towline.yaml"]), &got); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(values(t, combinations["both-configurations"])["towline"], got); diff != "" {
-		t.Error(diff)
-	}
-}

@@ -163,63 +163,6 @@ func gives(c corev1.Container, flag, env string) bool {
 		slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == env })
 }
 
-func TestValuesReachTheServices(t *testing.T) {
-	tests := map[string]map[string][]string{
-		"everything-brought-along": {
-			"tunnel": {"--egress-hosts=charts.example.com:443,registry.example.com:5000", "--config-token-file=/etc/towline/config/token", "--gitops=true", "--gitops-interval=5s", "--gitops-token-file=/etc/towline/gitops/token", "--gitops-tokens=acme/apps=/etc/towline/gitops-projects/0,acme/infra=/etc/towline/gitops-projects/1"},
-			"runner": {"--drain-timeout=90m", "--sandbox=off", "--syncs=3"},
-		},
-		"values-instead-of-secrets": {
-			"tunnel": {"--gitlab-url=http://gitlab.internal:8080/gitlab"},
-			"policy": {"--agent-id=1234567890"},
-		},
-		"configuration-as-a-value": {
-			"tunnel": {"--gitlab-ca-file=/etc/towline/gitlab-ca/ca.crt", "--log-format=text", "--log-level=debug"},
-			"policy": {"--config=/etc/agent/config"},
-			"runner": {"--git-ca-file=/etc/towline/gitlab-ca/ca.crt", "--concurrent=1", "--warm=1"},
-		},
-		"both-configurations": {
-			"tunnel": {"--config-token-file=/etc/towline/config/token", "--config-optional=true"},
-			"policy": {"--config=/etc/agent/config", "--config-sources=repository,local"},
-		},
-		"programs-and-caches-on-volumes": {
-			"tunnel": {"--cache=true"},
-			"runner": {
-				"--toolbox=/opt/towline/toolbox:/opt/towline/more", "--cache-dir=/var/cache/towline", "--cache-max-age=48h", "--cache-max-size=5368709120",
-				"--log-limit=1000000", "--scratch-limit=536870912", "--memory-limit=268435456", "--debug-trace=false",
-			},
-		},
-		"rules-of-the-owner": {"policy": {"--rules=/etc/towline/rules"}, "runner": {"--rules=/etc/towline/rules"}},
-		"minimal":            {"runner": {"--syncs=0", "--toolbox=/opt/towline/toolbox", "--scratch-limit=2147483648", "--debug-trace=true"}},
-		"narrowed-and-with-an-agent-account": {
-			"runner": {"--system-names=system:masters", "--audit-webhook=https://audit.example.com:8444/towline", "--audit-webhook-token-file=/etc/towline/audit/token"},
-			"policy": {"--namespaces=shop,shop-staging", "--agent-service-account=towline/towline-agent", "--callers=system:serviceaccount:towline:towline-tunnel"},
-		},
-	}
-	for name, want := range tests {
-		t.Run(name, func(t *testing.T) {
-			r := render(t, combinations[name])
-			for service, args := range want {
-				got := deployment(t, r, service).Spec.Template.Spec.Containers[0].Args
-				for _, arg := range args {
-					if !slices.Contains(got, arg) {
-						t.Errorf("%s lacks %s; it gets %v", service, arg, got)
-					}
-				}
-			}
-		})
-	}
-}
-
-func TestGraceCoversTheDrain(t *testing.T) {
-	for drain, want := range map[string]int64{"45s": 105, "90m": 5460, "1h": 3660, "0s": 60} {
-		r := render(t, minimal+"---\nrunner: {drainTimeout: "+drain+"}\n")
-		if got := *deployment(t, r, "runner").Spec.Template.Spec.TerminationGracePeriodSeconds; got != want {
-			t.Errorf("drainTimeout %s: the pod has %d s to end, want %d", drain, got, want)
-		}
-	}
-}
-
 // What the chart makes of the owner's rules is what both services read.
 func TestRulesArriveAndAreGood(t *testing.T) {
 	r := render(t, combinations["rules-of-the-owner"])

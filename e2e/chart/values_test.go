@@ -16,12 +16,6 @@ func TestMissingOrWrongValuesAreToldInSentences(t *testing.T) {
 		values string
 		want   []string
 	}{
-		"nothing given": {"", []string{
-			"gitlab.url is missing: give GitLab's address, for example https://gitlab.example.com",
-			"agent is missing: give the GitLab agent as group/project:name",
-			"credentials.runner is missing: create a runner in GitLab",
-			"values.yaml of the chart says more",
-		}},
 		"address without a scheme":    {minimal + "---\ngitlab: {url: gitlab.example.com}\n", []string{"gitlab.url is no address"}},
 		"address with a space":        {minimal + "---\ngitlab: {url: 'https://a b'}\n", []string{"gitlab.url is no address"}},
 		"agent without a project":     {minimal + "---\nagent: production\n", []string{`agent is "production": it has the form group/project:name`}},
@@ -164,35 +158,5 @@ func TestChartSaysWhatItIs(t *testing.T) {
 		if got := chartutil.IsCompatibleRange(c.Metadata.KubeVersion, version); got != want {
 			t.Errorf("Kubernetes %s may have it: %t, want %t", version, got, want)
 		}
-	}
-}
-
-func TestNotesSayWhatIsConnectedAndWhatIsNot(t *testing.T) {
-	const none = "WARNING: no job is let in"
-	tests := map[string]struct{ has, hasNot []string }{
-		"minimal": {
-			[]string{"as the agent platform/clusters:production", "https://gitlab.example.com", none, "kubectl -n towline logs deployment/towline-tunnel", "20 at a time", "the StatefulSet towline-redis", "helm test towline -n towline"},
-			[]string{"not confined", "no NetworkPolicy", "no password"},
-		},
-		"values-instead-of-secrets":          {[]string{"the configuration project in GitLab"}, []string{none, "p%40ss", "glrt-abc", "glpat-abc"}},
-		"configuration-as-a-value":           {[]string{"the ConfigMap towline-config", "2 at a time"}, []string{none}},
-		"narrowed-and-with-an-agent-account": {[]string{"in shop, shop-staging", "--serviceaccount=towline:towline-agent"}, nil},
-		"everything-brought-along":           {[]string{"WARNING: jobs are not confined"}, []string{none}},
-		"without-network-policies":           {[]string{"WARNING: no NetworkPolicy"}, nil},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			notes := render(t, combinations[name]).notes
-			for _, want := range tt.has {
-				if !strings.Contains(notes, want) {
-					t.Errorf("the notes do not say %q:\n%s", want, notes)
-				}
-			}
-			for _, never := range tt.hasNot {
-				if strings.Contains(notes, never) {
-					t.Errorf("the notes say %q:\n%s", never, notes)
-				}
-			}
-		})
 	}
 }
