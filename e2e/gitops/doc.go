@@ -9,19 +9,19 @@
 //
 //	create, change, delete        TestTheClusterFollowsTheRepository; engine TestCreateChangeDelete
 //	rename across files           TestTheClusterFollowsTheRepository: an object that moves to another file stays
-//	each propagation policy       engine TestPropagation; syncer TestEachKeyReachesTheEngine: the keys' words
-//	drift by hand                 TestDriftIsCorrected; engine TestDriftIsFoundAndCorrected: ten kinds of it
-//	a field that cannot change    engine TestImmutable
-//	definition and object at once engine TestScenarios/definition-and-object
+//	each propagation policy       TestHardCases; engine TestPropagation; syncer TestEachKeyReachesTheEngine: the keys' words
+//	drift by hand                 TestHardCases; engine TestDriftIsFoundAndCorrected: ten kinds of it
+//	a field that cannot change    TestHardCases: with and without replace; engine TestImmutable
+//	definition and object at once TestHardCases; engine TestScenarios/definition-and-object
 //	one invalid of 500 objects    TestLargeRepositories; engine TestOneInvalidOfMany: each of the three policies
-//	a webhook that fails          engine TestFailingWebhook
-//	a namespace that does not go  engine TestNamespaceStuck
+//	a webhook that fails          TestHardCases; engine TestFailingWebhook
+//	a namespace that does not go  TestHardCases; engine TestNamespaceStuck
 //	force-push                    TestTheClusterFollowsTheRepository
 //	ref deleted, token revoked    TestSourcesThatFailChangeNothing
 //	50,000 files                  sources TestARepositoryOf50000Files
 //	20 MiB of manifests           TestLargeRepositories; engine TestLargeSet
 //	YAML bombs, symbolic links    TestSourcesThatFailChangeNothing; sources TestWhatCannotBeChosen
-//	the same object twice         engine TestScenarios/faults
+//	the same object twice         TestHardCases; engine TestScenarios/faults
 //	two entries, one object       TestEntriesOfOneProject: it is said; engine TestTwoSetsDoNotFight: and nothing moves
 //	crashes                       syncer TestCrashAtEveryTenthCall, -crash=N replays one; TestARunnerThatDiesLosesNothing;
 //	                              engine TestCrashAtEveryCall; release TestDeathAtEveryRequest

@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -13,16 +14,30 @@ import (
 	"github.com/towline/towline/e2e/rig"
 )
 
-func TestDriftIsCorrected(t *testing.T) {
-	b := open(t, plain, map[string]string{"k8s/a.yaml": configMap("a", "x", "1"), "k8s/b.yaml": configMap("b", "x", "1")})
-	b.eventually("the first commit", func(context.Context) bool { return b.data("b")["x"] == "1" })
-	maps := b.kube.CoreV1().ConfigMaps(b.namespace)
-	_, err := maps.Patch(t.Context(), "a", types.MergePatchType, []byte(`{"data":{"x":"by hand","y":"kept"}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+// ofDrift is an entry that no commit of the others reaches.
+const ofDrift = `
+    - {name: drift, id: acme/apps/shop, ref: {branch: drift}, default_namespace: NAMESPACE, paths: [{glob: drift/*}], interval: 10s}
+`
+
+// drifts changes by hand what an entry has applied; mended waits until that has
+// been put right without a commit, which takes as long as the entry's interval.
+func (b *bench) drifts() (mended func()) {
+	b.Helper()
+	commit, err := b.gitlab.Push(shop, "drift", map[string]string{"drift/a.yaml": configMap("a", "x", "1"), "drift/b.yaml": configMap("b", "x", "1")})
 	b.must(err)
-	b.must(maps.Delete(t.Context(), "b", metav1.DeleteOptions{}))
-	b.eventually("drift", func(context.Context) bool { return b.data("a")["x"] == "1" && b.data("b")["x"] == "1" })
-	if got := b.data("a")["y"]; got != "kept" {
-		t.Errorf("a field of another manager is %q", got)
+	b.came("drift", commit, step{state: succeeds, says: "2 objects, 2 created"})
+	maps := b.kube.CoreV1().ConfigMaps(b.namespace)
+	_, err = maps.Patch(b.Context(), "a", types.MergePatchType, []byte(`{"data":{"x":"by hand","y":"kept"}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+	b.must(err)
+	b.must(maps.Delete(b.Context(), "b", metav1.DeleteOptions{}))
+	return func() {
+		b.Helper()
+		b.eventually("drift", func(context.Context) bool { return b.data("a")["x"] == "1" && b.data("b")["x"] == "1" })
+		if got := b.data("a")["y"]; got != "kept" {
+			b.Errorf("a field of another manager is %q", got)
+		}
+		about := fmt.Sprintf("drift at %.8s: 2 objects, 1 created, 1 configured", commit)
+		b.eventually("the event of drift", func(context.Context) bool { return b.told("DriftCorrected", about) == 1 })
 	}
 }
 
@@ -81,6 +96,7 @@ func waitError(t *testing.T, b *bench, text string) string {
 }
 
 func TestARunnerThatDiesLosesNothing(t *testing.T) {
+	t.Parallel() // it waits for the dead runner's lease most of the time
 	files := map[string]string{}
 	for _, name := range strings.Fields("c0 c1 c2 c3 c4 c5 c6 c7 c8 c9 c10 c11 c12 c13 c14 c15 c16 c17 c18 c19") {
 		files["k8s/"+name+".yaml"] = configMap(name, "x", "1")

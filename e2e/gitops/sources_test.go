@@ -69,6 +69,7 @@ func signer(t *testing.T) (public string, sign func(commit []byte) (string, erro
 
 // Versions, encrypted files and tokens of groups, in one installation.
 func TestSourcesOfEntries(t *testing.T) {
+	t.Parallel() // it waits for further looks at what has failed most of the time
 	own := t.TempDir() + "/token"
 	sealed := fixture(t, "sops.yaml")
 	public, sign := signer(t)
