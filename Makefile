@@ -83,7 +83,7 @@ $(LINTER): tools/go.mod tools/go.sum
 
 .PHONY: test
 test: TOWLINE_E2E_BINARIES = $(CURDIR)/bin/race
-test: programs toolbox binaries ## all tests with the race detector, against one real control plane
+test: programs toolbox binaries ## all tests, against one real control plane
 	@$(CLUSTER) --kubectl -- $(MAKE) test-all
 
 # The control plane itself has no unit tests (the e2e tests use it), and with the

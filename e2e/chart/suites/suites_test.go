@@ -60,22 +60,31 @@ func TestSuitesPass(t *testing.T) {
 	for _, file := range files(t) {
 		s := parse(t, file)
 		for _, r := range run(s, c) {
-			t.Run(s.Name+"/"+r.DisplayName, func(t *testing.T) {
-				switch {
-				case r.Skipped:
-					t.Error("it is skipped, which proves nothing")
-				case len(r.AssertsResult) == 0 && r.ExecError == nil:
-					t.Error("it asserts nothing")
-				case !r.Passed:
-					t.Errorf("%v\n%s", r.ExecError, r.Stringify())
-				}
-				for _, a := range r.AssertsResult {
-					if strings.HasPrefix(a.AssertType, "matchSnapshot") {
-						t.Error("it takes a snapshot, in which nobody sees what is wanted")
-					}
-				}
-			})
+			t.Run(s.Name+"/"+r.DisplayName, func(t *testing.T) { check(t, r) })
 		}
+	}
+}
+
+func check(t *testing.T, r *results.TestJobResult) {
+	t.Helper()
+	switch {
+	case r.Skipped:
+		t.Error("it is skipped, which proves nothing")
+	case !r.Passed && r.ExecError != nil:
+		t.Error(r.ExecError)
+	case len(r.AssertsResult) == 0:
+		t.Error("it asserts nothing")
+	}
+	for _, a := range r.AssertsResult {
+		if !a.Passed {
+			t.Errorf("asserts[%d], %s:\n%s", a.Index, a.AssertType, strings.Join(a.FailInfo, "\n"))
+		}
+		if strings.HasPrefix(a.AssertType, "matchSnapshot") {
+			t.Error("it takes a snapshot, in which nobody sees what is wanted")
+		}
+	}
+	if !r.Passed && !t.Failed() {
+		t.Error("it fails, and does not say of what")
 	}
 }
 
