@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -50,6 +51,22 @@ func TestServesUntilCancelled(t *testing.T) {
 	_ = resp.Body.Close()
 	cancel()
 	waitFor(t, done)
+}
+
+// Whoever starts the simulator anew before the same services has jobs of other
+// numbers.
+func TestForDevelopment(t *testing.T) {
+	began := time.Now().Unix()
+	url, _ := start(t, t.Context(), nil, "--development", "--data-dir", t.TempDir())
+	resp, err := http.Post(url+"/_sim/RunPipeline", "application/json", strings.NewReader(`{"pipeline":{"project":"acme/shop"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var p struct{ Jobs []struct{ ID int64 } }
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || len(p.Jobs) != 2 || p.Jobs[0].ID < began {
+		t.Errorf("jobs %+v, %v", p.Jobs, err)
+	}
 }
 
 func TestExitsWithItsParent(t *testing.T) {
