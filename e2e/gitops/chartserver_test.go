@@ -12,11 +12,14 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/repo"
+
+	"github.com/towline/towline/pkg/pace/pacetest"
 )
 
 // Whom the server of charts lets in.
@@ -31,6 +34,8 @@ type chartServer struct {
 	t    testing.TB
 	dir  string
 	host string
+	// stuck is how often it was asked for what it hardly sends.
+	stuck atomic.Int32
 
 	mu     sync.Mutex
 	values string
@@ -49,6 +54,11 @@ func newChartServer(t testing.TB) *chartServer {
 		defer s.mu.Unlock()
 		w.Header().Set("Content-Type", "application/yaml")
 		fmt.Fprint(w, s.values)
+	})
+	hardly := pacetest.Trickle(make([]byte, 1<<20), 1)
+	mux.HandleFunc("/stuck/", func(w http.ResponseWriter, r *http.Request) {
+		s.stuck.Add(1)
+		hardly(w, r)
 	})
 	mux.Handle("/charts/", known(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()

@@ -18,6 +18,9 @@ import (
 const releases = `
 gitops:
   charts:
+    - release_name: stuck # holds up nobody
+      namespace: NAMESPACE
+      source: {repository: {url: "http://HOST/stuck", chart: web}}
     - release_name: web
       namespace: NAMESPACE
       namespaces: [NAMESPACE]
@@ -158,6 +161,9 @@ func TestReleasesOfRepositories(t *testing.T) {
 		t.Errorf("not rolled back:\n%s", out)
 	}
 
+	if charts.stuck.Load() == 0 {
+		t.Error("the server that hardly answers was not asked")
+	}
 	b.configure("gitops: {charts: []}")
 	b.eventually("the release that goes with its entry", func(context.Context) bool { return b.data("web") == nil })
 	if out := b.helm(b.namespace, "list", "--short"); strings.TrimSpace(out) != "api" {
