@@ -20,8 +20,8 @@ import (
 
 // Limits on what repositories send.
 const (
-	fetchTimeout    = 2 * time.Minute // of everything that one chart needs
-	beginTimeout    = time.Minute     // of an answer
+	fetchTimeout    = 2 * time.Minute  // of everything that one chart needs
+	beginTimeout    = 30 * time.Second // of an answer
 	maxIndex        = 64 << 20
 	maxArchive      = 16 << 20 // packed
 	maxRegistryBody = maxArchive

@@ -30,7 +30,7 @@ var behaviours = map[string]behaviour{
 	"too slow":    {trickling(5 << 9), "the repository takes longer than 2m0s", 2 * time.Minute},
 	"trickling":   {trickling(100), "it comes too slowly: ", 30 * time.Second},
 	"stalled":     {func(text []byte) http.HandlerFunc { return pacetest.Stall(text[:200_000]) }, "it comes too slowly: 0 bytes in 30s", time.Minute},
-	"silent":      {func([]byte) http.HandlerFunc { return pacetest.Silent }, "it comes too slowly: no answer in 1m0s", time.Minute},
+	"silent":      {func([]byte) http.HandlerFunc { return pacetest.Silent }, "it comes too slowly: no answer in 30s", 30 * time.Second},
 }
 
 const slowAnswer = 310_000
