@@ -23,7 +23,7 @@ gitops:
       max_history: 5
       values: [{inline: {color: red, size: small}}, {file: {file: values/prod.yaml}}]
 `
-	b := open(t, charts, map[string]string{
+	b := openWith(t, jobAccess, charts, map[string]string{
 		"charts/shop/Chart.yaml":       "apiVersion: v2\nname: shop\nversion: 1.0.0\n",
 		"charts/shop/templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\ndata: {color: {{ .Values.color }}, size: {{ .Values.size }}}\n",
 		"values/prod.yaml":             "size: large\n",
@@ -49,6 +49,7 @@ gitops:
 		t.Errorf("%d revisions, %v", n, b.data("shop"))
 	}
 	b.helmsOwn(changed)
+	b.chartPreviews()
 	wrong := b.push(map[string]string{"charts/shop/templates/a.yaml": "{{ .Values.none.such }}\n"})
 	b.status(b.namespace+"/shop", wrong, "failed")
 	if n := revisions(); n != 4 {
@@ -80,4 +81,28 @@ func (b *bench) helmsOwn(commit string) {
 	if got := strings.Join(said, ", "); got != "Install complete, Upgrade complete, Rollback to 1, Upgrade complete" {
 		b.Errorf("helm history: %s", got)
 	}
+}
+
+// chartPreviews shows what working trees would change of the release.
+func (b *bench) chartPreviews() {
+	b.Helper()
+	entry := b.namespace + "/shop"
+	j := b.job(shop, "towline diff "+entry)
+	b.expect(j, 2, "towline diff: ", "forbidden", "the rights of this job")
+	b.Allow("gitlab:ci_job", "edit")
+	j = b.job(shop, "towline diff --exit-code "+entry)
+	b.expect(j, 0, "nothing to change, 1 as they are\n")
+	j = b.job(shop, `printf 'size: tiny\n' > values/prod.yaml`,
+		`printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: before, annotations: {helm.sh/hook: pre-upgrade}}\n' > charts/shop/templates/before.yaml`,
+		"towline diff --report changes.json "+entry, "cat changes.json", "towline diff --exit-code "+entry)
+	name := "ConfigMap " + entry
+	b.expect(j, 1, "--- "+name+" (in the cluster)\n+++ "+name+" (charts/shop/templates/a.yaml:1)\n", "\n-  size: huge\n+  size: tiny\n",
+		"ConfigMap "+b.namespace+"/before would run, as hook pre-upgrade (charts/shop/templates/before.yaml)\n",
+		"release "+entry+": upgrade of chart shop 1.0.0, which makes revision 5\n1 to change, 0 as they are\n",
+		`"description": "`+name+` would be changed: .data.size"`, `"path": "charts/shop/templates/a.yaml"`)
+	if size := b.data("shop")["size"]; size != "huge" {
+		b.Errorf("a comparison has changed the release: %s", size)
+	}
+	j = b.job(shop, `printf '{{ .Values.none.such }}\n' > charts/shop/templates/a.yaml`, "towline diff "+entry)
+	b.expect(j, 2, "towline diff: release "+entry+": upgrade of chart shop 1.0.0: template: shop/templates/a.yaml:1:")
 }

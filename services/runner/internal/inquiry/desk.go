@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/towline/towline/pkg/agentconfig"
@@ -54,11 +55,24 @@ func (d *Desk) Answer(ctx context.Context, who Asker, q Question) Answer {
 	if q.Settings {
 		entry := view.Entry
 		if entry.Chart != nil {
-			entry.Chart = &agentconfig.Chart{Release: entry.Chart.Release} // addresses of values may hold what is not for everybody
+			entry.Chart = addressless(entry.Chart)
 		}
 		a.Settings = &Settings{Entry: entry, Inventory: syncspec.Task{Entry: view.Entry, ProjectID: view.ProjectID}.InventoryID(who.Agent)}
 	}
 	return a
+}
+
+// addressless is a chart without the addresses of its values, which may hold what
+// is not for everybody.
+func addressless(c *agentconfig.Chart) *agentconfig.Chart {
+	out := *c
+	out.Values = slices.Clone(c.Values)
+	for i := range out.Values {
+		if out.Values[i].URL != nil {
+			out.Values[i].URL = &agentconfig.ValuesURL{}
+		}
+	}
+	return &out
 }
 
 func (d *Desk) view(ctx context.Context, entry string) (*syncspec.View, error) {

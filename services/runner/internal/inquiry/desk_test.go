@@ -220,6 +220,19 @@ func TestSettingsAreToldWithoutTheIdentity(t *testing.T) {
 	}
 }
 
+func TestAddressesOfValuesAreNotTold(t *testing.T) {
+	b := open(t)
+	b.view.Entry.Chart = &agentconfig.Chart{Release: "web", Path: "chart", Values: []agentconfig.ChartValues{
+		{URL: &agentconfig.ValuesURL{URL: "https://h/v?token=geheim", MaxSize: 1}}, {Inline: "a: 1"}, {File: "v.yaml"},
+	}}
+	b.publish(commit(1))
+	got := b.ask(Question{Settings: true}).Settings.Entry.Chart
+	want := &agentconfig.Chart{Release: "web", Path: "chart", Values: []agentconfig.ChartValues{{URL: &agentconfig.ValuesURL{}}, {Inline: "a: 1"}, {File: "v.yaml"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAWishReachesTheTunnel(t *testing.T) {
 	b := open(t)
 	b.publish(commit(1))

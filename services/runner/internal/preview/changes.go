@@ -29,12 +29,24 @@ type Problem struct {
 	Line int
 }
 
+// Note is what would happen besides.
+type Note struct {
+	Text string
+	File string // "" if it is of no file
+}
+
 // Changes are what a working tree would change.
 type Changes struct {
 	Changes   []Change
 	Problems  []Problem
 	Unchanged int
+	// Hooks would run, and Release says what becomes of a release; "" is nothing.
+	Hooks   []Note
+	Release string
 }
+
+// Any says whether anything would happen.
+func (c Changes) Any() bool { return len(c.Changes) > 0 || c.Release != "" }
 
 // Tried is what the API server has found; Concealed takes secrets out of a text.
 type Tried interface{ Concealed(text string) string }
@@ -90,6 +102,7 @@ func change(res *apply.Result, tried Tried) (Change, error) {
 	if before != nil {
 		c.Fields = changed(before, after)
 	}
+	conceal(before, after, tried.Concealed)
 	from, err := text(before)
 	if err != nil {
 		return c, err
@@ -123,12 +136,18 @@ func (c Changes) Print(w io.Writer) {
 		counts[one.Action]++
 		switch {
 		case one.Action == apply.Pruned:
-			fmt.Fprintf(w, "delete %s: it has left the repository\n", one.Object)
+			fmt.Fprintf(w, "delete %s: it has left the %s\n", one.Object, c.source())
 		case one.Action == apply.Replaced:
 			fmt.Fprintf(w, "replace %s (%s:%d): it cannot be changed in place\n", one.Object, one.File, one.Line)
 		default:
 			fmt.Fprint(w, one.Diff)
 		}
+	}
+	for _, h := range c.Hooks {
+		fmt.Fprintln(w, h.Text)
+	}
+	if c.Release != "" {
+		fmt.Fprintln(w, c.Release)
 	}
 	var parts []string
 	for _, a := range []struct {
@@ -143,4 +162,12 @@ func (c Changes) Print(w io.Writer) {
 		parts = append(parts, "nothing to change")
 	}
 	fmt.Fprintf(w, "%s, %d as they are\n", strings.Join(parts, ", "), c.Unchanged)
+}
+
+// source is what objects leave that would be deleted.
+func (c Changes) source() string {
+	if c.Release != "" {
+		return "chart"
+	}
+	return "repository"
 }

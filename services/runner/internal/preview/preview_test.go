@@ -61,17 +61,19 @@ func sample(t *testing.T) *apply.Report {
 	}
 }
 
-// conceal is what a Preview does.
-type conceal struct{}
+// concealing is what a Preview does.
+type concealing struct{}
 
-func (conceal) Concealed(text string) string { return strings.ReplaceAll(text, "sekrit", "[redacted]") }
+func (concealing) Concealed(text string) string {
+	return strings.ReplaceAll(text, "sekrit", "[redacted]")
+}
 
 const wantText = `--- ConfigMap shop/a (in the cluster)
 +++ ConfigMap shop/a (k8s/a.yaml:1)
 @@ -1,7 +1,7 @@
  apiVersion: v1
  data:
-   token: [redacted]
+   token: '[redacted]'
 -  x: "1"
 +  x: "2"
  kind: ConfigMap
@@ -102,7 +104,7 @@ replace Job.batch shop/j (k8s/j.yaml:1): it cannot be changed in place
 `
 
 func TestChangesForPeople(t *testing.T) {
-	c, err := Of(sample(t), conceal{}, true)
+	c, err := Of(sample(t), concealing{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +117,7 @@ func TestChangesForPeople(t *testing.T) {
 	if diff := cmp.Diff(want, c.Problems); diff != "" {
 		t.Error(diff)
 	}
-	if c, err := Of(sample(t), conceal{}, false); err != nil || len(c.Problems) != 3 {
+	if c, err := Of(sample(t), concealing{}, false); err != nil || len(c.Problems) != 3 {
 		t.Errorf("%v %v", c.Problems, err)
 	}
 	out.Reset()
@@ -126,7 +128,7 @@ func TestChangesForPeople(t *testing.T) {
 }
 
 func TestNoValueOfASecretIsWritten(t *testing.T) {
-	c, err := Of(sample(t), conceal{}, true)
+	c, err := Of(sample(t), concealing{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +146,7 @@ func TestNoValueOfASecretIsWritten(t *testing.T) {
 }
 
 func TestChangesForGitLab(t *testing.T) {
-	c, err := Of(sample(t), conceal{}, true)
+	c, err := Of(sample(t), concealing{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,5 +236,59 @@ func TestTheTreeIsReadAsACommitWouldBe(t *testing.T) {
 	}
 	if _, err := Tree(dir, entry); err == nil || !strings.Contains(err.Error(), "k8s/large.yaml has more than") {
 		t.Error(err)
+	}
+}
+
+func TestWhatIsConcealedStillDiffers(t *testing.T) {
+	hide := func(text string) string {
+		return strings.NewReplacer("one", "[redacted]", "two", "[redacted]").Replace(text)
+	}
+	long := strings.Repeat("a word and ", 20)
+	before := map[string]any{"same": "one", "differs": "a one", "gone": "one", "list": []any{"one", "x"}, "grows": []any{"one"}, "kind": "one", "n": int64(1), "long": long + "one"}
+	after := map[string]any{"same": "one", "differs": "a two", "new": "two", "list": []any{"two", "x"}, "grows": []any{"one", "two"}, "kind": map[string]any{"a": "two"}, "n": int64(2), "long": long + "one"}
+	conceal(before, after, hide)
+	const hidden = "[redacted]"
+	want := map[string]any{"same": hidden, "differs": "a " + hidden + " (before)", "gone": hidden, "list": []any{hidden + " (before)", "x"}, "grows": []any{hidden}, "kind": hidden, "n": int64(1), "long": long + hidden}
+	if diff := cmp.Diff(want, before); diff != "" {
+		t.Error(diff)
+	}
+	want = map[string]any{"same": hidden, "differs": "a " + hidden + " (after)", "new": hidden, "list": []any{hidden + " (after)", "x"}, "grows": []any{hidden, hidden}, "kind": map[string]any{"a": hidden}, "n": int64(2), "long": long + hidden}
+	if diff := cmp.Diff(want, after); diff != "" {
+		t.Error(diff)
+	}
+	fresh := map[string]any{"a": "one"}
+	conceal(map[string]any(nil), fresh, hide)
+	if fresh["a"] != hidden {
+		t.Error(fresh)
+	}
+}
+
+func TestChangesOfARelease(t *testing.T) {
+	c := Changes{
+		Changes: []Change{{Object: "ConfigMap shop/old", Action: apply.Pruned}},
+		Hooks:   []Note{{"Job shop/migrate would run, as hook pre-upgrade (chart/templates/m.yaml)", "chart/templates/m.yaml"}}, Release: "release shop/web: upgrade", Unchanged: 1,
+	}
+	var out strings.Builder
+	c.Print(&out)
+	want := "delete ConfigMap shop/old: it has left the chart\n" + c.Hooks[0].Text + "\n" + c.Release + "\n1 to delete, 1 as they are\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" || !c.Any() || (Changes{}).Any() || !(Changes{Release: "x"}).Any() {
+		t.Error(diff)
+	}
+	for place, chart := range map[string]agentconfig.Chart{
+		"chart/Chart.yaml chart/templates/m.yaml": {Path: "chart"},
+		"v.yaml v.yaml": {Repository: &agentconfig.ChartRepository{}, Values: []agentconfig.ChartValues{{Inline: "a: 1"}, {File: "x.yaml", Project: "p"}, {File: "v.yaml"}}},
+		". .":           {Repository: &agentconfig.ChartRepository{}},
+	} {
+		text, err := c.Report(agentconfig.Manifests{Chart: &chart})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []codequality.Issue
+		if err := json.Unmarshal(text, &got); err != nil || len(got) != 2 {
+			t.Fatal(err, got)
+		}
+		if at := got[0].Location.Path + " " + got[1].Location.Path; at != place || got[0].Severity != codequality.Major || got[1].Severity != codequality.Info {
+			t.Errorf("%q, want %q: %v", at, place, got)
+		}
 	}
 }

@@ -42,6 +42,9 @@ func (c Changes) Report(m agentconfig.Manifests) ([]byte, error) {
 			add(codequality.Minor, one.File, one.Line, fmt.Sprintf("%s would be changed: %s", one.Object, strings.Join(one.Fields, ", ")))
 		}
 	}
+	for _, h := range c.Hooks {
+		add(codequality.Info, h.File, 0, h.Text)
+	}
 	return json.MarshalIndent(issues, "", "  ")
 }
 
@@ -49,6 +52,8 @@ func (c Changes) Report(m agentconfig.Manifests) ([]byte, error) {
 // kustomization, for what is in no file any more where the entry's files are.
 func place(m agentconfig.Manifests, file string) string {
 	switch {
+	case m.Chart != nil:
+		return placeOfChart(*m.Chart, file)
 	case m.Kustomize != "":
 		return path.Join(m.Kustomize, "kustomization.yaml")
 	case file != "":
@@ -56,6 +61,23 @@ func place(m agentconfig.Manifests, file string) string {
 	case len(m.Globs) > 0:
 		base, _ := doublestar.SplitPattern(m.Globs[0])
 		return base
+	}
+	return "."
+}
+
+// placeOfChart is the chart for what is in no file, and for a chart that is
+// elsewhere the first file with values.
+func placeOfChart(c agentconfig.Chart, file string) string {
+	switch {
+	case c.Repository == nil && file != "":
+		return file
+	case c.Repository == nil:
+		return path.Join(c.Path, "Chart.yaml")
+	}
+	for _, v := range c.Values {
+		if v.File != "" && !v.Elsewhere() {
+			return v.File
+		}
 	}
 	return "."
 }

@@ -62,6 +62,67 @@ func redact(before, after map[string]any) {
 	}
 }
 
+// conceal takes what hide takes out of texts out of two versions of a value. What
+// differs still does. It comes before the values are written, for lines that are
+// broken hold no whole secret.
+func conceal(before, after any, hide func(string) string) (hiddenBefore, hiddenAfter any) {
+	switch b := before.(type) {
+	case map[string]any:
+		if a, ok := after.(map[string]any); ok && a != nil && b != nil {
+			keys := maps.Clone(b)
+			maps.Copy(keys, a)
+			for key := range keys {
+				old, had := b[key]
+				young, has := a[key]
+				old, young = conceal(old, young, hide)
+				put(b, key, old, had)
+				put(a, key, young, has)
+			}
+			return b, a
+		}
+	case []any:
+		if a, ok := after.([]any); ok && len(a) == len(b) {
+			for i := range b {
+				b[i], a[i] = conceal(b[i], a[i], hide)
+			}
+			return b, a
+		}
+	case string:
+		if a, ok := after.(string); ok {
+			old, young := hide(b), hide(a)
+			if a != b && old == young {
+				old, young = old+" (before)", young+" (after)"
+			}
+			return old, young
+		}
+	}
+	return alone(before, hide), alone(after, hide)
+}
+
+// put sets what was there.
+func put(m map[string]any, key string, value any, was bool) {
+	if was {
+		m[key] = value
+	}
+}
+
+// alone conceals a value that has no counterpart.
+func alone(value any, hide func(string) string) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			v[key] = alone(inner, hide)
+		}
+	case []any:
+		for i := range v {
+			v[i] = alone(v[i], hide)
+		}
+	case string:
+		return hide(v)
+	}
+	return value
+}
+
 // maxPaths is how many changed fields of an object are named.
 const maxPaths = 5
 

@@ -26,6 +26,9 @@ func Tree(dir string, m agentconfig.Manifests) ([]syncspec.File, error) {
 	if err := fs.WalkDir(root.FS(), ".", t.visit); err != nil {
 		return nil, err
 	}
+	if m.Chart != nil && m.Chart.Repository != nil {
+		return t.files, nil // it may need none
+	}
 	if len(t.files) == 0 {
 		return nil, errors.New("the working tree has no file that the entry chooses")
 	}

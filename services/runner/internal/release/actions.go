@@ -58,12 +58,7 @@ func (r *run) install(ctx context.Context) error {
 	if err := r.applyCRDs(ctx); err != nil {
 		return err
 	}
-	a := action.NewInstall(r.config)
-	a.ReleaseName, a.Namespace, a.CreateNamespace = r.spec.Name, r.spec.Namespace, r.spec.CreateNamespace
-	a.Timeout, a.Wait, a.WaitForJobs = r.spec.Timeout, r.spec.Wait, r.spec.WaitForJobs
-	a.Replace = len(r.history) > 0 // of what failed or was uninstalled
-	a.SkipCRDs = true              // they are there
-	a.PostRenderer = postRenderer{patches: r.spec.Patches}
+	a := r.installation()
 	a.Labels = r.labels()
 	maps.DeleteFunc(a.Labels, func(_, value string) bool { return value == noLabel })
 	r.config.Releases.MaxHistory = 0 // see tidy
@@ -75,15 +70,31 @@ func (r *run) upgrade(ctx context.Context) error {
 	if err := r.applyCRDs(ctx); err != nil {
 		return err
 	}
+	a := r.upgrading()
+	a.Labels = r.labels()
+	_, err := a.RunWithContext(context.WithoutCancel(ctx), r.spec.Name, r.chart, r.values)
+	return err
+}
+
+// installation and upgrading are the library's actions as a run uses them.
+func (r *run) installation() *action.Install {
+	a := action.NewInstall(r.config)
+	a.ReleaseName, a.Namespace, a.CreateNamespace = r.spec.Name, r.spec.Namespace, r.spec.CreateNamespace
+	a.Timeout, a.Wait, a.WaitForJobs = r.spec.Timeout, r.spec.Wait, r.spec.WaitForJobs
+	a.Replace = len(r.history) > 0 // of what failed or was uninstalled
+	a.SkipCRDs = true              // they are there
+	a.PostRenderer = postRenderer{patches: r.spec.Patches}
+	return a
+}
+
+func (r *run) upgrading() *action.Upgrade {
 	a := action.NewUpgrade(r.config)
 	a.Namespace, a.MaxHistory, a.Force = r.spec.Namespace, 0, r.spec.Force // see tidy
 	a.Timeout, a.Wait, a.WaitForJobs = r.spec.Timeout, r.spec.Wait, r.spec.WaitForJobs
 	a.ResetValues = true // no values means none, not those of the last revision
 	a.SkipCRDs = true
 	a.PostRenderer = postRenderer{patches: r.spec.Patches}
-	a.Labels = r.labels()
-	_, err := a.RunWithContext(context.WithoutCancel(ctx), r.spec.Name, r.chart, r.values)
-	return err
+	return a
 }
 
 // rollback goes back to what was deployed before, and notes what failed.

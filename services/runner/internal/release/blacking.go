@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +27,32 @@ type blacking struct{ values []string }
 // quoted.
 func (b *blacking) learn(value any) {
 	b.collect(value)
-	slices.SortFunc(b.values, func(a, c string) int { // the longest first
+	b.sort()
+}
+
+// learnBefore adds what stood in before where something confidential stands now.
+func (b *blacking) learnBefore(confidential, before any) {
+	b.collectBefore(confidential, before)
+	b.sort()
+}
+
+func (b *blacking) collectBefore(confidential, before any) {
+	now, ok := confidential.(map[string]any)
+	then, both := before.(map[string]any)
+	if !ok || !both {
+		b.collect(before)
+		return
+	}
+	for key, inner := range now {
+		if old, ok := then[key]; ok {
+			b.collectBefore(inner, old)
+		}
+	}
+}
+
+// sort puts the longest first.
+func (b *blacking) sort() {
+	slices.SortFunc(b.values, func(a, c string) int {
 		return cmp.Or(cmp.Compare(len(c), len(a)), cmp.Compare(a, c))
 	})
 	b.values = slices.Compact(b.values)
@@ -94,14 +118,26 @@ func (e *hiddenError) Error() string { return e.text }
 // Is compares without giving the cause away.
 func (e *hiddenError) Is(target error) bool { return errors.Is(e.is, target) }
 
-// silence takes the lines of the standard log in which the library quotes values
-// that do not fit the chart's.
-var silence = sync.OnceFunc(func() { log.SetOutput(withoutWarnings{os.Stderr}) })
+// silence takes those lines for good.
+var silence = sync.OnceFunc(func() { quiet() })
+
+// quiet takes the lines of the standard log in which the library quotes values
+// that do not fit the chart's, until it is given up.
+func quiet() (end func()) {
+	before := log.Writer()
+	mine := &withoutWarnings{before}
+	log.SetOutput(mine)
+	return func() {
+		if log.Writer() == mine {
+			log.SetOutput(before)
+		}
+	}
+}
 
 type withoutWarnings struct{ out io.Writer }
 
 // Write implements io.Writer; the log package calls it once for each line.
-func (w withoutWarnings) Write(line []byte) (int, error) {
+func (w *withoutWarnings) Write(line []byte) (int, error) {
 	if bytes.Contains(bytes.ToLower(line), []byte("warning:")) {
 		return len(line), nil
 	}

@@ -1,15 +1,19 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/kube"
+	"helm.sh/helm/v3/pkg/releaseutil"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 
 	"github.com/towline/towline/services/runner/internal/toolbox/helm/library"
@@ -20,6 +24,7 @@ type client struct {
 	*kube.Client
 	ctx        context.Context
 	namespaces []string // patterns; none allow all
+	tolerant   bool     // leaves out kinds that the cluster does not know
 }
 
 // configuration is what the library's actions work with.
@@ -38,6 +43,30 @@ func configuration(ctx context.Context, c *connection, spec *Spec, log action.De
 // Build implements kube.Interface. All objects come through here before anything
 // is sent: those of the manifest, of hooks, and CRDs.
 func (c *client) Build(reader io.Reader, validate bool) (kube.ResourceList, error) {
+	if !c.tolerant {
+		return c.build(reader, validate)
+	}
+	text, err := io.ReadAll(reader)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := c.build(bytes.NewReader(text), validate)
+	if !isNewKind(err) {
+		return objects, err
+	}
+	docs := releaseutil.SplitManifests(string(text))
+	objects = nil
+	for _, name := range slices.Sorted(maps.Keys(docs)) {
+		known, err := c.build(strings.NewReader(docs[name]), validate)
+		if err != nil && !isNewKind(err) {
+			return nil, err
+		}
+		objects = append(objects, known...)
+	}
+	return objects, nil
+}
+
+func (c *client) build(reader io.Reader, validate bool) (kube.ResourceList, error) {
 	objects, err := c.Client.Build(reader, validate)
 	if err != nil || len(c.namespaces) == 0 {
 		return objects, err

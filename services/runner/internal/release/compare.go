@@ -95,7 +95,7 @@ func (c *comparison) compareOnce(object *resource.Info) (*Change, error) {
 		wanted = wanted.DeepCopy()
 		fields.Keep(wanted.Object, live.Object, left)
 	}
-	patch, kind, err := patchTowards(object, wanted, live)
+	patch, kind, err := patchTowards(object, versions{before: wanted, wanted: wanted, base: live, live: live})
 	if err != nil {
 		return nil, fmt.Errorf("%s: compare: %w", name, err)
 	}
@@ -111,10 +111,8 @@ func (c *comparison) compareOnce(object *resource.Info) (*Change, error) {
 // missing makes an object again that was deleted. Jobs that delete themselves
 // have done their work.
 func (c *comparison) missing(helper *resource.Helper, object *resource.Info) (*Change, error) {
-	if u, ok := object.Object.(*unstructured.Unstructured); ok && u.GetKind() == "Job" {
-		if _, found, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ttlSecondsAfterFinished"); found {
-			return nil, nil //nolint:nilnil // no change
-		}
+	if u, ok := object.Object.(*unstructured.Unstructured); ok && deletesItself(u) {
+		return nil, nil //nolint:nilnil // no change
 	}
 	change := &Change{Object: objectName(object), Missing: true}
 	if !c.correct {
@@ -125,6 +123,11 @@ func (c *comparison) missing(helper *resource.Helper, object *resource.Info) (*C
 	}
 	change.Corrected = true
 	return change, nil
+}
+
+func deletesItself(u *unstructured.Unstructured) bool {
+	_, found, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ttlSecondsAfterFinished")
+	return found && u.GetKind() == "Job"
 }
 
 // patched asks the server what a patch would change: 1000m of CPU are stored as
@@ -162,28 +165,32 @@ func (c *comparison) patched(
 	return change, nil
 }
 
-// patchTowards is what Helm would send in an upgrade without a change.
-func patchTowards(object *resource.Info, wanted, live *unstructured.Unstructured) ([]byte, types.PatchType, error) {
-	desired, err := json.Marshal(wanted)
-	if err != nil {
-		return nil, "", err
+// versions are those of an object that a patch depends on: as it was sent the
+// last time, as it is wanted, and as it is. base stands for the latter where
+// Helm knows no schema of the kind: in an upgrade it then does not look.
+type versions struct{ before, wanted, base, live *unstructured.Unstructured }
+
+// patchTowards is what Helm would send.
+func patchTowards(object *resource.Info, v versions) (patch []byte, kind types.PatchType, err error) {
+	var texts [4][]byte
+	for i, u := range []*unstructured.Unstructured{v.before, v.wanted, v.base, v.live} {
+		if texts[i], err = json.Marshal(u); err != nil {
+			return nil, "", err
+		}
 	}
-	current, err := json.Marshal(live)
-	if err != nil {
-		return nil, "", err
-	}
+	before, wanted, base, live := texts[0], texts[1], texts[2], texts[3]
 	versioned := kube.AsVersioned(object)
 	_, unknown := versioned.(runtime.Unstructured)
 	_, old := versioned.(*apiextv1beta1.CustomResourceDefinition)
 	if unknown || old {
-		patch, err := jsonmergepatch.CreateThreeWayJSONMergePatch(desired, desired, current)
+		patch, err := jsonmergepatch.CreateThreeWayJSONMergePatch(before, wanted, base)
 		return patch, types.MergePatchType, err
 	}
 	keys, err := strategicpatch.NewPatchMetaFromStruct(versioned)
 	if err != nil {
 		return nil, "", err
 	}
-	patch, err := strategicpatch.CreateThreeWayMergePatch(desired, desired, current, keys, true)
+	patch, err = strategicpatch.CreateThreeWayMergePatch(before, wanted, live, keys, true)
 	return patch, types.StrategicMergePatchType, err
 }
 

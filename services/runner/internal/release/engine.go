@@ -42,7 +42,6 @@ type Engine struct {
 // nothing.
 func New(cfg *rest.Config, o Options) (*Engine, error) {
 	library.SetUp()
-	silence()
 	cfg = rest.CopyConfig(cfg)
 	library.Client(cfg)
 	if cfg.QPS == 0 {
@@ -59,6 +58,7 @@ func New(cfg *rest.Config, o Options) (*Engine, error) {
 // or wrap ErrBusy, ErrStalled or ErrLimit; the Result says what was done and
 // found in any case.
 func (e *Engine) Reconcile(ctx context.Context, spec Spec) (*Result, error) {
+	silence()
 	full, err := spec.complete()
 	if err != nil {
 		return &Result{}, err

@@ -24,6 +24,8 @@ type run struct {
 	metadata metadata.Interface
 	log      logLines
 	secrets  blacking
+	// confidential are the values that come from Secrets.
+	confidential map[string]any
 
 	chart   *chart.Chart
 	values  map[string]any

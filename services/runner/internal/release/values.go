@@ -25,6 +25,7 @@ const (
 // mergeValues reads all sources and merges them in order.
 func (r *run) mergeValues(ctx context.Context) (map[string]any, error) {
 	merged := map[string]any{}
+	r.confidential = map[string]any{}
 	for i := range r.spec.Values {
 		v := &r.spec.Values[i]
 		values, err := r.source(ctx, v)
@@ -33,6 +34,7 @@ func (r *run) mergeValues(ctx context.Context) (map[string]any, error) {
 		}
 		if v.Secret != nil || v.Confidential {
 			r.secrets.learn(values)
+			r.confidential = library.Overlay(r.confidential, values)
 		}
 		merged = library.Overlay(merged, values)
 	}

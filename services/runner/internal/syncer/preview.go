@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"errors"
 
 	"k8s.io/client-go/rest"
 
@@ -15,23 +14,36 @@ import (
 // Its objects hold values of Secrets.
 type Preview struct {
 	apply.Report
+	// Release says what would become of the entry's release, "" if nothing would or
+	// the entry has none. Hooks are what would run besides, in their order.
+	Release string
+	Hooks   []Hook
+	// Unchanged counts objects beside those of the report.
+	Unchanged int
 
-	report syncspec.Report
+	hide func(text string) string
 }
+
+// Hook is one hook of a chart.
+type Hook struct{ Text, File string }
 
 // Concealed is a text without what came out of Secrets of the cluster and of
 // encrypted files.
-func (p *Preview) Concealed(text string) string { return p.report.Concealed(text) }
+func (p *Preview) Concealed(text string) string { return p.hide(text) }
+
+// Outside is the way to other servers: a proxy's address with credentials, ""
+// for none, and PEM to trust beside the system's.
+type Outside struct{ Proxy, CA string }
 
 // Try says what files would change if they were an entry's next commit, with the
 // rights of cluster's credential. It changes nothing. inventory is the id of the
 // entry's inventory.
-func Try(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, inventory string, files []syncspec.File) (*Preview, error) {
+func Try(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, inventory string, files []syncspec.File, out Outside) (*Preview, error) {
 	if m.Chart != nil {
-		return nil, errors.New("what a chart would change is not shown; use helm template or helm upgrade --dry-run=server")
+		return tryChart(ctx, cluster, m, files, out)
 	}
-	p := &Preview{}
-	set, err := assemble(ctx, cluster, m, files, &p.report)
+	report := &syncspec.Report{}
+	set, err := assemble(ctx, cluster, m, files, report)
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +54,7 @@ func Try(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, inv
 	o := options(&Request{Task: syncspec.Task{Entry: m}, Namespaces: m.Namespaces})
 	o.Inventory.ID, o.DryRun, o.KeepObjects, o.Invalid = inventory, apply.DryRunServer, true, apply.InvalidSkips
 	o.Health, o.Prune.AfterHealthy = apply.Health{}, false
+	p := &Preview{hide: report.Concealed}
 	p.Report, err = engine.Apply(ctx, set, o)
 	return p, err
 }

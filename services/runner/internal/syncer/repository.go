@@ -29,7 +29,7 @@ const (
 func chartRepository(ctx context.Context, cluster *rest.Config, req *Request) (*release.Repository, error) {
 	r, namespace := req.Task.Entry.Chart.Repository, req.Task.Entry.DefaultNamespace
 	out := &release.Repository{URL: r.URL, Chart: r.Chart, Version: r.Version, PlainHTTP: r.PlainHTTP, CA: req.OutsideCA}
-	if req.EgressPort == 0 {
+	if req.proxy() == "" {
 		return nil, errNoWay
 	}
 	if r.Secret == "" {

@@ -28,13 +28,19 @@ type Request struct {
 	Limits     sandbox.Limits `json:"limits"`
 	Past       *Past          `json:"past,omitempty"` // nil: this is the first sync that is known of
 	Runner     string         `json:"runner"`         // this replica's name
+
+	way string // another way out than the sync's own: a job's
 }
 
 // charts is the directory for what the entry's chart repository has sent.
 func (r *Request) charts() string { return filepath.Join(r.Temp, "charts") }
 
-// proxy is the way out: the tunnel's egress proxy, with the grant as password.
+// proxy is the way out: the tunnel's egress proxy, with the grant as password; ""
+// if there is none.
 func (r *Request) proxy() string {
+	if r.way != "" || r.EgressPort == 0 {
+		return r.way
+	}
 	return fmt.Sprintf("http://sync:%s@127.0.0.1:%d", r.Token, r.EgressPort)
 }
 

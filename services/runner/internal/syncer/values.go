@@ -73,7 +73,7 @@ func address(text string) string {
 // fetchValues asks an address as GitLab's agent did: an answer is YAML or JSON,
 // and 204 is no values.
 func fetchValues(ctx context.Context, req *Request, v *agentconfig.ValuesURL) ([]byte, error) {
-	if req.EgressPort == 0 {
+	if req.proxy() == "" {
 		return nil, errNoWay
 	}
 	transport, err := egress.NewTransport(req.proxy(), req.OutsideCA)

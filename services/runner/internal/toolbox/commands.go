@@ -3,6 +3,7 @@ package toolbox
 import (
 	"maps"
 
+	"github.com/towline/towline/services/runner/internal/syncer"
 	"github.com/towline/towline/services/runner/internal/toolbox/checksum"
 	"github.com/towline/towline/services/runner/internal/toolbox/columns"
 	"github.com/towline/towline/services/runner/internal/toolbox/curl"
@@ -50,7 +51,7 @@ func (t *Toolbox) builtIn(c Config) map[string]tool.Command {
 		"sleep":     sleep,
 		"split":     place.Split,
 		"timeout":   timeout,
-		"towline":   towline.New(k, c.Ask).Run,
+		"towline":   towline.New(k, c.Ask, syncer.Outside{Proxy: c.Proxy, CA: c.GitCA}).Run,
 		"wget":      wget.New(c.Proxy).Run,
 		"which":     t.which,
 		"yq":        yq.New(c.TempDir).Run,

@@ -69,7 +69,7 @@ func (t *Towline) diff(ctx context.Context, inv tool.Invocation) int {
 	switch {
 	case len(changes.Problems) > 0:
 		return exitTrouble
-	case d.exitCode && len(changes.Changes) > 0:
+	case d.exitCode && changes.Any():
 		return exitChanges
 	}
 	return 0
@@ -101,11 +101,15 @@ func (t *Towline) changes(ctx context.Context, inv tool.Invocation, d diffFlags,
 	if err != nil {
 		return preview.Changes{}, err
 	}
-	tried, err := syncer.Try(ctx, cfg, settings.Entry, settings.Inventory, files)
+	tried, err := syncer.Try(ctx, cfg, settings.Entry, settings.Inventory, files, t.outside)
 	if err != nil {
 		return preview.Changes{}, fmt.Errorf("%w (the comparison has the rights of this job, not those of the entry)", err)
 	}
-	changes, err := preview.Of(&tried.Report, tried, settings.Entry.Replace)
+	changes, err := preview.Of(&tried.Report, tried, settings.Entry.Replace && settings.Entry.Chart == nil)
+	changes.Release, changes.Unchanged = tried.Release, changes.Unchanged+tried.Unchanged
+	for _, h := range tried.Hooks {
+		changes.Hooks = append(changes.Hooks, preview.Note(h))
+	}
 	if err != nil || d.report == "" {
 		return changes, err
 	}

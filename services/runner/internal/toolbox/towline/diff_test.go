@@ -7,6 +7,7 @@ import (
 
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/services/runner/internal/inquiry"
+	"github.com/towline/towline/services/runner/internal/syncer"
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
@@ -42,7 +43,7 @@ func TestDiffsThatCannotBe(t *testing.T) {
 			ask := func(context.Context, inquiry.Question) (inquiry.Answer, error) { return *tt.answer, nil }
 			var errs strings.Builder
 			dir := t.TempDir()
-			code := New(kubectl.New(dir), ask).Run(t.Context(), tool.Invocation{
+			code := New(kubectl.New(dir), ask, syncer.Outside{}).Run(t.Context(), tool.Invocation{
 				Args: append([]string{"diff"}, strings.Fields(tt.args)...), Dir: dir, Stderr: &errs, Environ: []string{"CI_PROJECT_PATH=acme/shop", "CI_PROJECT_DIR=" + dir},
 			})
 			if code != exitTrouble || !strings.Contains(errs.String(), tt.want) {
@@ -51,7 +52,7 @@ func TestDiffsThatCannotBe(t *testing.T) {
 		})
 	}
 	var errs strings.Builder
-	if code := New(kubectl.New(t.TempDir()), nil).Run(t.Context(), tool.Invocation{Args: []string{"diff"}, Stderr: &errs}); code != exitTrouble || !strings.Contains(errs.String(), "in a job only") {
+	if code := New(kubectl.New(t.TempDir()), nil, syncer.Outside{}).Run(t.Context(), tool.Invocation{Args: []string{"diff"}, Stderr: &errs}); code != exitTrouble || !strings.Contains(errs.String(), "in a job only") {
 		t.Errorf("%d %s", code, &errs)
 	}
 }

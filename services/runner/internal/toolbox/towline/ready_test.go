@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/services/runner/internal/syncer"
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
@@ -117,7 +118,7 @@ func run(t *testing.T, config, dir, stdin string, args ...string) (int, string, 
 	t.Helper()
 	k := kubectl.New(t.TempDir())
 	var out, errs strings.Builder
-	code := New(k, nil).Run(t.Context(), tool.Invocation{
+	code := New(k, nil, syncer.Outside{}).Run(t.Context(), tool.Invocation{
 		Name: "towline", Args: args, Dir: dir, Environ: []string{"KUBECONFIG=" + config},
 		Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs,
 		Run: func(ctx context.Context, inner tool.Invocation) int {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/runner/internal/inquiry"
+	"github.com/towline/towline/services/runner/internal/syncer"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
@@ -35,7 +36,7 @@ func (s *story) syncs(t *testing.T, args ...string) (code int, out, errs string)
 	t.Helper()
 	var o, e strings.Builder
 	synctest.Test(t, func(t *testing.T) {
-		code = New(nil, s.ask).Run(t.Context(), tool.Invocation{Args: append([]string{"sync"}, args...), Stdout: &o, Stderr: &e})
+		code = New(nil, s.ask, syncer.Outside{}).Run(t.Context(), tool.Invocation{Args: append([]string{"sync"}, args...), Stdout: &o, Stderr: &e})
 	})
 	var lines []string
 	for line := range strings.Lines(o.String()) {
@@ -135,7 +136,7 @@ func TestSyncKeepsToTheCommitThatTheLookHasFound(t *testing.T) {
 
 func TestOutsideOfAJobThereIsNobodyToAsk(t *testing.T) {
 	var errs strings.Builder
-	code := New(nil, nil).Run(t.Context(), tool.Invocation{Args: []string{"sync", "a"}, Stderr: &errs})
+	code := New(nil, nil, syncer.Outside{}).Run(t.Context(), tool.Invocation{Args: []string{"sync", "a"}, Stderr: &errs})
 	if code != exitFailure || !strings.Contains(errs.String(), "works in a job only") {
 		t.Errorf("%d %s", code, &errs)
 	}

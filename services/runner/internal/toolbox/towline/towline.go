@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/services/runner/internal/inquiry"
+	"github.com/towline/towline/services/runner/internal/syncer"
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
@@ -40,14 +41,18 @@ const (
 type Towline struct {
 	kubectl *kubectl.Kubectl
 	ask     Ask
+	outside syncer.Outside
 }
 
 // Ask asks the runner about an entry of gitops. The error means that there is no
 // answer.
 type Ask func(ctx context.Context, q inquiry.Question) (inquiry.Answer, error)
 
-// New uses the connections of k. ask is nil outside of a job.
-func New(k *kubectl.Kubectl, ask Ask) *Towline { return &Towline{kubectl: k, ask: ask} }
+// New uses the connections of k. ask is nil outside of a job. Charts of
+// repositories are fetched by way of outside.
+func New(k *kubectl.Kubectl, ask Ask, outside syncer.Outside) *Towline {
+	return &Towline{kubectl: k, ask: ask, outside: outside}
+}
 
 // Run is the command.
 func (t *Towline) Run(ctx context.Context, inv tool.Invocation) int {
