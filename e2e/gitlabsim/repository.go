@@ -2,6 +2,7 @@ package gitlabsim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path"
@@ -117,6 +118,37 @@ func (s *Server) ForcePush(projectID, branch string, files map[string]string) (s
 		return "", err
 	}
 	return sha, s.git.setRef(ctx, p.id, "refs/heads/"+orDefault(branch, p.defaultBranch), sha)
+}
+
+// PushCommits pushes several commits at once: nobody sees the branch stand at one
+// of them but the last.
+func (s *Server) PushCommits(projectID, branch string, commits ...map[string]string) (shas []string, err error) {
+	p, err := s.lookupProject(projectID)
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	const aside = "sim-several"
+	branch = "refs/heads/" + orDefault(branch, p.defaultBranch)
+	head, err := s.git.commit(ctx, p.id, branch)
+	if err == nil {
+		err = s.git.setRef(ctx, p.id, "refs/heads/"+aside, head)
+	}
+	for _, files := range commits {
+		if err != nil {
+			return nil, err
+		}
+		pointers := map[string]*string{}
+		for name, content := range files {
+			pointers[name] = &content
+		}
+		head, err = s.git.commitFiles(ctx, p.id, aside, pointers)
+		shas = append(shas, head)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return shas, errors.Join(s.git.setRef(ctx, p.id, branch, head), s.git.setRef(ctx, p.id, "refs/heads/"+aside, ""), s.readAgentConfigs(p))
 }
 
 // PushSymlink commits a symbolic link on top of a branch.

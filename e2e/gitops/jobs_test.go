@@ -106,10 +106,10 @@ func TestAJobDeploysByGitOps(t *testing.T) {
 	j = b.job(strangers, "towline sync acme/apps/shop --wait --timeout 50s")
 	b.expect(j, 1, `towline sync: jobs of other/strangers may ask about no entry of gitops with the name "acme/apps/shop"`)
 
-	passed := b.push(map[string]string{"k8s/a.yaml": configMap("a", "x", "passed")})
-	b.push(map[string]string{"k8s/a.yaml": configMap("a", "x", "over")})
-	j = b.job(shop, "towline sync --wait --timeout 50s --commit "+passed)
-	b.expect(j, 0, " came after "+passed[:8]+" and holds it\n", " is applied, in ")
+	both, err := b.gitlab.PushCommits(shop, "", map[string]string{"k8s/a.yaml": configMap("a", "x", "passed")}, map[string]string{"k8s/a.yaml": configMap("a", "x", "over")})
+	b.must(err)
+	j = b.job(shop, "towline sync --wait --timeout 50s --commit "+both[0])
+	b.expect(j, 0, " came after "+both[0][:8]+" and holds it\n", " is applied, in ")
 
 	b.previews()
 
