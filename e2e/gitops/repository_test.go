@@ -37,6 +37,7 @@ gitops:
       drift: correct
       ignore: [{kind: ConfigMap, name: web, paths: [/data/ignored]}]
       tests: require
+      jobs: [acme/apps/shop]
       atomic: true
       timeout: 30s
       on_removal: uninstall
@@ -51,6 +52,7 @@ gitops:
       wait: true
       timeout: 2s
       install: {on_failure: uninstall, attempts: 1}
+      jobs: [acme/apps/shop]
     - release_name: nowhere
       namespace: NAMESPACE
       source: {repository: {url: "http://127.0.0.1:1/charts", chart: web}}
@@ -90,7 +92,7 @@ func TestReleasesOfRepositories(t *testing.T) {
 		charts.publish(version, webTemplates)
 	}
 	token := t.TempDir() + "/agents.token"
-	b := open(t, "gitops: {}", map[string]string{"values/api.yaml": "color: elsewhere"}, "--gitops-tokens="+agentProject+"="+token, "--egress-hosts="+charts.host)
+	b := openWith(t, jobAccess, "gitops: {}", map[string]string{"values/api.yaml": "color: elsewhere"}, "--gitops-tokens="+agentProject+"="+token, "--egress-hosts="+charts.host)
 	text, err := b.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: agentProject, Scopes: []string{"api"}})
 	b.must(err)
 	b.must(os.WriteFile(token, []byte(text), 0o600))
@@ -127,6 +129,11 @@ func TestReleasesOfRepositories(t *testing.T) {
 	if got := said("slow", first, "failed"); !strings.Contains(got, "install of chart web 0.1.0") || !strings.Contains(got, "uninstalled") {
 		t.Errorf("an installation that never gets ready: %q", got)
 	}
+	b.Allow("gitlab:ci_job", "edit")
+	j := b.job(shop, "towline diff --dir . "+b.namespace+"/slow")
+	b.expect(j, 2, "release "+b.namespace+"/slow: chart web 0.1.0: the release has failed as often as it may be tried") // it was fetched
+	j = b.job(shop, "towline diff --dir . "+b.namespace+"/web")
+	b.expect(j, 2, "values[1]: jobs are not told the addresses of values")
 	if got := said("nowhere", first, "failed"); !strings.Contains(got, "127.0.0.1:1 is not among the hosts") {
 		t.Errorf("a host that is not allowed: %q", got)
 	}
