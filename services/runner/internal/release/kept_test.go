@@ -348,8 +348,8 @@ func TestAnUnchangedChartOfARegistryIsNotPulled(t *testing.T) {
 func FuzzKept(f *testing.F) {
 	f.Add([]byte(`{"sum":"x","etag":"y"}` + "\nchart"))
 	f.Add([]byte(`{"address":"https://x/y","digest":"z"}`))
+	s := shelf(f.TempDir())
 	f.Fuzz(func(t *testing.T, text []byte) {
-		s := shelf(t.TempDir())
 		s.write("k"+chartFile, text)
 		s.write("k"+answerFile, text)
 		if packed, n := s.chart("k"); packed != nil && n.Sum != hexSum(packed) {
