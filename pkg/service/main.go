@@ -34,8 +34,13 @@ func (s Status) Error() string {
 func (s Status) Unwrap() error { return s.Err }
 
 // Main runs a service until it ends or SIGTERM or SIGINT arrives, and returns
-// the exit status. A second signal kills the process at once.
+// the exit status. A second signal kills the process at once. With --version
+// alone it prints the version instead.
 func Main(name string, run RunFunc) int {
+	if len(os.Args) == 2 && (os.Args[1] == "--version" || os.Args[1] == "-version") {
+		fmt.Fprintln(os.Stdout, name, Version)
+		return 0
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	first := make(chan os.Signal, 1)

@@ -83,6 +83,15 @@ func TestMainExitStatusAndOutput(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	for _, flag := range []string{"--version", "-version"} {
+		out, err := child(t, "fail", flag).Output()
+		if want := "tunnel " + service.Version + "\n"; err != nil || string(out) != want {
+			t.Errorf("%s: %q, %v; want %q", flag, out, err, want)
+		}
+	}
+}
+
 func TestSignalStopsTheServiceAndASecondOneKillsIt(t *testing.T) {
 	tests := map[string]struct {
 		mode    string

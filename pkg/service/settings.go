@@ -118,7 +118,7 @@ func (s *Settings) Parse(args []string) error {
 // help prints every option with its environment variable and default, never a
 // value that is set.
 func (s *Settings) help() {
-	fmt.Fprintf(s.out, "Usage: %s [options]\n\nOptions, each with its environment variable:\n", s.flags.Name())
+	fmt.Fprintf(s.out, "Usage: %s [options]\n       %[1]s --version\n\nOptions, each with its environment variable:\n", s.flags.Name())
 	s.flags.VisitAll(func(f *flag.Flag) {
 		kind, usage := flag.UnquoteUsage(f)
 		if kind != "" {

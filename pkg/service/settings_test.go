@@ -142,6 +142,7 @@ func TestSettingsHelpNamesEveryOptionAndItsEnvironment(t *testing.T) {
 			t.Fatalf("%s: error = %v, want flag.ErrHelp", arg, err)
 		}
 		want := `Usage: tunnel [options]
+       tunnel --version
 
 Options, each with its environment variable:
   --agent-id int  TOWLINE_AGENT_ID
