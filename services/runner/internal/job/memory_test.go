@@ -14,6 +14,20 @@ func pace(t *testing.T) int {
 	return now
 }
 
+// await waits a while for something to become true, and says whether it has.
+func await(is func() bool) bool {
+	tick, over := time.NewTicker(time.Millisecond), time.After(10*time.Second)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-over:
+			return false
+		}
+	}
+	return true
+}
+
 func TestTheCollectorWorksOnceAJobIsThere(t *testing.T) {
 	before := debug.SetGCPercent(-1)
 	t.Cleanup(func() { debug.SetGCPercent(before) })
@@ -23,11 +37,9 @@ func TestTheCollectorWorksOnceAJobIsThere(t *testing.T) {
 		if got := pace(t); got != firstGCPercent {
 			t.Fatalf("pace before the first collection: %d %%, want %d", got, firstGCPercent)
 		}
-		deadline := time.Now().Add(10 * time.Second)
-		for runtime.GC(); pace(t) != gcPercent; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("pace after the first collection: %d %%, want %d", pace(t), gcPercent)
-			}
+		runtime.GC()
+		if !await(func() bool { return pace(t) == gcPercent }) {
+			t.Fatalf("pace after the first collection: %d %%, want %d", pace(t), gcPercent)
 		}
 	})
 	t.Run("and what warming left over is returned, when it comes late", func(t *testing.T) {
@@ -35,12 +47,12 @@ func TestTheCollectorWorksOnceAJobIsThere(t *testing.T) {
 		var was, is runtime.MemStats
 		runtime.ReadMemStats(&was)
 		collect := rest()
-		time.Sleep(restAfter + 100*time.Millisecond)
+		collected := await(func() bool { runtime.ReadMemStats(&is); return is.NumForcedGC != was.NumForcedGC })
 		collect()
 		if got := pace(t); got != gcPercent {
 			t.Fatalf("pace: %d %%, want %d", got, gcPercent)
 		}
-		if runtime.ReadMemStats(&is); is.NumForcedGC == was.NumForcedGC {
+		if !collected {
 			t.Fatal("nothing was collected meanwhile")
 		}
 	})

@@ -23,7 +23,6 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 
 	"github.com/towline/towline/services/runner/internal/apply/fields"
-	"github.com/towline/towline/services/runner/internal/apply/objref"
 )
 
 const (
@@ -90,8 +89,7 @@ func (c *comparison) compareOnce(object *resource.Info) (*Change, error) {
 	if live.GetDeletionTimestamp() != nil {
 		return nil, nil //nolint:nilnil // it is being deleted; once it is gone it is missing
 	}
-	ref := objref.Ref{Group: wanted.GroupVersionKind().Group, Kind: wanted.GetKind(), Namespace: object.Namespace, Name: object.Name}
-	if left := fields.PathsFor(c.ignores, ref); len(left) > 0 {
+	if left := fields.PathsFor(c.ignores, refOf(object)); len(left) > 0 {
 		wanted = wanted.DeepCopy()
 		fields.Keep(wanted.Object, live.Object, left)
 	}
@@ -141,8 +139,7 @@ func (c *comparison) patched(
 		return nil, nil //nolint:nilnil // no change, as before
 	}
 	change := &Change{Object: objectName(object)}
-	trial, err := resource.NewHelper(object.Client, object.Mapping).WithFieldManager(kube.ManagedFieldsManager).
-		DryRun(true).Patch(object.Namespace, object.Name, kind, patch, nil)
+	trial, err := dry(object).Patch(object.Namespace, object.Name, kind, patch, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: what others have changed cannot be undone: %w", change.Object, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"helm.sh/helm/v3/pkg/kube"
@@ -63,7 +62,7 @@ func (r *run) deployedObjects(revision int) (kube.ResourceList, error) {
 		return nil, fmt.Errorf("%w: the record's manifest is larger than %d MiB", ErrLimit, maxManifest>>20)
 	}
 	objects, err := r.config.KubeClient.Build(bytes.NewBufferString(rel.Manifest), false)
-	if meta.IsNoMatchError(err) || err != nil && strings.Contains(err.Error(), "no matches for kind") {
+	if isNewKind(err) {
 		r.conn.forget() // a kind that is newer than what we know
 		objects, err = r.config.KubeClient.Build(bytes.NewBufferString(rel.Manifest), false)
 	}
@@ -108,18 +107,11 @@ func (r *run) compareAll(ctx context.Context, objects kube.ResourceList) ([]Chan
 	}
 	c := &comparison{ignores: ignores, correct: r.spec.Drift.Mode == DriftCorrect, seen: &r.engine.seen}
 	changes, errs := make([]*Change, len(objects)), make([]error, len(objects))
-	slots := make(chan struct{}, comparers)
-	var wg sync.WaitGroup
-	for i, object := range objects {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if errs[i] = context.Cause(ctx); errs[i] == nil {
-				changes[i], errs[i] = c.compare(object)
-			}
-		})
-	}
-	wg.Wait()
+	abreast(len(objects), func(i int) {
+		if errs[i] = context.Cause(ctx); errs[i] == nil {
+			changes[i], errs[i] = c.compare(objects[i])
+		}
+	})
 	var found []Change
 	for _, change := range changes {
 		if change != nil {
@@ -127,4 +119,19 @@ func (r *run) compareAll(ctx context.Context, objects kube.ResourceList) ([]Chan
 		}
 	}
 	return found, errors.Join(errs...)
+}
+
+// abreast calls f with each number below n, comparers at a time, and returns when
+// all have.
+func abreast(n int, f func(i int)) {
+	slots := make(chan struct{}, comparers)
+	var wg sync.WaitGroup
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			f(i)
+		})
+	}
+	wg.Wait()
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"sync"
 
 	"helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/releaseutil"
@@ -180,18 +179,11 @@ func (t *trier) all(ctx context.Context) (out []Trial, err error) {
 		return nil, err
 	}
 	found := make([][]Trial, len(t.tasks))
-	slots := make(chan struct{}, comparers)
-	var wg sync.WaitGroup
-	for i, task := range t.tasks {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if ctx.Err() == nil {
-				found[i] = task()
-			}
-		})
-	}
-	wg.Wait()
+	abreast(len(t.tasks), func(i int) {
+		if ctx.Err() == nil {
+			found[i] = t.tasks[i]()
+		}
+	})
 	return slices.Concat(found...), context.Cause(ctx)
 }
 

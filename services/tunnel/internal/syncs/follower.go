@@ -108,11 +108,16 @@ func (f *follower) follows(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	f.followed = time.Time{}
-	mine, err := f.Ledger.FollowSync(ctx, f.entry.Name, f.Tunnel, max(followFor, 3*f.Every))
+	mine, err := f.hold(ctx)
 	if mine && err == nil {
 		f.followed = time.Now()
 	}
 	return mine, err
+}
+
+// hold makes this tunnel the one that follows the entry, unless another one is.
+func (f *follower) hold(ctx context.Context) (mine bool, err error) {
+	return f.Ledger.FollowSync(ctx, f.entry.Name, f.Tunnel, max(followFor, 3*f.Every))
 }
 
 // record is where the entry's task is. Redis tells of each change, so that at

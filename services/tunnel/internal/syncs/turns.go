@@ -74,7 +74,7 @@ func (f *follower) stay(ctx context.Context) (enough func()) {
 	var staying sync.WaitGroup
 	staying.Go(func() {
 		for retry.Sleep(ctx, followFor/3) {
-			_, _ = f.Ledger.FollowSync(ctx, f.entry.Name, f.Tunnel, max(followFor, 3*f.Every))
+			_, _ = f.hold(ctx)
 		}
 	})
 	return func() { cancel(); staying.Wait() }
