@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/towline/towline/pkg/closing"
 )
 
 // ErrTooSlow is the end of an answer that has lost its pace.
@@ -19,6 +21,10 @@ type Pace struct {
 	Bytes  int64
 	Within time.Duration
 }
+
+// Slowest is how fast whatever is large has to come, once it has begun: somebody
+// waits for it, and others wait behind.
+var Slowest = Pace{Bytes: 64 << 10, Within: 30 * time.Second}
 
 // Hold has body end with ErrTooSlow when it loses the pace. stop is called then,
 // once; it must make a read that waits return. The time runs from now until the
@@ -116,18 +122,7 @@ func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	answer.Body = &closing{t.Pace.Hold(answer.Body, func() { cancel(ErrTooSlow) }), cancel}
+	held := t.Pace.Hold(answer.Body, func() { cancel(ErrTooSlow) })
+	answer.Body = closing.Then(held, func() { cancel(nil) })
 	return answer, nil
-}
-
-// closing gives the request's context up with its body.
-type closing struct {
-	io.ReadCloser
-	cancel context.CancelCauseFunc
-}
-
-// Close implements io.Closer.
-func (c *closing) Close() error {
-	defer c.cancel(nil)
-	return c.ReadCloser.Close()
 }

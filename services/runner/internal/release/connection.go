@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/towline/towline/pkg/closing"
 )
 
 // recordGrace is how long a run may go on writing what became of a release after
@@ -94,20 +96,8 @@ func (b *boundTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	resp.Body = &boundBody{ReadCloser: resp.Body, done: func() { stop(); cancel(nil) }}
+	resp.Body = closing.Then(resp.Body, func() { stop(); cancel(nil) })
 	return resp, nil
-}
-
-// boundBody gives the request's context up with its body.
-type boundBody struct {
-	io.ReadCloser
-	done func()
-}
-
-// Close implements io.Closer.
-func (b *boundBody) Close() error {
-	defer b.done()
-	return b.ReadCloser.Close()
 }
 
 // refusal is an answer that nobody tries again: Helm's waiting goes on through

@@ -27,10 +27,6 @@ const (
 	maxRegistryBody = maxArchive
 )
 
-// slowest is how fast an answer has to come, once it has begun: a sync that
-// fetches keeps others waiting.
-var slowest = pace.Pace{Bytes: 64 << 10, Within: 30 * time.Second}
-
 // check refuses what cannot be fetched, before anything is.
 func (r *Repository) check() error {
 	u, err := url.Parse(r.URL)
@@ -72,7 +68,7 @@ func (r *run) fetchRepository(ctx context.Context) (chartFiles, error) {
 	}
 	s := &source{
 		Repository: where, engine: r.engine,
-		client: &http.Client{Transport: &boundTransport{run: ctx, duty: ctx, next: pace.Transport{Pace: slowest, Begin: beginTimeout, Next: transport}}},
+		client: &http.Client{Transport: &boundTransport{run: ctx, duty: ctx, next: pace.Transport{Pace: pace.Slowest, Begin: beginTimeout, Next: transport}}},
 	}
 	var packed []byte
 	if registry.IsOCI(where.URL) {

@@ -73,7 +73,7 @@ func (c *Client) UpdateDeployment(ctx context.Context, accessToken string, proje
 func (c *Client) deployments(ctx context.Context, method, accessToken string, project int64, path string, body any) (*answer, error) {
 	a, err := c.do(ctx, call{
 		method: method, path: "/projects/" + strconv.FormatInt(project, 10) + "/deployments" + path, body: jsonBody(body),
-		header: map[string]string{"PRIVATE-TOKEN": accessToken, "Content-Type": "application/json"}, once: true,
+		header: writing(accessToken), once: true,
 	})
 	switch {
 	case err != nil:

@@ -3,8 +3,6 @@ package gitlab
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -28,11 +26,7 @@ type File struct {
 // returns nil when the version named by etag is still current. A missing file
 // is an error that wraps ErrNoFile.
 func (c *Client) FileAt(ctx context.Context, accessToken, project, path, ref, etag string, limit int64) (*File, error) {
-	h := map[string]string{"PRIVATE-TOKEN": accessToken}
-	if etag != "" {
-		h["If-None-Match"] = etag
-	}
-	return c.file(ctx, call{header: h, limit: limit}, project, path, ref)
+	return c.file(ctx, call{header: reading(accessToken, etag), limit: limit}, project, path, ref)
 }
 
 // fileTimeout bounds a call that only helps.
@@ -53,21 +47,10 @@ func (c *Client) JobFile(ctx context.Context, token JobToken, project int64, pat
 }
 
 func (c *Client) file(ctx context.Context, q call, project, path, ref string) (*File, error) {
-	q.method, q.once = http.MethodGet, true
-	q.path = "/projects/" + url.PathEscape(project) + "/repository/files/" + url.PathEscape(path) + "/raw?ref=" + url.QueryEscape(ref)
-	a, err := c.do(ctx, q)
-	if err != nil {
+	q.path = projectPath(project) + "/repository/files/" + url.PathEscape(path) + "/raw?ref=" + url.QueryEscape(ref)
+	a, err := c.read(ctx, q)
+	if err != nil || a == nil {
 		return nil, err
 	}
-	switch a.code {
-	case http.StatusOK:
-		return &File{Content: a.body, Commit: a.header.Get("X-Gitlab-Commit-Id"), ETag: a.header.Get("ETag")}, nil
-	case http.StatusNotModified:
-		return nil, nil
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("%w (%s)", ErrRefused, a.message())
-	case http.StatusNotFound:
-		return nil, fmt.Errorf("%w (%s)", ErrNoFile, a.message())
-	}
-	return nil, a.unexpected()
+	return &File{Content: a.body, Commit: a.header.Get("X-Gitlab-Commit-Id"), ETag: a.header.Get("ETag")}, nil
 }

@@ -14,15 +14,13 @@ import (
 // answer has to begin within requestTimeout, and to come at some pace.
 const largeTimeout = 5 * time.Minute
 
-var slowest = pace.Pace{Bytes: 64 << 10, Within: 30 * time.Second}
-
 // patient is a client for large answers.
 func patient(h http.Client) *http.Client {
 	next := h.Transport
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	h.Transport = pace.Transport{Pace: slowest, Begin: requestTimeout, Next: next}
+	h.Transport = pace.Transport{Pace: pace.Slowest, Begin: requestTimeout, Next: next}
 	return &h
 }
 

@@ -23,14 +23,25 @@ func projectPath(project string) string { return "/projects/" + url.PathEscape(p
 // repository asks for something of a repository and maps the answers that are
 // none. A nil answer means that what etag names is still current.
 func (c *Client) repository(ctx context.Context, accessToken, path, etag string, limit int64) (*answer, error) {
+	return c.read(ctx, call{header: reading(accessToken, etag), path: path, limit: limit})
+}
+
+// reading are the headers of a question; with an etag it is what has changed
+// since.
+func reading(accessToken, etag string) map[string]string {
 	h := map[string]string{"PRIVATE-TOKEN": accessToken}
 	if etag != "" {
 		h["If-None-Match"] = etag
 	}
-	return c.read(ctx, call{header: h, path: path, limit: limit})
+	return h
 }
 
-// read sends a call of repository.
+// writing are the headers of a call with a JSON body.
+func writing(accessToken string) map[string]string {
+	return map[string]string{"PRIVATE-TOKEN": accessToken, "Content-Type": "application/json"}
+}
+
+// read sends a question and maps the answers as repository does.
 func (c *Client) read(ctx context.Context, q call) (*answer, error) {
 	q.method, q.once = http.MethodGet, true
 	a, err := c.do(ctx, q)
@@ -104,7 +115,7 @@ func (c *Client) Archive(ctx context.Context, accessToken, project, commit, path
 		q.Set("path", path)
 	}
 	a, err := c.read(ctx, call{
-		header: map[string]string{"PRIVATE-TOKEN": accessToken}, path: projectPath(project) + "/repository/archive.tar.gz?" + q.Encode(), limit: maxArchive, large: true,
+		header: reading(accessToken, ""), path: projectPath(project) + "/repository/archive.tar.gz?" + q.Encode(), limit: maxArchive, large: true,
 	})
 	if err != nil {
 		return nil, err
@@ -142,7 +153,7 @@ func (c *Client) SetCommitStatus(ctx context.Context, accessToken string, projec
 	}
 	a, err := c.do(ctx, call{
 		method: http.MethodPost, path: "/projects/" + strconv.FormatInt(project, 10) + "/statuses/" + commit, body: jsonBody(s),
-		header: map[string]string{"PRIVATE-TOKEN": accessToken, "Content-Type": "application/json"}, once: true,
+		header: writing(accessToken), once: true,
 	})
 	switch {
 	case err != nil:

@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"k8s.io/client-go/transport/websocket"
+
+	"github.com/towline/towline/pkg/closing"
 )
 
 // bind ties the requests of a command to its context. Upstream gives most of
@@ -45,20 +47,8 @@ func (t boundTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return resp, nil
 	}
-	resp.Body = &boundBody{ReadCloser: resp.Body, release: func() { stop(); cancel(nil) }}
+	resp.Body = closing.Then(resp.Body, func() { stop(); cancel(nil) })
 	return resp, nil
-}
-
-// boundBody lets go of the contexts of its request when it is closed.
-type boundBody struct {
-	io.ReadCloser
-	release func()
-}
-
-// Close implements io.Closer.
-func (b *boundBody) Close() error {
-	defer b.release()
-	return b.ReadCloser.Close()
 }
 
 // boundWriter refuses output after the end of a command: what it left behind
