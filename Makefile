@@ -90,7 +90,9 @@ test: programs toolbox binaries ## all tests, against one real control plane
 # race detector it would take as long to build as everything else together. The
 # tests of the chart render it and start none of our services: the race detector
 # would find nothing and make them take several times as long. Almost all that
-# they need has been built without it for the toolbox.
+# they need has been built without it for the toolbox. The tests from end to end
+# wait more than they work: three packages at a time suit two cores, and those
+# that take longest begin.
 .PHONY: test-all
 test-all:
 	@rc=0; \
@@ -100,8 +102,8 @@ test-all:
 	run "control plane" env GOWORK=off go -C e2e/cluster/controlplane test -race -p $(P) -timeout $(TIMEOUT) ./internal/...; \
 	run "suites of the chart" env GOWORK=off go -C e2e/chart/suites test -count=1 ./...; \
 	run "chart" go test -tags integration -timeout $(TIMEOUT) ./e2e/chart; \
-	run "e2e" $(TEST) $$(go list -tags integration ./e2e/... | grep -v '/e2e/chart$$'); \
-	echo; echo "not run: the chart on a real node (containerd, kubelet); where root may have one: make e2e-node"; \
+	run "e2e" $(TEST) -p 3 ./e2e/gitops ./e2e/scenarios $$(go list -tags integration ./e2e/... | grep -Ev '/e2e/(chart|gitops|scenarios)$$'); \
+	run "the chart on a real node" env TOWLINE_E2E_NODE_OPTIONAL=1 $(MAKE) e2e-node; \
 	echo; if [ $$rc = 0 ]; then echo "all tests passed"; else echo "some tests failed: see FAIL above"; fi; exit $$rc
 
 .PHONY: e2e
@@ -109,9 +111,10 @@ e2e: TOWLINE_E2E_BINARIES = $(CURDIR)/bin/race
 e2e: programs toolbox binaries ## the end-to-end tests only; E2E=pattern chooses
 	@$(CLUSTER) --kubectl -- go test -race -tags integration -p $(P) -timeout $(TIMEOUT) -v -run '$(E2E)' ./e2e/scenarios/... ./e2e/pipelines/... ./e2e/conformance/... ./e2e/escape/...
 
+# The first time builds kubelet, kube-proxy and CoreDNS, which may take long.
 .PHONY: e2e-node
 e2e-node: images ## the chart on a real node of this machine; NODE=pattern chooses
-	@TOWLINE_E2E_IMAGES=$(CURDIR)/bin/images go test -tags node -count=1 -timeout $(TIMEOUT) -v -run '$(NODE)' ./e2e/node/...
+	@TOWLINE_E2E_IMAGES=$(CURDIR)/bin/images go test -tags node -count=1 -timeout 40m -v -run '$(NODE)' ./e2e/node
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME; FUZZ=pattern chooses

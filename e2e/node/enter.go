@@ -24,6 +24,9 @@ const (
 	// envDir is the directory for files.
 	envDir = "TOWLINE_E2E_NODE_DIR"
 
+	// envTrial, when not empty, ends what is inside before anything is started.
+	envTrial = "TOWLINE_E2E_NODE_TRIAL"
+
 	stageInit   = "init"
 	stageInside = "inside"
 

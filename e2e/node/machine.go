@@ -4,7 +4,9 @@ package node
 
 import (
 	"bufio"
+	"context"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -72,6 +74,40 @@ func Missing() []string {
 		missing = append(missing, "the filesystem overlay")
 	}
 	return missing
+}
+
+// tryMachine says what of a node's namespaces, mounts, cgroups and packet filter
+// this machine refuses, although it seems to have them.
+func tryMachine() (missing []string, err error) {
+	dir, err := os.MkdirTemp("", "towline-node-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	code, err := enter(dir, []string{envTrial + "=1"})
+	switch {
+	case err != nil:
+		return []string{"namespaces, mounts and cgroups of its own: " + err.Error()}, nil
+	case code != 0:
+		return []string{"namespaces, mounts, cgroups and a packet filter of its own, see above"}, nil
+	}
+	return nil, nil
+}
+
+// tryMounts does, inside, what containerd and kube-proxy will.
+func tryMounts(ctx context.Context) error {
+	layers := []string{"/run/lower", "/run/upper", "/run/work", "/run/merged"}
+	for _, dir := range layers {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", layers[0], layers[1], layers[2])
+	if err := unix.Mount("overlay", layers[3], "overlay", 0, options); err != nil {
+		return fmt.Errorf("mount of the filesystem overlay: %w", err)
+	}
+	return command(ctx, "iptables", "--wait", "--table", "nat", "--append", "OUTPUT", "--match", "conntrack", "--ctstate", "NEW",
+		"--match", "comment", "--comment", "trial", "--jump", "ACCEPT")
 }
 
 func cniDir() string {

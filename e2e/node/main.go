@@ -53,7 +53,14 @@ func Main(m *testing.M) int {
 
 // outside makes everything that needs the machine's network, and enters.
 func outside() (code int, err error) {
-	if missing := Missing(); len(missing) > 0 {
+	missing := Missing()
+	if len(missing) == 0 {
+		missing, err = tryMachine()
+	}
+	if err != nil {
+		return exitFailed, err
+	}
+	if len(missing) > 0 {
 		fmt.Fprintf(os.Stderr, "NOT RUN: the tests on a real node, for this machine lacks\n  %s\n", strings.Join(missing, "\n  "))
 		if os.Getenv(EnvOptional) != "" {
 			return 0, nil
@@ -93,6 +100,9 @@ func inside(m *testing.M) (code int, err error) {
 	defer cancel()
 	if err := settle(ctx, os.Getenv(envDir)); err != nil {
 		return exitFailed, err
+	}
+	if os.Getenv(envTrial) != "" {
+		return 0, tryMounts(ctx)
 	}
 	programs, err := cluster.Node(ctx, os.Stderr)
 	if err != nil {
