@@ -84,7 +84,10 @@ $(LINTER): tools/go.mod tools/go.sum
 .PHONY: test
 test: TOWLINE_E2E_BINARIES = $(CURDIR)/bin/race
 test: programs toolbox binaries ## all tests, against one real control plane
-	@$(CLUSTER) --kubectl -- $(MAKE) test-all
+	@rc=0; $(CLUSTER) --kubectl -- $(MAKE) test-all || rc=1; \
+	echo; echo "== the chart on a real node"; \
+	TOWLINE_E2E_NODE_OPTIONAL=1 $(MAKE) e2e-node || rc=1; \
+	echo; if [ $$rc = 0 ]; then echo "all tests passed"; else echo "some tests failed: see FAIL above"; fi; exit $$rc
 
 # The control plane itself has no unit tests (the e2e tests use it), and with the
 # race detector it would take as long to build as everything else together. The
@@ -103,8 +106,7 @@ test-all:
 	run "suites of the chart" env GOWORK=off go -C e2e/chart/suites test -count=1 ./...; \
 	run "chart" go test -tags integration -timeout $(TIMEOUT) ./e2e/chart; \
 	run "e2e" $(TEST) -p 3 ./e2e/gitops ./e2e/scenarios $$(go list -tags integration ./e2e/... | grep -Ev '/e2e/(chart|gitops|scenarios)$$'); \
-	run "the chart on a real node" env TOWLINE_E2E_NODE_OPTIONAL=1 $(MAKE) e2e-node; \
-	echo; if [ $$rc = 0 ]; then echo "all tests passed"; else echo "some tests failed: see FAIL above"; fi; exit $$rc
+	exit $$rc
 
 .PHONY: e2e
 e2e: TOWLINE_E2E_BINARIES = $(CURDIR)/bin/race
