@@ -14,6 +14,7 @@
 //	{tickets}                zset    runner           tunnel    with its newest ticket
 //	{tickets}:bell           list    runner           tunnel    with its newest ticket
 //	{tickets}:held:<ticket>  string  tunnel           runner    HoldTTL
+//	{tickets}:held:          string  tunnel           tunnel    HoldTTL
 //	queue                    list    tunnel           runner    JobTTL after the last push
 //	jobs                     zset    tunnel, runner   tunnel    JobTTL after the last change
 //	{<id>}                   hash    tunnel, runner   both      JobTTL; ReportedTTL once reported

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
@@ -37,8 +38,8 @@ var calls = map[string]func(*bench, context.Context) error{
 	"Payload":      func(b *bench, c context.Context) error { _, err := b.Payload(c, id); return err },
 	"Trace":        func(b *bench, c context.Context) error { _, err := b.Trace(c, id, 0, 9); return err },
 	"Offer":        func(b *bench, c context.Context) error { return b.Offer(c, "r1/0", long) },
-	"Take":         func(b *bench, c context.Context) error { _, err := b.Take(c, 0); return err },
-	"Take, long":   func(b *bench, c context.Context) error { _, err := b.Take(c, long); return err },
+	"Take":         func(b *bench, c context.Context) error { _, err := b.Take(c, rand.Text(), 0); return err },
+	"Take, long":   func(b *bench, c context.Context) error { _, err := b.Take(c, rand.Text(), long); return err },
 	"Return":       func(b *bench, c context.Context) error { return b.Return(c, "r1/0") },
 	"Withdraw":     func(b *bench, c context.Context) error { return b.Withdraw(c, "r1/0") },
 	"Tickets":      func(b *bench, c context.Context) error { _, err := b.Tickets(c); return err },
@@ -116,7 +117,7 @@ func TestRestartUnderWaitersGivesThemAnErrorNotAHang(t *testing.T) {
 	b := on(t, s)
 	ended := make(chan error, 2)
 	go func() { _, err := b.Next(ctx(t), long); ended <- err }()
-	go func() { _, err := b.Take(ctx(t), long); ended <- err }()
+	go func() { _, err := b.Take(ctx(t), rand.Text(), long); ended <- err }()
 	b.blocked("2")
 	b.must(s.Stop())
 	for range 2 {

@@ -56,19 +56,30 @@ func (l *Ledger) Withdraw(ctx context.Context, ticket string) error {
 }
 
 // The key of a held ticket has its name in it; KEYS[2] is the part before. It
-// carries the same hash tag as the others.
+// carries the same hash tag as the others. KEYS[2] itself says what was taken
+// last, and for which claim: nobody else can hold that ticket by now.
 var takeScript = redis.NewScript(luaTickets + `
+local claim = ARGV[2] .. ' '
+local last = redis.call('GET', KEYS[2]) or ''
+if string.sub(last, 1, #claim) == claim then
+  local ticket = string.sub(last, #claim + 1)
+  if redis.call('PEXPIRE', KEYS[2] .. ticket, ARGV[1]) == 1 then return ticket end
+end
 purge()
 local top = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 if #top == 0 then return '' end
 redis.call('ZREM', KEYS[1], top[1])
 redis.call('SET', KEYS[2] .. top[1], top[2], 'PX', ARGV[1])
+redis.call('SET', KEYS[2], claim .. top[1], 'PX', ARGV[1])
 return top[1]`)
 
 // Take waits up to wait, in whole seconds, for a ticket and holds it for
-// HoldTTL. ErrNone means that no runner has a free slot.
-func (l *Ledger) Take(ctx context.Context, wait time.Duration) (string, error) {
-	ticket, err := l.takeNow(ctx)
+// HoldTTL. ErrNone means that no runner has a free slot. claim is a word of the
+// caller's, without spaces, a new one for each ticket: the repetition of a Take
+// whose answer was lost gets the ticket that it had taken, unless another was
+// taken meanwhile.
+func (l *Ledger) Take(ctx context.Context, claim string, wait time.Duration) (string, error) {
+	ticket, err := l.takeNow(ctx, claim)
 	if !errors.Is(err, ErrNone) || wait <= 0 { // to Redis 0 would mean for ever
 		return ticket, err
 	}
@@ -79,11 +90,11 @@ func (l *Ledger) Take(ctx context.Context, wait time.Duration) (string, error) {
 	} else if err != nil {
 		return "", fmt.Errorf("take ticket: %w", err)
 	}
-	return l.takeNow(ctx)
+	return l.takeNow(ctx, claim)
 }
 
-func (l *Ledger) takeNow(ctx context.Context) (string, error) {
-	ticket, err := takeScript.Run(ctx, l.rdb, []string{l.tickets(), l.held("")}, millis(HoldTTL)).Text()
+func (l *Ledger) takeNow(ctx context.Context, claim string) (string, error) {
+	ticket, err := takeScript.Run(ctx, l.rdb, []string{l.tickets(), l.held("")}, millis(HoldTTL), claim).Text()
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("take ticket: %w", err)

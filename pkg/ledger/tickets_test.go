@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -10,11 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/towline/towline/pkg/ledger"
+	"github.com/towline/towline/pkg/ledger/redistest"
 )
 
 func (b *bench) take(want string) {
 	b.tb.Helper()
-	got, err := b.Take(ctx(b.tb), 0)
+	got, err := b.Take(ctx(b.tb), rand.Text(), 0)
 	if errors.Is(err, ledger.ErrNone) {
 		got = "none"
 	} else {
@@ -70,6 +72,61 @@ func TestHoldEndsByItself(t *testing.T) {
 	})
 }
 
+func TestARepeatedTakeGetsWhatTheFirstHasTaken(t *testing.T) {
+	b := open(t)
+	take := func(claim, want string) {
+		t.Helper()
+		got, err := b.Take(ctx(t), claim, 0)
+		if errors.Is(err, ledger.ErrNone) {
+			got, err = "none", nil
+		}
+		if b.must(err); got != want {
+			t.Errorf("Take of %s = %s, want %s", claim, got, want)
+		}
+		b.everythingExpires()
+	}
+	for n := range 3 {
+		b.must(b.Offer(ctx(t), fmt.Sprintf("r1/%d", n), long+time.Duration(3-n)*time.Second))
+	}
+	take("a", "r1/0")
+	b.must(b.rdb.PExpire(ctx(t), b.key("{tickets}:held:r1/0"), long).Err())
+	take("a", "r1/0") // the answer was lost
+	if ttl := b.keys()["{tickets}:held:r1/0"]; ttl <= long {
+		t.Errorf("held for %s more, want %s", ttl, ledger.HoldTTL)
+	}
+	b.offered(2)
+	take("b", "r1/1")
+	take("a", "r1/2") // another was taken meanwhile: r1/0 may be that other's by now
+	take("c", "none")
+
+	b.must(b.Return(ctx(t), "r1/2"))
+	take("a", "r1/2")
+	b.must(b.Withdraw(ctx(t), "r1/2"))
+	take("a", "none")
+	b.must(b.Offer(ctx(t), "r1/2", long))
+	take("d", "r1/2")
+	take("a", "none")
+}
+
+// TestAnAnswerThatIsLostCostsNoSlot: the client repeats what it was not answered,
+// and its caller does after that.
+func TestAnAnswerThatIsLostCostsNoSlot(t *testing.T) {
+	s := redistest.New(t)
+	b := on(t, s)
+	b.must(b.Offer(ctx(t), "r1/0", 2*long))
+	b.must(b.Offer(ctx(t), "r1/1", long))
+	b.take("r1/0")
+	b.must(b.Return(ctx(t), "r1/0")) // the server knows the scripts now
+	deaf := ledger.New(s.Losing(t, b.key("{tickets}"), 2), b.prefix)
+	if ticket, err := deaf.Take(ctx(t), "a", 0); err == nil {
+		t.Fatalf("Take = %s although no answer came", ticket)
+	}
+	ticket, err := deaf.Take(ctx(t), "a", 0)
+	b.must(err)
+	b.must(b.Return(ctx(t), ticket))
+	b.offered(2)
+}
+
 func TestWithdrawnTicketIsGoneWhereverItWas(t *testing.T) {
 	b := open(t)
 	b.must(b.Offer(ctx(t), "r1/0", long))
@@ -82,6 +139,7 @@ func TestWithdrawnTicketIsGoneWhereverItWas(t *testing.T) {
 	b.offered(0)
 	left := b.keys()
 	delete(left, "{tickets}:bell")
+	delete(left, "{tickets}:held:") // names what was taken last, and nothing that is held
 	if len(left) != 0 {
 		t.Errorf("left: %v", left)
 	}
@@ -157,7 +215,7 @@ func TestTakeWaitsForATicket(t *testing.T) {
 		{"offered", func() error { return b.Offer(ctx(t), "r1/1", long) }},
 	} {
 		for { // a bell may be left over
-			if _, err := b.Take(ctx(t), short); !errors.Is(err, ledger.ErrNone) {
+			if _, err := b.Take(ctx(t), rand.Text(), short); !errors.Is(err, ledger.ErrNone) {
 				t.Fatalf("a wait in vain: %v, want ErrNone", err)
 			}
 			if _, rings := b.keys()["{tickets}:bell"]; !rings {
@@ -166,7 +224,7 @@ func TestTakeWaitsForATicket(t *testing.T) {
 		}
 		got := make(chan string, 1)
 		go func() {
-			ticket, err := b.Take(ctx(t), 10*time.Second)
+			ticket, err := b.Take(ctx(t), rand.Text(), 10*time.Second)
 			if err != nil {
 				t.Error(err)
 			}
@@ -186,7 +244,7 @@ func TestEveryWaiterGetsATicket(t *testing.T) {
 	got := make(chan string, waiters)
 	for range waiters {
 		go func() {
-			ticket, err := b.Take(ctx(t), 10*time.Second)
+			ticket, err := b.Take(ctx(t), rand.Text(), 10*time.Second)
 			if err != nil {
 				t.Error(err)
 			}
@@ -221,7 +279,7 @@ func TestManyTunnelsTakeEachTicketOnce(t *testing.T) {
 	for range tunnels {
 		wg.Go(func() {
 			for {
-				ticket, err := b.Take(ctx(t), 0)
+				ticket, err := b.Take(ctx(t), rand.Text(), 0)
 				if errors.Is(err, ledger.ErrNone) {
 					return
 				}

@@ -111,7 +111,7 @@ func admit(t *testing.T, w *witnessed, j *judge, vars ...jobspec.Variable) *admi
 	sealed, err := ledger.SealPayload(b.box, 1001, payload)
 	b.must(err)
 	b.offer("r1/0")
-	if ticket, err := b.Ledger.Take(t.Context(), 0); ticket != "r1/0" || err != nil {
+	if ticket, err := b.Ledger.Take(t.Context(), "test", 0); ticket != "r1/0" || err != nil {
 		t.Fatal(ticket, err)
 	}
 	b.must(b.Ledger.Accept(t.Context(), 1001, sealed, "r1/0"))

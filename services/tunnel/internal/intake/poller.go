@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -61,7 +62,8 @@ type Poller struct {
 	Link       *service.Link  // GitLab, as the job requests find it
 	Log        *slog.Logger
 
-	atOnce  int // requests in a row that were repeated without a pause
+	claim   string // names the ticket that is being taken; "" when none is
+	atOnce  int    // requests in a row that were repeated without a pause
 	refused refusals
 }
 
@@ -88,13 +90,17 @@ func (p *Poller) turn(ctx context.Context) retry.Result {
 	if !leads {
 		return retry.Result{Outcome: retry.Again}
 	}
-	ticket, err := p.Ledger.Take(ctx, ticketWait)
+	if p.claim == "" {
+		p.claim = rand.Text()
+	}
+	ticket, err := p.Ledger.Take(ctx, p.claim, ticketWait)
 	switch {
 	case errors.Is(err, ledger.ErrNone):
 		return retry.Result{Outcome: retry.Now}
-	case err != nil:
+	case err != nil: // one may be taken
 		return retry.Result{Outcome: retry.Failed}
 	}
+	p.claim = ""
 	stop := p.keepLead(ctx)
 	defer stop()
 	return p.ask(ctx, ticket)

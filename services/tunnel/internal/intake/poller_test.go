@@ -92,6 +92,21 @@ func TestJobIsRecordedAndHandedOn(t *testing.T) {
 	}
 }
 
+// TestALostAnswerCostsNoSlot: Redis has given the ticket, and the tunnel has not
+// heard of it.
+func TestALostAnswerCostsNoSlot(t *testing.T) {
+	t.Parallel()
+	redis := redistest.New(t)
+	b := newBench(t, redis, &source{})
+	b.offer("r1/0")
+	ticket, err := b.Ledger.Take(t.Context(), "before", 0)
+	b.must(err)
+	b.must(b.Ledger.Return(t.Context(), ticket)) // the server knows the scripts now
+	b.Ledger = ledger.New(redis.Losing(t, b.prefix+":{tickets}", 2), b.prefix)
+	b.start()
+	b.eventually("a request", func() bool { return b.src.requests() > 0 })
+}
+
 func TestCursorIsSharedAndKept(t *testing.T) {
 	t.Parallel()
 	redis, prefix := redistest.New(t), redistest.Prefix(t)
@@ -292,7 +307,7 @@ func TestNoRequestBeginsAfterTheStop(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, redistest.New(t), &source{})
 	b.offer("r1/0")
-	ticket, err := b.Ledger.Take(t.Context(), 0)
+	ticket, err := b.Ledger.Take(t.Context(), "test", 0)
 	b.must(err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
