@@ -2,14 +2,9 @@ package agentconfig
 
 import (
 	"context"
-	"sync"
-	"time"
-)
 
-// WatchInterval is how often a Watcher reads its file. It reads the bytes
-// instead of waiting for file events: a ConfigMap volume changes by swapping a
-// symbolic link two directories up, which events report badly.
-const WatchInterval = time.Second
+	"github.com/towline/towline/pkg/filewatch"
+)
 
 // Event is told to a Watcher's owner when the file's state is news.
 type Event struct {
@@ -26,12 +21,7 @@ type Watcher struct {
 	path   string
 	opts   Options
 	report func(Event)
-
-	checking sync.Mutex // one Check at a time
-	seen     string     // revision or error text of the last read
-
-	mu  sync.Mutex
-	now Event
+	last   filewatch.Last[*Loaded]
 }
 
 // NewWatcher watches a file or a directory as Load takes it. report is called
@@ -44,62 +34,28 @@ func NewWatcher(path string, opts Options, report func(Event)) *Watcher {
 	return &Watcher{path: path, opts: opts, report: report}
 }
 
-// Run checks the file at once and then each WatchInterval, until ctx ends.
+// Run checks the file at once and then each filewatch.Interval, until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
-	t := time.NewTicker(WatchInterval)
-	defer t.Stop()
-	for {
-		w.Check()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
-	}
+	return filewatch.Run(ctx, w.Check)
 }
 
 // Check reads the file now. Callers use it to have a first answer before Run.
 func (w *Watcher) Check() {
-	w.checking.Lock()
-	defer w.checking.Unlock()
-	files, err := w.read()
-	seen := ""
-	if err != nil {
-		seen = "error: " + err.Error()
-	} else {
-		seen = files.Name + ": " + files.Revision()
-	}
-	if seen == w.seen {
-		return
-	}
-	w.seen = seen
-	var got *Loaded
-	if err == nil {
-		got, err = load(files, w.opts)
-	}
-	w.mu.Lock()
-	w.now.Err = err
-	if err == nil {
-		w.now.Loaded = got
-	}
-	event := w.now
-	w.mu.Unlock()
-	w.report(event)
+	w.last.Look(w.read, func(l *Loaded, err error) { w.report(Event{Loaded: l, Err: err}) })
 }
 
 // Current is the configuration in force and why the file is not, if so.
 func (w *Watcher) Current() Event {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
+	loaded, err := w.last.Get()
+	return Event{Loaded: loaded, Err: err}
 }
 
 // read reads the files again when they have changed, until both are of the same
 // moment: a directory may be swapped between one file and the next.
-func (w *Watcher) read() (Files, error) {
+func (w *Watcher) read(known string) (string, func() (*Loaded, error)) {
 	f, err := ReadFiles(w.path)
 	for range maxRereads {
-		if err != nil || f.Name+": "+f.Revision() == w.seen {
+		if err != nil || stateOf(f) == known {
 			break
 		}
 		before := f.Revision()
@@ -107,8 +63,13 @@ func (w *Watcher) read() (Files, error) {
 			break
 		}
 	}
-	return f, err
+	if err != nil {
+		return "error: " + err.Error(), func() (*Loaded, error) { return nil, err }
+	}
+	return stateOf(f), func() (*Loaded, error) { return load(f, w.opts) }
 }
+
+func stateOf(f Files) string { return f.Name + ": " + f.Revision() }
 
 // maxRereads is how often files that keep changing are read again.
 const maxRereads = 3

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/towline/towline/pkg/filewatch"
 	"github.com/towline/towline/pkg/strictyaml"
 )
 
@@ -78,7 +79,7 @@ func TestWatcherSeesConfigMapSwapsAndKeepsTheLastGood(t *testing.T) {
 		go func() { done <- w.Run(ctx) }()
 		step := func(want int, check func(Event) bool) {
 			t.Helper()
-			time.Sleep(3 * WatchInterval)
+			time.Sleep(3 * filewatch.Interval)
 			synctest.Wait()
 			if len(events) != want || !check(events[len(events)-1]) {
 				t.Fatalf("events: %+v", events)

@@ -5,14 +5,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
-)
 
-// WatchInterval is how often a Watcher reads its files. It reads the bytes
-// instead of waiting for file events: a ConfigMap volume changes by swapping a
-// symbolic link, which events report badly.
-const WatchInterval = time.Second
+	"github.com/towline/towline/pkg/filewatch"
+)
 
 // ErrUnusable means that there never were rules that can be used. Nothing may be
 // let in until there are.
@@ -23,13 +18,7 @@ var ErrUnusable = errors.New("the rules of the cluster's owner cannot be used")
 type Watcher struct {
 	path   string
 	report func(*Set, error)
-
-	checking sync.Mutex // one Check at a time
-	seen     string     // digest of what was read last, or its error
-
-	mu  sync.Mutex
-	set *Set
-	err error // why what is there is not in force
+	last   filewatch.Last[*Set]
 }
 
 // NewWatcher watches what Load reads. report is called when the rules changed or
@@ -40,46 +29,26 @@ func NewWatcher(path string, report func(*Set, error)) *Watcher {
 	return &Watcher{path: path, report: report}
 }
 
-// Run checks the files at once and then each WatchInterval, until ctx ends.
+// Run checks the files at once and then each filewatch.Interval, until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
 	if w == nil {
 		<-ctx.Done()
 		return nil
 	}
-	t := time.NewTicker(WatchInterval)
-	defer t.Stop()
-	for {
-		w.Check()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
-	}
+	return filewatch.Run(ctx, w.Check)
 }
 
 // Check reads the files now. Callers use it to have a first answer before Run.
 func (w *Watcher) Check() {
-	w.checking.Lock()
-	defer w.checking.Unlock()
-	files, err := Read(w.path)
-	seen := digest(files, err)
-	if seen == w.seen {
-		return
-	}
-	w.seen = seen
-	var set *Set
-	if err == nil {
-		set, err = Parse(files...)
-	}
-	w.mu.Lock()
-	if err == nil {
-		w.set = set
-	}
-	w.err = err
-	set = w.set
-	w.mu.Unlock()
-	w.report(set, err)
+	w.last.Look(func(string) (string, func() (*Set, error)) {
+		files, err := Read(w.path)
+		return digest(files, err), func() (*Set, error) {
+			if err != nil {
+				return nil, err
+			}
+			return Parse(files...)
+		}
+	}, w.report)
 }
 
 func digest(files []File, err error) string {
@@ -98,13 +67,12 @@ func (w *Watcher) Current() (set *Set, faulty, err error) {
 	if w == nil {
 		return nil, nil, nil
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	set, why := w.last.Get()
 	switch {
-	case w.set != nil:
-		return w.set, w.err, nil
-	case w.err != nil:
-		return nil, nil, fmt.Errorf("%w: %w", ErrUnusable, w.err)
+	case set != nil:
+		return set, why, nil
+	case why != nil:
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnusable, why)
 	}
 	return nil, nil, fmt.Errorf("%w: they have not been read yet", ErrUnusable)
 }

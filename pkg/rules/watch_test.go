@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/towline/towline/pkg/filewatch"
 )
 
 // volume is a directory as Kubernetes mounts a ConfigMap: its files are links
@@ -35,7 +37,7 @@ func (v *volume) put(content string) {
 // pass lets one look of the watcher pass.
 func pass(t *testing.T) {
 	t.Helper()
-	time.Sleep(WatchInterval)
+	time.Sleep(filewatch.Interval)
 	synctest.Wait()
 }
 

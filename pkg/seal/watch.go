@@ -6,32 +6,19 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"time"
+
+	"github.com/towline/towline/pkg/filewatch"
 )
 
-const (
-	// WatchInterval is how often the file is read. Its bytes are compared: a
-	// Secret's volume changes by swapping a symbolic link, which file events
-	// report badly.
-	WatchInterval = time.Second
-	// Settle is how long a new key is known before it seals, so that everybody
-	// can open what it seals by then: kubelets bring a changed Secret to their
-	// pods within about a minute and a half.
-	Settle = 3 * time.Minute
-)
+// Settle is how long a new key is known before it seals, so that everybody can
+// open what it seals by then: kubelets bring a changed Secret to their pods
+// within about a minute and a half.
+const Settle = 3 * time.Minute
 
 // Run follows the file that the Box was loaded from until ctx ends. Where it
 // cannot be used, the keys that were read last stay in force.
 func (b *Box) Run(ctx context.Context, log *slog.Logger) error {
-	t := time.NewTicker(WatchInterval)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			b.check(log)
-		}
-	}
+	return filewatch.Run(ctx, func() { b.check(log) })
 }
 
 // check reads the file now.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/towline/towline/pkg/filewatch"
 	"github.com/towline/towline/pkg/seal"
 )
 
@@ -63,7 +64,7 @@ func TestARotation(t *testing.T) {
 		}()
 		change := func(content []byte) {
 			put(content)
-			<-time.After(seal.WatchInterval + time.Millisecond)
+			<-time.After(filewatch.Interval + time.Millisecond)
 			synctest.Wait()
 		}
 

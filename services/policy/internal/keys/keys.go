@@ -10,20 +10,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/towline/towline/pkg/filewatch"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/service"
 )
 
-const (
-	// WatchInterval is how often the files are read. Their bytes are compared: a
-	// Secret's volume changes by swapping a symbolic link, which file events
-	// report badly.
-	WatchInterval = time.Second
-	// Settle is how long a new key is published before it signs, so that every
-	// replica of policy publishes it by then: kubelets bring a changed Secret to
-	// their pods within about a minute and a half.
-	Settle = 3 * time.Minute
-)
+// Settle is how long a new key is published before it signs, so that every
+// replica of policy publishes it by then: kubelets bring a changed Secret to
+// their pods within about a minute and a half.
+const Settle = 3 * time.Minute
 
 // Keys are the signing keys. It is safe for concurrent use.
 type Keys struct {
@@ -68,16 +63,7 @@ func Load(path string, log *slog.Logger) (*Keys, error) {
 // Run follows the files until ctx ends. Where they cannot be used, the keys that
 // were read last stay in force.
 func (k *Keys) Run(ctx context.Context) error {
-	t := time.NewTicker(WatchInterval)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			k.Check()
-		}
-	}
+	return filewatch.Run(ctx, k.Check)
 }
 
 // Check reads the files now.

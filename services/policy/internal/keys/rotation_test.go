@@ -16,6 +16,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/towline/towline/pkg/filewatch"
 	"github.com/towline/towline/pkg/grant"
 )
 
@@ -77,7 +78,7 @@ func TestARotation(t *testing.T) {
 			if err := os.WriteFile(path, bytes.Join(content, []byte("\n")), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(WatchInterval + time.Millisecond)
+			time.Sleep(filewatch.Interval + time.Millisecond)
 			synctest.Wait()
 		}
 		go func() { _ = k.Run(t.Context()) }()
