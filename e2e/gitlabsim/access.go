@@ -73,13 +73,16 @@ func (s *Server) jobMayRead(j *job, p *project) bool {
 
 // protectedRef: branches by the project's list, tags never unless listed as
 // tag:<pattern>.
-func (s *Server) protectedRef(pl *pipeline) bool {
-	for _, pattern := range pl.project.protected {
+func (s *Server) protectedRef(pl *pipeline) bool { return pl.project.protects(pl.ref, pl.tag) }
+
+// protects says whether a branch or a tag is protected.
+func (p *project) protects(ref string, tag bool) bool {
+	for _, pattern := range p.protected {
 		tagPattern, isTag := strings.CutPrefix(pattern, "tag:")
-		if isTag != pl.tag {
+		if isTag != tag {
 			continue
 		}
-		if ok, err := path.Match(strings.ReplaceAll(tagPattern, "/", "\x00"), strings.ReplaceAll(pl.ref, "/", "\x00")); err == nil && ok {
+		if ok, err := path.Match(strings.ReplaceAll(tagPattern, "/", "\x00"), strings.ReplaceAll(ref, "/", "\x00")); err == nil && ok {
 			return true
 		}
 	}

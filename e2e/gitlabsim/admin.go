@@ -250,6 +250,9 @@ func (s *Server) CreateAccessToken(opts AccessTokenOptions) (string, error) {
 		if t.project = s.findProject(opts.Project); t.project == nil {
 			return "", fmt.Errorf("project %q not found", opts.Project)
 		}
+		if t.level = opts.Level; t.level == 0 {
+			t.level = Maintainer
+		}
 		t.user = &user{User: User{Username: "project_" + itoa(t.project.id) + "_bot"}, bot: true}
 	} else if t.user = s.st.users[orDefault(opts.User, "root")]; t.user == nil {
 		return "", fmt.Errorf("user %q not found", opts.User)
@@ -284,7 +287,8 @@ func (s *Server) RevokeToken(token string) {
 }
 
 // SetVariable sets a variable of "instance", "group:<path>" or
-// "project:<path>", replacing one of the same key.
+// "project:<path>", replacing one of the same key
+// and environments.
 func (s *Server) SetVariable(scope string, v Variable) error {
 	scope, err := normalScope(scope)
 	if err != nil {
@@ -292,7 +296,7 @@ func (s *Server) SetVariable(scope string, v Variable) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rest := slices.DeleteFunc(slices.Clone(s.st.vars[scope]), func(o Variable) bool { return o.Key == v.Key })
+	rest := slices.DeleteFunc(slices.Clone(s.st.vars[scope]), func(o Variable) bool { return o.Key == v.Key && o.scope() == v.scope() })
 	s.st.vars[scope] = append(rest, v)
 	return nil
 }

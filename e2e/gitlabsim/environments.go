@@ -129,7 +129,7 @@ func (s *Server) callerLevel(c *caller, p *project) int {
 	case c.job != nil:
 		return s.accessLevel(c.job.user, p)
 	case c.token.project == p:
-		return Maintainer
+		return c.token.level
 	default:
 		return s.accessLevel(c.token.user, p)
 	}

@@ -125,6 +125,7 @@ type manager struct {
 type accessToken struct {
 	user    *user
 	project *project // project access token
+	level   int      // role of a project access token
 	scopes  []string
 }
 

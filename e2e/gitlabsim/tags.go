@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -64,7 +63,7 @@ func (s *Server) tags(r *http.Request, p *project, key, search string) ([]obj, e
 		if len(f) != fields || !found(f[0], search) {
 			continue
 		}
-		t := obj{"name": f[0], "target": f[2], "message": "", "commit": nil, "release": nil, "protected": slices.Contains(p.protected, "tag:"+f[0]), "created_at": nil}
+		t := obj{"name": f[0], "target": f[2], "message": "", "commit": nil, "release": nil, "protected": p.protects(f[0], true), "created_at": nil}
 		commit := f[2]
 		if f[1] == "tag" {
 			t["message"], t["created_at"], commit = f[5], f[4], f[3]

@@ -155,6 +155,9 @@ type Variable struct {
 	Raw       bool   `json:"raw,omitempty"`
 	File      bool   `json:"file,omitempty"`
 	Protected bool   `json:"protected,omitempty"`
+	Hidden    bool   `json:"hidden,omitempty"` // the API never shows the value again
+	// Scope is the environments that the variable is for; empty is all.
+	Scope string `json:"scope,omitempty"`
 }
 
 // AccessTokenOptions describes a personal or project access token.
@@ -163,6 +166,8 @@ type AccessTokenOptions struct {
 	User    string   `json:"user,omitempty"`
 	Project string   `json:"project,omitempty"`
 	Scopes  []string `json:"scopes"` // api, read_api, read_repository
+	// Level is the role of a project's token; 0 is Maintainer.
+	Level int `json:"level,omitempty"`
 	// FixedToken is the token; empty makes a random one.
 	FixedToken string `json:"fixed_token,omitempty"`
 }

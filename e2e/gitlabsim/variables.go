@@ -1,6 +1,7 @@
 package gitlabsim
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -70,13 +71,24 @@ func (s *Server) scopedVariables(j *job) []item {
 	}
 	scopes = append(append(scopes, groups...), "project:"+strings.ToLower(p.path))
 	protected := s.protectedRef(j.pipeline)
+	environment := ""
+	if j.env != nil {
+		environment = j.env.Name
+	}
 	var out []item
 	for _, scope := range scopes {
+		var given []Variable
 		for _, v := range s.st.vars[scope] {
-			if !v.Protected || protected {
-				out = append(out, settings([]Variable{v})...)
+			if _, ok := v.relevance(environment); ok && (!v.Protected || protected) {
+				given = append(given, v)
 			}
 		}
+		slices.SortStableFunc(given, func(a, b Variable) int {
+			before, _ := a.relevance(environment)
+			after, _ := b.relevance(environment)
+			return before - after
+		})
+		out = append(out, settings(given)...)
 	}
 	return out
 }
