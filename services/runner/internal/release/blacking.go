@@ -1,16 +1,15 @@
 package release
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/towline/towline/services/runner/internal/toolbox/helm/library"
 )
 
 // shortestSecret is the length below which a value is not hidden: black spots in
@@ -118,28 +117,5 @@ func (e *hiddenError) Error() string { return e.text }
 // Is compares without giving the cause away.
 func (e *hiddenError) Is(target error) bool { return errors.Is(e.is, target) }
 
-// silence takes those lines for good.
-var silence = sync.OnceFunc(func() { quiet() })
-
-// quiet takes the lines of the standard log in which the library quotes values
-// that do not fit the chart's, until it is given up.
-func quiet() (end func()) {
-	before := log.Writer()
-	mine := &withoutWarnings{before}
-	log.SetOutput(mine)
-	return func() {
-		if log.Writer() == mine {
-			log.SetOutput(before)
-		}
-	}
-}
-
-type withoutWarnings struct{ out io.Writer }
-
-// Write implements io.Writer; the log package calls it once for each line.
-func (w *withoutWarnings) Write(line []byte) (int, error) {
-	if bytes.Contains(bytes.ToLower(line), []byte("warning:")) {
-		return len(line), nil
-	}
-	return w.out.Write(line)
-}
+// silence takes the library's warnings for good: they quote values.
+var silence = sync.OnceFunc(func() { library.WithoutWarnings() })

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/towline/towline/services/runner/internal/apply/objref"
+	"github.com/towline/towline/services/runner/internal/toolbox/helm/library"
 )
 
 // maxTried bounds the objects of a chart that are tried, and its hooks.
@@ -60,7 +61,7 @@ func (p *Preview) Hide(text string) string { return p.secrets.hide(text) }
 // trying with the rights of the engine's credential. It changes nothing. Limits
 // and errors are those of Reconcile.
 func (e *Engine) Preview(ctx context.Context, spec Spec) (*Preview, error) {
-	defer quiet()()
+	defer library.WithoutWarnings()()
 	full, err := spec.complete()
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/towline/towline/services/runner/internal/toolbox/helm/library"
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
@@ -51,7 +52,7 @@ func (h *Helm) Run(ctx context.Context, inv tool.Invocation) (code int) {
 	}()
 	c := newCommand(h, inv)
 	defer c.close()
-	defer libraryLog.attach(inv.Stderr)()
+	defer library.LogTo(inv.Stderr)()
 	root := c.root()
 	root.SetArgs(inv.Args)
 	if err := root.ExecuteContext(ctx); err != nil {

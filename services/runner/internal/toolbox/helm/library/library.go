@@ -2,6 +2,7 @@ package library
 
 import (
 	"fmt"
+	"log"
 	"maps"
 	"net/http"
 	"runtime"
@@ -27,9 +28,10 @@ const (
 )
 
 // SetUp gives the library what it keeps per process: the name under which it
-// writes objects, and the versions that charts ask for. Upstream learns these
-// from -ldflags. Further calls do nothing.
+// writes objects, the versions that charts ask for, which upstream learns from
+// -ldflags, and where its lines go. Further calls do nothing.
 var SetUp = sync.OnceFunc(func() {
+	log.SetOutput(lines)
 	kube.ManagedFieldsManager = "helm"
 	chartutil.DefaultCapabilities.HelmVersion.Version = Version()
 	chartutil.DefaultCapabilities.KubeVersion = KubeVersion(moduleVersion(kubernetesModule, FallbackKubernetes))
