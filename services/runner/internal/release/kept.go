@@ -2,16 +2,16 @@ package release
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/towline/towline/services/runner/internal/recency"
 )
 
 // Limits on what is kept between runs.
@@ -119,7 +119,7 @@ func (s shelf) keepChart(key string, packed []byte, n note) {
 	n.Sum = hexSum(packed)
 	if head, err := json.Marshal(n); err == nil && len(head) < maxNote {
 		s.write(key+chartFile, append(append(head, '\n'), packed...))
-		s.tidy("*"+chartFile, maxKept)
+		s.tidy(chartFile, maxKept)
 	}
 }
 
@@ -135,7 +135,7 @@ func (s shelf) answer(key string) (r resolved) {
 func (s shelf) keepAnswer(key string, r resolved) {
 	if text, err := json.Marshal(r); err == nil && len(text) < maxNote {
 		s.write(key+answerFile, text)
-		s.tidy("*"+answerFile, maxAnswers)
+		s.tidy(answerFile, maxAnswers)
 	}
 }
 
@@ -154,8 +154,7 @@ func (s shelf) read(name string, limit int64) []byte {
 	if err != nil || int64(len(text)) > limit {
 		return nil
 	}
-	now := time.Now()
-	_ = os.Chtimes(full, now, now) // the least recently used go first
+	_ = recency.Use(full)
 	return text
 }
 
@@ -178,19 +177,13 @@ func (s shelf) write(name string, text []byte) {
 }
 
 // tidy removes what has not been used for the longest time.
-func (s shelf) tidy(pattern string, most int) {
-	names, err := filepath.Glob(filepath.Join(string(s), pattern))
-	if err != nil || len(names) <= most {
+func (s shelf) tidy(ext string, most int) {
+	names, err := recency.List(string(s))
+	if err != nil {
 		return
 	}
-	used := map[string]time.Time{}
-	for _, name := range names {
-		if info, err := os.Lstat(name); err == nil && info.Mode()&fs.ModeType == 0 {
-			used[name] = info.ModTime()
-		}
-	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(used[a].Compare(used[b]), cmp.Compare(a, b)) })
-	for _, name := range names[:len(names)-most] {
-		_ = os.Remove(name)
+	names = slices.DeleteFunc(names, func(name string) bool { return filepath.Ext(name) != ext })
+	for _, name := range names[min(most, len(names)):] {
+		_ = os.Remove(filepath.Join(string(s), name))
 	}
 }

@@ -258,6 +258,23 @@ func TestDatesAreTrustedForAWhile(t *testing.T) {
 	s.expect("two", "GET /index.yaml 200", "GET /web.tgz 200")
 }
 
+// TestNothingIsKeptNowhere: a shelf without a directory touches none.
+func TestNothingIsKeptNowhere(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for i := range maxKept + 2 {
+		if err := os.WriteFile(fmt.Sprint(i, chartFile), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shelf("").keepChart("key", []byte("chart"), note{})
+	if left, err := filepath.Glob("*"); err != nil || len(left) != maxKept+2 {
+		t.Errorf("%q, %v", left, err)
+	}
+	if got, _ := shelf("").chart("key"); got != nil {
+		t.Errorf("%q is kept", got)
+	}
+}
+
 func TestOnlySoMuchIsKept(t *testing.T) {
 	s := shelf(t.TempDir())
 	for i := range maxAnswers + 3 {

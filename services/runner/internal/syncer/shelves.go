@@ -1,19 +1,17 @@
 package syncer
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/services/runner/internal/recency"
 )
 
 // Limits on what is kept of chart repositories from sync to sync.
@@ -69,8 +67,7 @@ func (s *shelves) takeBack(name, place string) error {
 	if err := os.Rename(place, at); err != nil {
 		return err
 	}
-	now := time.Now()
-	return errors.Join(os.Chtimes(at, now, now), s.tidy()) // the least recently used go first
+	return errors.Join(recency.Use(at), s.tidy())
 }
 
 // inspect removes what does not belong onto a shelf and returns the size of the
@@ -108,23 +105,14 @@ func inspect(place string) (size int64, err error) {
 
 // tidy removes what has not been used for the longest time.
 func (s *shelves) tidy() error {
-	entries, err := os.ReadDir(s.dir)
+	names, err := recency.List(s.dir)
 	if err != nil {
 		return err
 	}
-	used := map[string]time.Time{}
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
-			used[e.Name()] = info.ModTime()
-		}
-	}
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { // the last used first
-		return cmp.Or(used[b.Name()].Compare(used[a.Name()]), cmp.Compare(a.Name(), b.Name()))
-	})
 	var total int64
 	var errs []error
-	for i, e := range entries {
-		at := filepath.Join(s.dir, e.Name())
+	for i, name := range names {
+		at := filepath.Join(s.dir, name)
 		size, err := inspect(at)
 		if total += size; err != nil || i >= maxShelves || total > maxShelvesBytes {
 			errs = append(errs, os.RemoveAll(at))
