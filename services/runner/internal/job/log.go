@@ -35,6 +35,9 @@ func (l *logger) warn(text string) { l.write(joblines.Warning(text)) }
 
 func (l *logger) error(text string) { l.write(joblines.Error(text)) }
 
+// failed writes the last line of a failed job's log.
+func (l *logger) failed(k joblines.Kind, why string) { l.write(joblines.Failed(k, why)) }
+
 // raw writes a line as a stage's script would echo it.
 func (l *logger) raw(text string) { l.write(text + "\n") }
 

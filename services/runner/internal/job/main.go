@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/services/runner/internal/sandbox"
 	"github.com/towline/towline/services/runner/internal/shell"
@@ -132,7 +133,7 @@ func (p *process) guarded(ctx, canceled context.Context, spec *Spec, build build
 	log := &logger{w: p.frames.stream(KindRunner), sections: spec.Job.Features.TraceSections, now: p.now}
 	system := func(text string) Result {
 		text = shorten(plain(text))
-		log.error("Job failed (system failure): " + text)
+		log.failed(joblines.System, text)
 		return Result{State: StateFailed, FailureReason: ReasonSystem, Message: text}
 	}
 	defer func() {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/services/runner/internal/artifacts"
 	"github.com/towline/towline/services/runner/internal/shell"
@@ -64,9 +65,9 @@ func (r *run) all(ctx context.Context) Result {
 	case res.State == StateSuccess:
 		r.log.info("Job succeeded")
 	case res.FailureReason == ReasonSystem:
-		r.log.error("Job failed (system failure): " + res.Message)
+		r.log.failed(joblines.System, res.Message)
 	default:
-		r.log.error("Job failed: " + res.Message)
+		r.log.failed(joblines.Job, res.Message)
 	}
 	return res
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
+	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/jobspec"
 )
 
@@ -142,7 +143,7 @@ func (r *Request) module(ctx context.Context, parent *checkout, m *config.Submod
 	sub.Git = jobspec.GitInfo{RepoURL: address.String(), SHA: sha.String(), Depth: depth}
 	shown := *address
 	shown.User = nil
-	r.Log.Raw(fmt.Sprintf("Submodule '%s' (%s) registered for path '%s'", printable(m.Name), printable(shown.String()), printable(m.Path)))
+	r.Log.Raw(fmt.Sprintf("Submodule '%s' (%s) registered for path '%s'", joblines.Plain(m.Name), joblines.Plain(shown.String()), joblines.Plain(m.Path)))
 	repo, err := sub.fetch(ctx)
 	if err != nil {
 		return err
@@ -152,21 +153,11 @@ func (r *Request) module(ctx context.Context, parent *checkout, m *config.Submod
 	if err := c.run(ctx, sub.Dir, sha); err != nil {
 		return err
 	}
-	r.Log.Raw(fmt.Sprintf("Submodule path '%s': checked out '%s'", printable(m.Path), sha))
+	r.Log.Raw(fmt.Sprintf("Submodule path '%s': checked out '%s'", joblines.Plain(m.Path), sha))
 	if r.Get("GIT_SUBMODULE_STRATEGY") != submodulesRecursive {
 		return nil
 	}
 	return sub.update(ctx, c, depth, level+1)
-}
-
-// printable keeps a name from forging lines of the log.
-func printable(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
-			return ' '
-		}
-		return c
-	}, s)
 }
 
 // moduleURL resolves the address of a submodule. The credentials of the job go
