@@ -8,8 +8,12 @@ import (
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
 
-// statePending is the commit status of what waits for a runner.
-const statePending = "pending"
+// Commit statuses of what waits for its archive or a runner, and of what has
+// waited for its archive and waits for a runner now.
+const (
+	statePending = "pending"
+	stateRunning = "running"
+)
 
 // deploy keeps the record of a commit in its environment. state is one of commit
 // statuses. What GitLab is about to be told is written down first, so that it is

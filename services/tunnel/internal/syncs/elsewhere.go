@@ -112,12 +112,13 @@ func (f *follower) fetchElsewhere(ctx context.Context, files []syncspec.File) (a
 		}
 		commit := f.elsewhere.heads[p].ID
 		dir, _ := path.Split(v.File)
+		f.waiting.project = p.project
 		archive, err := f.GitLab.Archive(ctx, token, p.project, commit, strings.TrimSuffix(dir, "/"))
 		if errors.Is(err, gitlab.ErrNoFile) {
 			return nil, fmt.Errorf("values[%d]: %s has no file %s", i, p, v.File), nil
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("values[%d]: archive of %.8s: %w", i, commit, err)
+			return nil, nil, fmt.Errorf("values[%d]: %w", i, &unfetched{commit: commit, why: err})
 		}
 		content, wrong := sources.File(archive, v.File)
 		if wrong != nil {

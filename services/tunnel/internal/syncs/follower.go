@@ -62,6 +62,7 @@ type follower struct {
 	again    time.Time // when the cluster is compared without a new commit
 	posted   string    // commit and state that GitLab was told last
 	long     bool      // its files took long when they were fetched last
+	waiting  waiting
 	outlook  outlook
 	gone     atomic.Bool // from the configuration
 
@@ -173,6 +174,9 @@ func (f *follower) step(ctx context.Context) {
 
 // complain logs what is wrong with a source, once.
 func (f *follower) complain(err error) {
+	if u := new(unfetched); !errors.As(err, &u) {
+		f.waiting.note = ""
+	}
 	f.Metrics.sourceErrors.WithLabelValues(f.entry.Name).Inc()
 	if f.problem == err.Error() {
 		return

@@ -192,6 +192,8 @@ func (f *follower) note() string {
 		return "the entry is suspended; remove suspend from it"
 	case !f.entry.OpenAt(time.Now()):
 		return "the entry is outside of its windows and waits for the next one"
+	case f.waiting.note != "":
+		return f.waiting.note
 	case f.problem != "":
 		return f.problem
 	case f.outlook.blocked:

@@ -49,6 +49,8 @@ func (f *follower) inTurn(ctx context.Context, fetch fetching) (wrong, err error
 		f.long = true
 		f.Log.Warn("the files of an entry come slowly; it is given more time, and others do not wait for it", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project)
 	}
+	f.waits(ctx, "it comes slowly and is given more time")
+	f.publish(ctx, false)
 	return take(ctx, f.turns.long, func(ctx context.Context) (wrong, err error) {
 		begun := time.Now()
 		wrong, err = fetch(ctx)

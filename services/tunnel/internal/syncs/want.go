@@ -3,7 +3,6 @@ package syncs
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/towline/towline/pkg/grant"
@@ -24,10 +23,14 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 	if head != f.commit || standing != f.elsewhere.wanted {
 		f.bundle = ""
 	}
+	f.await(head, inherited || head == f.commit)
 	wrong, err := f.provide(ctx, token, head)
 	if err != nil {
-		return f.explain(err)
+		err = f.explain(err)
+		f.missed(ctx, err, inherited)
+		return err
 	}
+	f.waiting = waiting{}
 	if wrong != nil {
 		f.refused(ctx, head, wrong.Error())
 		return nil
@@ -63,13 +66,23 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 	f.outlook.Refused = nil
 	if head != f.commit {
 		f.Log.Info("sync wanted", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", head, "identity_user", d.Identity.User)
-		if !inherited {
-			f.show(ctx, head, statePending, "waiting for a runner")
-		}
+		f.showWanted(ctx, head, inherited)
 	}
 	f.commit, f.elsewhere.wanted = head, standing
 	f.again = time.Now().Add(f.entry.Interval)
 	return nil
+}
+
+// showWanted tells GitLab that a commit waits for a runner now. GitLab refuses to
+// hear that it is pending of one that has been so before, for its files.
+func (f *follower) showWanted(ctx context.Context, commit string, inherited bool) {
+	switch {
+	case inherited:
+	case f.posted == commit+" "+statePending:
+		f.show(ctx, commit, stateRunning, "the archive has come; waiting for a runner")
+	default:
+		f.show(ctx, commit, statePending, "waiting for a runner")
+	}
 }
 
 func denial(d *policyapi.Decision) string {
@@ -131,7 +144,7 @@ func (f *follower) fetch(ctx context.Context, token, commit string) (files []syn
 func (f *follower) fetchOwn(ctx context.Context, token, commit string) (files []syncspec.File, wrong, err error) {
 	archive, err := f.GitLab.Archive(ctx, token, f.entry.Project, commit, sources.Directory(f.entry))
 	if err != nil {
-		return nil, nil, fmt.Errorf("archive of %.8s: %w", commit, err)
+		return nil, nil, &unfetched{commit: commit, why: err}
 	}
 	if files, wrong = sources.Choose(f.entry, archive); wrong != nil {
 		return nil, wrong, nil
