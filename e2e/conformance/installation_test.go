@@ -13,11 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/towline/towline/e2e/cluster"
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/gitlabsim/joblog"
 	"github.com/towline/towline/e2e/rig"
-	"github.com/towline/towline/pkg/ledger/redistest"
 )
 
 // jobWithin is how long a job of the installation may take.
@@ -26,52 +24,36 @@ const jobWithin = 90 * time.Second
 // installation is the three services with a real API server and the simulator.
 // Its jobs are all of one pipeline.
 type installation struct {
+	*rig.Trial
 	t         *testing.T
 	gitlab    *sim.Server
 	rig       *rig.Rig
 	kube      kubernetes.Interface
 	namespace string
-	dir       string
 
-	mu      sync.Mutex
-	mutate  map[string]func(payload map[string]any) // by name of the job
-	project sim.Project
+	mu     sync.Mutex
+	mutate map[string]func(payload map[string]any) // by name of the job
 }
 
 // install starts one; change, if any, has the last word on its services.
 func install(t *testing.T, opts sim.Options, change func(*installation, *rig.Options)) *installation {
 	t.Helper()
-	c, redis := cluster.Shared(t), redistest.Private(t)
-	i := &installation{t: t, dir: t.TempDir(), mutate: map[string]func(map[string]any){}}
-	i.namespace = c.Namespace(t)
-	cfg, err := c.RESTConfig()
-	must(t, err)
-	i.kube, err = kubernetes.NewForConfig(cfg)
-	must(t, err)
+	i := &installation{t: t, mutate: map[string]func(map[string]any){}}
 	opts.LongPoll, opts.MutatePayload = longPoll, i.mutation
-	i.gitlab, err = sim.Start(opts)
-	must(t, err)
-	t.Cleanup(func() { _ = i.gitlab.Close() })
-	i.project, err = i.gitlab.CreateProject(sim.ProjectOptions{Path: projectPath})
-	must(t, err)
-	agent, err := i.gitlab.CreateAgent(projectPath, "main")
-	must(t, err)
-	runner, err := i.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{tag}})
-	must(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), jobWithin)
-	defer cancel()
-	must(t, rig.Allow(ctx, c, rig.Access{Group: fmt.Sprintf("gitlab:project:%d", i.project.ID), Namespace: i.namespace, Role: "edit"}))
-	services := rig.Options{
-		Cluster: c, RedisURL: redis.URL, GitLabURL: i.gitlab.URL(), RunnerToken: runner.Token, Agent: projectPath + ":main", AgentID: agent.ID,
-		Config: "ci_access:\n  projects:\n    - id: " + projectPath + "\n      default_namespace: " + i.namespace + "\n      access_as: {ci_job: {}}\n",
-		Dir:    i.dir, Binaries: binaries, Concurrent: 6, RunnerArgs: []string{"--log-limit=200000"},
-	}
+	i.Trial = rig.NewTrialAt(t, opts)
+	i.gitlab, i.kube, i.namespace = i.GitLab, i.Kube, i.Namespace
+	i.Allow(fmt.Sprintf("gitlab:project:%d", i.Project(projectPath).ID), "edit")
+	i.Agent(projectPath, tag)
+	o := &i.Options
+	o.ConfigToken = "" // instead of the project:
+	o.Config = "ci_access:\n  projects:\n    - id: " + projectPath + "\n      default_namespace: " + i.namespace + "\n      access_as: {ci_job: {}}\n"
+	o.Concurrent, o.RunnerArgs = 6, []string{"--log-limit=200000"}
 	if change != nil {
-		change(i, &services)
+		change(i, o)
 	}
-	i.rig, err = rig.Start(ctx, services)
-	must(t, err)
-	t.Cleanup(i.close)
+	i.Stopped = i.swept
+	i.Start()
+	i.rig = i.Rig
 	return i
 }
 
@@ -84,14 +66,9 @@ func (i *installation) mutation(p map[string]any) {
 	}
 }
 
-func (i *installation) close() {
-	if err := i.rig.Stop(); err != nil {
-		i.t.Errorf("stop: %v", err)
-	}
-	for _, a := range i.gitlab.AnomaliesExcept() {
-		i.t.Errorf("anomaly at %s, job %d: %s", a.Endpoint, a.Job, a.What)
-	}
-	if left, err := os.ReadDir(filepath.Join(i.dir, "work")); err == nil && len(left) > 0 {
+// swept looks for what the jobs have left on the disk.
+func (i *installation) swept() {
+	if left, err := os.ReadDir(filepath.Join(i.Options.Dir, "work")); err == nil && len(left) > 0 {
 		i.t.Errorf("%d job directories are left behind", len(left))
 	}
 }

@@ -112,7 +112,7 @@ func (s *site) start() *site {
 // another starts one more tunnel of the same installation.
 func (s *site) another() *rig.Service {
 	s.t.Helper()
-	tunnel, err := rig.Alone(context.Background(), "tunnel", binaries, s.args, []string{"AGENT_SECRET_KEY=" + s.runner.Token})
+	tunnel, err := rig.Alone(context.Background(), "tunnel", os.Getenv(rig.EnvBinaries), s.args, []string{"AGENT_SECRET_KEY=" + s.runner.Token})
 	must(s.t, err)
 	s.t.Cleanup(func() {
 		if err := tunnel.Stop(); err != nil {

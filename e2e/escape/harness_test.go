@@ -15,7 +15,6 @@ import (
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/gitlabsim/joblog"
 	"github.com/towline/towline/e2e/rig"
-	"github.com/towline/towline/pkg/ledger/redistest"
 )
 
 const (
@@ -86,6 +85,7 @@ func outsideTmp(t *testing.T) string {
 
 // prison is one installation, with a job of somebody else's in it.
 type prison struct {
+	*rig.Trial
 	t      *testing.T
 	gitlab *sim.Server
 	rig    *rig.Rig
@@ -96,39 +96,24 @@ type prison struct {
 
 func open(t *testing.T) *prison {
 	t.Helper()
-	c, redis := cluster.Shared(t), redistest.Private(t)
-	p := &prison{t: t, dir: outsideTmp(t)}
-	namespace := c.Namespace(t)
-	var err error
-	p.gitlab, err = sim.Start(sim.Options{LongPoll: 2 * time.Second})
-	p.must(err)
-	t.Cleanup(func() { _ = p.gitlab.Close() })
-	project, err := p.gitlab.CreateProject(sim.ProjectOptions{Path: projectPath})
-	p.must(err)
-	agent, err := p.gitlab.CreateAgent(projectPath, agentName)
-	p.must(err)
-	runner, err := p.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{agentName}})
-	p.must(err)
-	token, err := p.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: projectPath, Scopes: []string{"read_repository"}})
-	p.must(err)
-	p.files = map[string]string{".gitlab/agents/" + agentName + "/config.yaml": "ci_access:\n  projects:\n    - id: " + projectPath + "\n      default_namespace: " + namespace + "\n      access_as:\n        ci_job: {}\n"}
+	trial := rig.NewTrial(t, 2*time.Second)
+	p := &prison{Trial: trial, t: t, gitlab: trial.GitLab, dir: outsideTmp(t)}
+	p.Allow(fmt.Sprintf("gitlab:project:%d", p.Project(projectPath).ID), "edit")
+	p.Agent(projectPath, agentName)
+	p.files = map[string]string{".gitlab/agents/" + agentName + "/config.yaml": "ci_access:\n  projects:\n    - id: " + projectPath + "\n      default_namespace: " + p.Namespace + "\n      access_as:\n        ci_job: {}\n"}
 	p.push(job{})
-	ctx, cancel := context.WithTimeout(context.Background(), jobWithin)
-	defer cancel()
-	p.must(rig.Allow(ctx, c, rig.Access{Group: fmt.Sprintf("gitlab:project:%d", project.ID), Namespace: namespace, Role: "edit"}))
-	p.rig, err = rig.Start(ctx, rig.Options{
-		Cluster: c, RedisURL: redis.URL, GitLabURL: p.gitlab.URL(), RunnerToken: runner.Token, Agent: projectPath + ":" + agentName, AgentID: agent.ID,
-		ConfigToken: token, Dir: p.dir, Binaries: binaries,
-		RunnerArgs: []string{"--toolbox=" + toolbox, fmt.Sprintf("--scratch-limit=%d", scratchLimit), fmt.Sprintf("--memory-limit=%d", memoryLimit), "--log-limit=1000000"},
-	})
-	p.must(err)
-	t.Cleanup(p.close)
-	cfg, err := c.RESTConfig()
+	o := &p.Options
+	o.Dir, o.Binaries = p.dir, binaries
+	o.RunnerArgs = []string{"--toolbox=" + toolbox, fmt.Sprintf("--scratch-limit=%d", scratchLimit), fmt.Sprintf("--memory-limit=%d", memoryLimit), "--log-limit=1000000"}
+	p.Stopped = p.swept
+	p.Start()
+	p.rig = p.Rig
+	cfg, err := p.Cluster.RESTConfig()
 	p.must(err)
 	victim, pid := p.victim()
 	p.words = strings.NewReplacer(
 		"DIR", p.dir, "TOOLBOX", toolbox, "RUNNER_PID", fmt.Sprint(p.rig.Runner.Pid()), "VICTIM_PID", pid, "VICTIM", victim,
-		"REDIS", host(redis.URL), "POLICY", host(p.rig.Policy.URL), "TUNNEL", host(p.rig.Tunnel.URL), "RUNNER", host(p.rig.Runner.URL), "APISERVER", host(cfg.Host),
+		"REDIS", host(p.Redis.URL), "POLICY", host(p.rig.Policy.URL), "TUNNEL", host(p.rig.Tunnel.URL), "RUNNER", host(p.rig.Runner.URL), "APISERVER", host(cfg.Host),
 	)
 	return p
 }
@@ -142,9 +127,7 @@ func host(address string) string {
 
 func (p *prison) must(err error) {
 	p.t.Helper()
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	p.Must(err)
 }
 
 // victim starts a job that goes on, and returns its directory and its process.
@@ -239,15 +222,8 @@ func (p *prison) healthy(t *testing.T) {
 	}
 }
 
-// close stops the installation; nothing of the jobs may be left, and GitLab must
-// have seen nothing that a correct runner would not do.
-func (p *prison) close() {
-	if err := p.rig.Stop(); err != nil {
-		p.t.Errorf("stop: %v", err)
-	}
-	for _, a := range p.gitlab.AnomaliesExcept() {
-		p.t.Errorf("anomaly at %s, job %d: %s", a.Endpoint, a.Job, a.What)
-	}
+// swept looks for what the jobs have left on the disk and running.
+func (p *prison) swept() {
 	if left, _ := os.ReadDir(filepath.Join(p.dir, "work")); len(left) > 0 {
 		p.t.Errorf("left behind: %v", left)
 	}

@@ -20,7 +20,6 @@ import (
 	"github.com/towline/towline/e2e/cluster"
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/rig"
-	"github.com/towline/towline/pkg/ledger/redistest"
 )
 
 var (
@@ -43,25 +42,14 @@ const (
 	defaultToolbox = "../../bin/toolbox"
 )
 
-var binaries string
-
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	flag.Parse()
-	if os.Getenv(rig.EnvBinaries) == "" && *oracle == "" {
-		dir, err := os.MkdirTemp("", "towline-pipelines-")
-		if err == nil {
-			defer os.RemoveAll(dir)
-			err = rig.Build(context.Background(), dir, false, os.Stderr)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		binaries = dir
+	if *oracle != "" {
+		return cluster.Main(m)
 	}
-	return cluster.Main(m)
+	return rig.Main(m)
 }
 
 // site is one GitLab, one cluster and one installation for all projects.
@@ -77,7 +65,8 @@ type site struct {
 // open starts the site; it ends with the test.
 func open(t *testing.T) *site {
 	t.Helper()
-	s := &site{cluster: cluster.Shared(t), dir: t.TempDir()}
+	trial := rig.NewTrial(t, longPoll)
+	s := &site{cluster: trial.Cluster, gitlab: trial.GitLab, dir: trial.Options.Dir}
 	cfg, err := s.cluster.RESTConfig()
 	must(t, err)
 	cfg.QPS = -1
@@ -86,50 +75,22 @@ func open(t *testing.T) *site {
 	s.dynamic, err = dynamic.NewForConfig(cfg)
 	must(t, err)
 	s.discovery = s.kube.Discovery()
-	s.gitlab, err = sim.Start(sim.Options{LongPoll: longPoll})
-	must(t, err)
-	t.Cleanup(func() { _ = s.gitlab.Close() })
-	_, err = s.gitlab.CreateProject(sim.ProjectOptions{Path: clusters})
-	must(t, err)
+	trial.Project(clusters)
 	_, err = s.gitlab.Push(clusters, "main", map[string]string{agentFile: agentRules})
 	must(t, err)
-	runner, err := s.gitlab.CreateRunner(sim.RunnerOptions{Tags: []string{agentName}})
-	must(t, err)
+	trial.Agent(clusters, agentName)
 	if *oracle != "" {
-		s.consult(t, runner.Token)
+		s.consult(t, trial.Runner.Token)
 		return s
 	}
-	s.install(t, runner.Token)
-	return s
-}
-
-// install starts the services; when the test ends GitLab says what it thinks
-// of them.
-func (s *site) install(t *testing.T, token string) {
-	t.Helper()
-	agent, err := s.gitlab.CreateAgent(clusters, agentName)
-	must(t, err)
-	read, err := s.gitlab.CreateAccessToken(sim.AccessTokenOptions{Project: clusters, Scopes: []string{"read_repository"}})
-	must(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), restWithin)
-	defer cancel()
-	r, err := rig.Start(ctx, rig.Options{
-		Cluster: s.cluster, RedisURL: redistest.Private(t).URL, GitLabURL: s.gitlab.URL(), RunnerToken: token,
-		Agent: clusters + ":" + agentName, AgentID: agent.ID, ConfigToken: read, Dir: s.dir, Binaries: binaries,
-		Concurrent: concurrent, RunnerArgs: []string{"--toolbox=" + toolbox(t)},
-	})
-	must(t, err)
-	t.Cleanup(func() {
-		if err := r.Stop(); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-		for _, a := range s.gitlab.AnomaliesExcept() {
-			t.Errorf("anomaly at %s, job %d: %s", a.Endpoint, a.Job, a.What)
-		}
+	trial.Options.Concurrent, trial.Options.RunnerArgs = concurrent, []string{"--toolbox=" + toolbox(t)}
+	trial.Stopped = func() {
 		if left, err := filepath.Glob(filepath.Join(s.dir, "work", "*", "*", "project")); err != nil || len(left) > 0 {
 			t.Errorf("job directories are left behind: %v (%v)", left, err)
 		}
-	})
+	}
+	trial.Start()
+	return s
 }
 
 func toolbox(t *testing.T) string {
