@@ -1,7 +1,6 @@
 package gate_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -14,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +22,7 @@ import (
 
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/outputtest"
 )
 
 // ownToken is the credential of the gate itself.
@@ -234,22 +233,7 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 }
 
 // journal is a log that tests can read.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
-}
+type journal struct{ outputtest.Buffer }
 
 // lines are the entries with a message.
 func (j *journal) lines(tb testing.TB, msg string) []map[string]any {

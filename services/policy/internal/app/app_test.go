@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/pem"
@@ -15,13 +14,13 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	authentication "k8s.io/api/authentication/v1"
 
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/pkg/policyapi"
 	"github.com/towline/towline/pkg/service"
 )
@@ -87,28 +86,10 @@ func file(t *testing.T, name, content string) string {
 	return path
 }
 
-// buffer is a log that can be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // policy starts the whole service and returns its address and log.
-func policy(t *testing.T, args ...string) (string, *buffer) {
+func policy(t *testing.T, args ...string) (string, *outputtest.Buffer) {
 	t.Helper()
-	out := &buffer{}
+	out := &outputtest.Buffer{}
 	s, err := parse(append([]string{"--agent=group/agents:prod", "--callers=" + tunnel}, args...), func(string) string { return "" }, out)
 	if err != nil {
 		t.Fatal(err)

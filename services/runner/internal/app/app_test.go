@@ -16,13 +16,13 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/ledger/redistest"
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/pkg/seal"
 	"github.com/towline/towline/services/runner/internal/sandbox"
 	"github.com/towline/towline/services/runner/internal/worker"
@@ -43,14 +43,14 @@ type house struct {
 	redis           *redistest.Server
 	policy, api     *httptest.Server
 	policyUp, apiUp atomic.Int64 // the status with which they answer
-	log             *journal
+	log             *outputtest.Buffer
 	args            []string
 	seal            *seal.Box
 }
 
 func around(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, redis: redistest.Private(t), log: &journal{}}
+	h := &house{t: t, redis: redistest.Private(t), log: &outputtest.Buffer{}}
 	answer := func(code *atomic.Int64) *httptest.Server {
 		code.Store(http.StatusOK)
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(code.Load())) }))
@@ -342,22 +342,4 @@ func TestRunFailsWithTheNameOfTheOption(t *testing.T) {
 	if !strings.Contains(text.String(), "level=WARN") {
 		t.Errorf("with --log-format=text: %s", &text)
 	}
-}
-
-// journal is a log that tests can read.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
 }

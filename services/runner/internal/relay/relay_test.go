@@ -12,15 +12,17 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/towline/towline/pkg/outputtest"
 )
 
 const patience = 10 * time.Second
 
 // serve runs a relay to target and returns its address and what stops it.
-func serve(t *testing.T, target string, wrap func(net.Listener) net.Listener) (addr string, log *journal, stop func()) {
+func serve(t *testing.T, target string, wrap func(net.Listener) net.Listener) (addr string, log *outputtest.Buffer, stop func()) {
 	t.Helper()
 	l := listen(t)
-	addr, log = l.Addr().String(), &journal{}
+	addr, log = l.Addr().String(), &outputtest.Buffer{}
 	if wrap != nil {
 		l = wrap(l)
 	}
@@ -230,22 +232,4 @@ func TestAFailedAcceptIsNotTheEnd(t *testing.T) {
 func isTimeout(err error) bool {
 	var t net.Error
 	return errors.As(err, &t) && t.Timeout()
-}
-
-// journal is a log that tests can read.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
 }

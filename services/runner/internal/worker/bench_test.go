@@ -28,6 +28,7 @@ import (
 	"github.com/towline/towline/pkg/joblines/linestest"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/pkg/seal"
 	"github.com/towline/towline/services/runner/internal/job"
 )
@@ -44,7 +45,7 @@ type bench struct {
 	box    *seal.Box
 	signer *grant.Signer
 	api    func(path string) // called for each request to the API server
-	log    *journal
+	log    *outputtest.Buffer
 	stop   func() // ends the worker and waits for it
 }
 
@@ -73,7 +74,7 @@ func run(tb testing.TB, s *redistest.Server, change ...func(*bench)) *bench {
 // prepare builds a worker and does not start it.
 func prepare(tb testing.TB, s *redistest.Server) *bench {
 	tb.Helper()
-	b := &bench{tb: tb, prefix: redistest.Prefix(tb), rdb: s.Client(), log: &journal{}}
+	b := &bench{tb: tb, prefix: redistest.Prefix(tb), rdb: s.Client(), log: &outputtest.Buffer{}}
 	var err error
 	if b.box, err = seal.New(bytes.Repeat([]byte{7}, seal.KeySize)); err != nil {
 		tb.Fatal(err)
@@ -245,23 +246,3 @@ func failed(reason string, code int) ledger.Result {
 }
 
 var success = ledger.Result{State: job.StateSuccess}
-
-// journal is a log that tests can read.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-// String is all that was logged.
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
-}

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/pkg/ledger/redistest"
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/pkg/service"
 )
 
@@ -45,26 +45,6 @@ func file(t *testing.T, name, content string) string {
 func sealKey(t *testing.T) string {
 	t.Helper()
 	return file(t, "seal.key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n")
-}
-
-// buffer is a log that can be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-// String is everything so far.
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // switchable is a server that can be made to answer anything.
@@ -133,7 +113,7 @@ func quietGitLab(w http.ResponseWriter, r *http.Request) {
 // process is a tunnel as main runs it.
 type process struct {
 	t      *testing.T
-	out    *buffer
+	out    *outputtest.Buffer
 	stop   func() error
 	ended  chan struct{}
 	gitlab *switchable
@@ -143,7 +123,7 @@ type process struct {
 // start runs a tunnel against fakes; more options come last and win.
 func start(t *testing.T, gitlab, policy *switchable, redisURL string, getenv func(string) string, more ...string) *process {
 	t.Helper()
-	p := &process{t: t, out: &buffer{}, ended: make(chan struct{}), gitlab: gitlab, policy: policy}
+	p := &process{t: t, out: &outputtest.Buffer{}, ended: make(chan struct{}), gitlab: gitlab, policy: policy}
 	args := append([]string{
 		"--gitlab-url=" + gitlab.URL, "--agent=acme/agents:main", "--seal-key-file=" + sealKey(t), "--redis-url=" + redisURL,
 		"--redis-prefix=" + redistest.Prefix(t), "--policy-url=" + policy.URL, "--listen=127.0.0.1:0", "--egress-listen=127.0.0.1:0", "--poll-interval=100ms",

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/pkg/service"
 )
 
@@ -92,7 +93,7 @@ func text(v reflect.Value) string {
 }
 
 func TestHelpNamesEveryOption(t *testing.T) {
-	var out buffer
+	var out outputtest.Buffer
 	if _, err := parse([]string{"-h"}, none, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Fatal(err)
 	}
@@ -196,7 +197,7 @@ func TestTokenSourcesInTheirOrder(t *testing.T) {
 }
 
 func TestTokenInAConfigurationIsWarnedAbout(t *testing.T) {
-	var out buffer
+	var out outputtest.Buffer
 	c := settings{config: file(t, "config.yaml", "agent:\n  token: glrt-config_secret\n")}
 	if _, err := c.runnerToken(none, slog.New(slog.NewTextHandler(&out, nil))); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/pkg/seal"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
@@ -152,7 +153,7 @@ type bench struct {
 	src    *source
 	health *service.Health
 	box    *seal.Box
-	lines  *lines
+	lines  *outputtest.Buffer
 	redis  *redis.Client // a look behind the ledger's back
 	prefix string
 
@@ -176,7 +177,7 @@ func benchOn(tb testing.TB, s *redistest.Server, prefix, tunnel string, src *sou
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := &bench{tb: tb, src: src, box: box, lines: &lines{}, redis: s.Client(), prefix: prefix}
+	b := &bench{tb: tb, src: src, box: box, lines: &outputtest.Buffer{}, redis: s.Client(), prefix: prefix}
 	log := slog.New(slog.NewTextHandler(b.lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b.health = service.NewHealth(slog.New(slog.DiscardHandler))
 	b.Poller = &Poller{
@@ -257,24 +258,4 @@ func (b *bench) eventually(what string, ok func() bool) {
 			b.tb.Fatalf("still not so: %s\n%s", what, b.lines)
 		}
 	}
-}
-
-// lines keeps what was logged.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-// String is everything so far.
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }

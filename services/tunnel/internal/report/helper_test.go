@@ -19,6 +19,7 @@ import (
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/pkg/seal"
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
@@ -333,23 +334,6 @@ func (b *bench) eventually(what string, ok func() bool) {
 }
 
 // lines keeps what was logged.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-// String is everything so far.
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
+type lines struct{ outputtest.Buffer }
 
 func (l *lines) count(text string) int { return strings.Count(l.String(), text) }

@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/pkg/policyapi"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
@@ -91,13 +91,13 @@ type bench struct {
 	t      *testing.T
 	repo   *repository
 	health *service.Health
-	log    *lines
+	log    *outputtest.Buffer
 
 	metrics *prometheus.Registry
 }
 
 func newBench(t *testing.T, content string) *bench {
-	b := &bench{t: t, repo: &repository{t: t, content: content, commit: "714a629c0b401fdce83e847fc9589983fc6f46bc"}, log: &lines{}, metrics: prometheus.NewRegistry()}
+	b := &bench{t: t, repo: &repository{t: t, content: content, commit: "714a629c0b401fdce83e847fc9589983fc6f46bc"}, log: &outputtest.Buffer{}, metrics: prometheus.NewRegistry()}
 	b.health = service.NewHealth(slog.New(slog.DiscardHandler))
 	b.Configuration = &Configuration{
 		Files: b.repo, Token: func() (string, error) { return "glpat-secret", nil }, Project: "acme/agents", Agent: "main",
@@ -121,26 +121,6 @@ func (b *bench) during(d time.Duration, events map[time.Duration]func()) {
 	if err := b.Run(ctx); err != nil {
 		b.t.Errorf("Run: %v", err)
 	}
-}
-
-// lines keeps what was logged.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-// String is everything so far.
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 func (b *bench) link() string { return b.health.Report().Links["configuration"] }

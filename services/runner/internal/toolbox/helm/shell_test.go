@@ -11,11 +11,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/services/runner/internal/toolbox/helm/helmtest"
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
@@ -70,7 +70,7 @@ func (s *shell) environ() []string {
 
 // run is the command in this process.
 func (s *shell) run(ctx context.Context, l line) result {
-	var out, errs syncBuffer
+	var out, errs outputtest.Buffer
 	inv := tool.Invocation{
 		Name: "helm", Args: split(l.args), Dir: s.dir, Environ: s.environ(),
 		Stdin: strings.NewReader(l.stdin), Stdout: &out, Stderr: &errs, Run: postRender,
@@ -195,23 +195,4 @@ func split(text string) []string {
 		words = append(words, strings.Fields(part)...)
 	}
 	return slices.DeleteFunc(words, func(w string) bool { return w == "" })
-}
-
-// syncBuffer is a buffer for several writers.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
@@ -122,7 +123,7 @@ func TestInPodsCommandsEndWithTheirContext(t *testing.T) {
 	} {
 		k := New(t.TempDir())
 		ctx, cancel := context.WithCancel(t.Context())
-		out := &lockedBuffer{}
+		out := &outputtest.Buffer{}
 		done := make(chan int, 1)
 		go func() {
 			done <- k.Run(ctx, tool.Invocation{
@@ -167,7 +168,7 @@ func TestInPodsAttach(t *testing.T) {
 	dir, kubeconfig := t.TempDir(), os.Getenv(clusterEnv)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	out, done := &lockedBuffer{}, make(chan struct{})
+	out, done := &outputtest.Buffer{}, make(chan struct{})
 	go func() {
 		defer close(done)
 		New(t.TempDir()).Run(ctx, tool.Invocation{

@@ -16,6 +16,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 
+	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
@@ -74,7 +75,7 @@ func TestRequestsEndWithTheCommand(t *testing.T) {
 	sh.run("get", "cm", "a") // discovery
 	s.hang = make(chan struct{})
 	defer close(s.hang)
-	out := &lockedBuffer{}
+	out := &outputtest.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int, 1)
 	go func() {
