@@ -12,15 +12,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/rest"
 
+	"github.com/towline/towline/pkg/access"
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
 )
 
 // rules refuse deletions and remember what they were asked.
-type rules struct{ asked []gate.Request }
+type rules struct{ asked []access.Request }
 
 // Check implements gate.Rules.
-func (r *rules) Check(_ context.Context, c *grant.Claims, req gate.Request) error {
+func (r *rules) Check(_ context.Context, c *grant.Claims, req access.Request) error {
 	r.asked = append(r.asked, req)
 	if c.Job.ID == 7 && strings.HasPrefix(req.Verb, "delete") {
 		return errors.New(`rule "keep": nothing is deleted on Fridays`)
@@ -51,7 +52,7 @@ func TestRulesOfTheOwnerRefuseWithTheirOwnWords(t *testing.T) {
 	if st := status(t, send("GET /api/v1/namespaces/c/pods")); st.Code != http.StatusForbidden {
 		t.Errorf("Status = %+v", st)
 	}
-	want := []gate.Request{
+	want := []access.Request{
 		{Verb: "get", APIGroup: "apps", APIVersion: "v1", Resource: "deployments", Subresource: "scale", Namespace: "a", Name: "d", Path: "/apis/apps/v1/namespaces/a/deployments/d/scale"},
 		{Verb: "get", Path: "/version"},
 		{Verb: "create", APIVersion: "v1", Resource: "pods", Namespace: "a", Path: "/api/v1/namespaces/a/pods"},

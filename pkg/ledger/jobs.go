@@ -81,15 +81,20 @@ func (l *Ledger) Enqueue(ctx context.Context, id int64, sealedGrant []byte) erro
 }
 
 func (l *Ledger) push(ctx context.Context, id int64) error {
-	_, err := l.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.RPush(ctx, l.queue(), id)
-		p.PExpire(ctx, l.queue(), JobTTL)
-		return nil
-	})
-	if err != nil {
+	if err := l.pushOn(ctx, l.queue(), id, JobTTL); err != nil {
 		return fmt.Errorf("queue job %d: %w", id, err)
 	}
 	return nil
+}
+
+// pushOn puts something at the end of a queue, which lives for ttl from then on.
+func (l *Ledger) pushOn(ctx context.Context, queue string, what any, ttl time.Duration) error {
+	_, err := l.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.RPush(ctx, queue, what)
+		p.PExpire(ctx, queue, ttl)
+		return nil
+	})
+	return err
 }
 
 // Repair puts a queued job back into the queue when it is missing there: a

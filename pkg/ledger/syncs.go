@@ -71,12 +71,7 @@ func (l *Ledger) runSync(ctx context.Context, s *redis.Script, name string, args
 }
 
 func (l *Ledger) pushSync(ctx context.Context, name string) error {
-	_, err := l.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.RPush(ctx, l.syncs(), name)
-		p.PExpire(ctx, l.syncs(), SyncTTL)
-		return nil
-	})
-	if err != nil {
+	if err := l.pushOn(ctx, l.syncs(), name, SyncTTL); err != nil {
 		return fmt.Errorf("queue sync %s: %w", name, err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/towline/towline/pkg/access"
 	"github.com/towline/towline/pkg/grant"
 )
 
@@ -75,7 +76,7 @@ func (s *Set) Job(c *grant.Claims, now time.Time) Verdict {
 
 // Request asks the rules of the stage "request". Its error is for the job, which
 // is shown it; nil lets the request pass.
-func (s *Set) Request(c *grant.Claims, r Request, now time.Time) error {
+func (s *Set) Request(c *grant.Claims, r access.Request, now time.Time) error {
 	if s == nil || len(s.rules[StageRequest]) == 0 {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/towline/towline/pkg/access"
 	"github.com/towline/towline/pkg/grant"
 )
 
@@ -33,7 +34,10 @@ func TestFactsArrive(t *testing.T) {
 			t.Errorf("%s: %s", e, v.Refusals)
 		}
 	}
-	r := Request{"create", "apps", "v1", "deployments", "scale", "web", "app", "/apis/apps/v1/namespaces/web/deployments/app/scale"}
+	r := access.Request{
+		Verb: "create", APIGroup: "apps", APIVersion: "v1", Resource: "deployments", Subresource: "scale", Namespace: "web", Name: "app",
+		Path: "/apis/apps/v1/namespaces/web/deployments/app/scale",
+	}
 	const e = `request.verb == "create" && request.group == "apps" && request.version == "v1" && request.resource == "deployments" && ` +
 		`request.subresource == "scale" && request.namespace == "web" && request.name == "app" && request.path.startsWith("/apis/apps/") && user.username == "alice"`
 	if err := parse(t, one("stage: request\n    message: m\n    require: '"+e+"'")).Request(claims(), r, noon); err != nil {
@@ -138,7 +142,7 @@ func TestJob(t *testing.T) {
 		}
 	}
 	var none *Set
-	if v := none.Job(claims(), noon); v.Refused() || none.Request(claims(), Request{}, noon) != nil || none.Len() != 0 {
+	if v := none.Job(claims(), noon); v.Refused() || none.Request(claims(), access.Request{}, noon) != nil || none.Len() != 0 {
 		t.Errorf("a nil Set refuses: %+v", v)
 	}
 }
@@ -153,14 +157,14 @@ func TestRequest(t *testing.T) {
   - {name: job, deny: true, message: not for requests}
 `)
 	for name, tt := range map[string]struct {
-		r    Request
+		r    access.Request
 		want string
 	}{
-		"read":            {Request{Verb: "get", Resource: "pods", Namespace: "x"}, ""},
-		"own namespace":   {Request{Verb: "create", Resource: "pods", Namespace: "app"}, ""},
-		"secret":          {Request{Verb: "get", Resource: "secrets", Namespace: "app"}, `rule "no-secrets" (rules.yaml:2) of the cluster's owner refuses: secrets are not for jobs`},
-		"exec":            {Request{Verb: "create", Resource: "pods", Subresource: "exec", Namespace: "app"}, `rule "no-exec" (rules.yaml:3) of the cluster's owner is not met: no shells in production`},
-		"other namespace": {Request{Verb: "create", Resource: "pods", Namespace: "x"}, `none of the allow rules of the cluster's owner holds: rule "reads" (rules.yaml:4); rule "own" (rules.yaml:5)`},
+		"read":            {access.Request{Verb: "get", Resource: "pods", Namespace: "x"}, ""},
+		"own namespace":   {access.Request{Verb: "create", Resource: "pods", Namespace: "app"}, ""},
+		"secret":          {access.Request{Verb: "get", Resource: "secrets", Namespace: "app"}, `rule "no-secrets" (rules.yaml:2) of the cluster's owner refuses: secrets are not for jobs`},
+		"exec":            {access.Request{Verb: "create", Resource: "pods", Subresource: "exec", Namespace: "app"}, `rule "no-exec" (rules.yaml:3) of the cluster's owner is not met: no shells in production`},
+		"other namespace": {access.Request{Verb: "create", Resource: "pods", Namespace: "x"}, `none of the allow rules of the cluster's owner holds: rule "reads" (rules.yaml:4); rule "own" (rules.yaml:5)`},
 	} {
 		got := ""
 		if err := s.Request(claims(), tt.r, noon); err != nil {

@@ -6,26 +6,15 @@ import (
 
 	"github.com/google/cel-go/cel"
 
+	"github.com/towline/towline/pkg/access"
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/grant"
 )
 
-// Request is one request to the Kubernetes API as its RBAC would see it.
-type Request struct {
-	Verb        string // get, list, watch, create, update, patch, delete, deletecollection; else the method in lower case
-	APIGroup    string // "" is the core group
-	APIVersion  string
-	Resource    string
-	Subresource string
-	Namespace   string // "" is all namespaces, or none
-	Name        string
-	Path        string // without the query
-}
-
 // facts answer an expression's variables. Each is made when it is asked for.
 type facts struct {
 	claims     *grant.Claims
-	request    *Request // nil in the stage "job"
+	request    *access.Request // nil in the stage "job"
 	now        time.Time
 	namespaces []string // before the rules
 	made       map[string]any
@@ -149,7 +138,7 @@ func put(m map[string]any, key, value string) {
 	}
 }
 
-func requestOf(r *Request) any {
+func requestOf(r *access.Request) any {
 	if r == nil {
 		return nil
 	}

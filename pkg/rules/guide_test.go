@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/access"
 	"github.com/towline/towline/pkg/grant"
 )
 
@@ -19,9 +20,9 @@ type example struct {
 	rule   string
 	change func(*grant.Claims)
 	at     time.Time
-	ask    *Request // nil: the stage "job"
-	want   string   // of the refusal; "" passes
-	in     []string // namespaces
+	ask    *access.Request // nil: the stage "job"
+	want   string          // of the refusal; "" passes
+	in     []string        // namespaces
 }
 
 func examples() []example {
@@ -35,8 +36,8 @@ func examples() []example {
 		c.Facts.Ref = grant.Ref{Name: "Feature/ABC-" + strings.Repeat("x", 99), Type: "branch"}
 	}
 	no := false
-	pods := func(verb, sub string) *Request {
-		return &Request{Verb: verb, Resource: "pods", Subresource: sub, Namespace: "app", Name: "p"}
+	pods := func(verb, sub string) *access.Request {
+		return &access.Request{Verb: verb, Resource: "pods", Subresource: sub, Namespace: "app", Name: "p"}
 	}
 	return []example{
 		{rule: "production-from-tags"},
@@ -62,8 +63,8 @@ func examples() []example {
 		{rule: "shop", change: func(c *grant.Claims) { c.Job.ProjectPath = "acme/billing/other" }, want: "none of the allow rules of the cluster's owner holds"},
 		{rule: "people-only"},
 		{rule: "people-only", change: func(c *grant.Claims) { c.Facts.User.ActsFor = 9 }, want: "run the job as yourself"},
-		{rule: "no-secrets", ask: &Request{Verb: "get", Resource: "secrets", Namespace: "app", Name: "s"}},
-		{rule: "no-secrets", ask: &Request{Verb: "list", Resource: "secrets", Namespace: "app"}, want: "read a Secret by its name"},
+		{rule: "no-secrets", ask: &access.Request{Verb: "get", Resource: "secrets", Namespace: "app", Name: "s"}},
+		{rule: "no-secrets", ask: &access.Request{Verb: "list", Resource: "secrets", Namespace: "app"}, want: "read a Secret by its name"},
 		{rule: "no-secrets", ask: pods("create", "exec"), want: "no shells in production"},
 		{rule: "no-secrets", ask: pods("create", ""), change: staging, want: "may read only"},
 		{rule: "no-secrets", ask: pods("get", ""), change: staging},

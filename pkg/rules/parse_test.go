@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/towline/towline/pkg/access"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/strictyaml"
 )
@@ -196,7 +197,7 @@ func FuzzParse(f *testing.F) {
 			if v.Refused() && (v.Namespaces != nil || v.Rule == "" || v.Remedy == "") {
 				t.Errorf("%+v", v)
 			}
-			_ = s.Request(claims(), Request{Verb: "get", Resource: "pods"}, noon)
+			_ = s.Request(claims(), access.Request{Verb: "get", Resource: "pods"}, noon)
 		case !errors.As(err, &faults) || len(faults) == 0:
 			t.Errorf("no faults: %v", err)
 		case slices.ContainsFunc(faults, func(f strictyaml.Fault) bool { return f.Line < 1 || f.Column < 1 || f.Problem == "" }):
@@ -224,7 +225,7 @@ func BenchmarkRules(b *testing.B) {
 	})
 	b.Run("request", func(b *testing.B) {
 		for b.Loop() {
-			if err := s.Request(c, Request{Verb: "get", Resource: "pods", Namespace: "web"}, noon); err != nil {
+			if err := s.Request(c, access.Request{Verb: "get", Resource: "pods", Namespace: "web"}, noon); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/towline/towline/pkg/access"
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/rules"
@@ -15,12 +16,12 @@ import (
 type ownerRules struct{ *rules.Watcher }
 
 // Check implements gate.Rules.
-func (o ownerRules) Check(_ context.Context, c *grant.Claims, r gate.Request) error {
+func (o ownerRules) Check(_ context.Context, c *grant.Claims, r access.Request) error {
 	set, _, err := o.Current()
 	if err != nil {
 		return rules.ErrUnusable // why is in the runner's log, and nothing for a job
 	}
-	return set.Request(c, rules.Request(r), time.Now())
+	return set.Request(c, r, time.Now())
 }
 
 // watchRules makes the watcher of --rules; without the flag the gate has no

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/towline/towline/pkg/gate"
+	"github.com/towline/towline/pkg/access"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/rules"
 )
@@ -20,14 +20,14 @@ func TestRulesAreAskedOfEachRequest(t *testing.T) {
 	w := rules.NewWatcher(r.cfg.rules, rules.Reporter(r.health.Link("again"), r.log))
 	owner := ownerRules{w}
 	c := &grant.Claims{Job: grant.Job{ID: 1, ProjectPath: "acme/app"}}
-	if err := owner.Check(t.Context(), c, gate.Request{Verb: "get", Resource: "pods"}); !errors.Is(err, rules.ErrUnusable) {
+	if err := owner.Check(t.Context(), c, access.Request{Verb: "get", Resource: "pods"}); !errors.Is(err, rules.ErrUnusable) {
 		t.Errorf("before the rules are read: %v", err)
 	}
 	w.Check()
-	if err := owner.Check(t.Context(), c, gate.Request{Verb: "get", Resource: "pods"}); err != nil {
+	if err := owner.Check(t.Context(), c, access.Request{Verb: "get", Resource: "pods"}); err != nil {
 		t.Error(err)
 	}
-	if err := owner.Check(t.Context(), c, gate.Request{Verb: "get", Resource: "secrets"}); err == nil || !strings.Contains(err.Error(), "not for jobs") {
+	if err := owner.Check(t.Context(), c, access.Request{Verb: "get", Resource: "secrets"}); err == nil || !strings.Contains(err.Error(), "not for jobs") {
 		t.Errorf("a secret: %v", err)
 	}
 	if r, err = h.build(); err != nil || len(r.rules) != 0 {
