@@ -66,8 +66,11 @@ type Manifests struct {
 	// Substitute are values for ${NAME} in the manifests.
 	Substitute map[string]string `json:"substitute,omitempty"`
 	// SubstituteFrom are objects of DefaultNamespace whose data is substituted;
-	// later ones win, Substitute over all.
+	// later ones win, GitLab's variables over these, Substitute over all.
 	SubstituteFrom []ValueSource `json:"substitute_from,omitempty"`
+	// SubstituteGitLab are CI/CD variables of Project that are substituted; nil is
+	// none.
+	SubstituteGitLab *GitLabVariables `json:"substitute_gitlab,omitempty"`
 	// DecryptSecret is the Secret of DefaultNamespace with the age keys for files
 	// that SOPS has encrypted; empty decrypts none.
 	DecryptSecret string `json:"decrypt_secret,omitempty"`
@@ -121,6 +124,18 @@ type ValueSource struct {
 	Kind     string `json:"kind"`
 	Name     string `json:"name"`
 	Optional bool   `json:"optional,omitempty"`
+}
+
+// GitLabVariables names CI/CD variables of a project in GitLab.
+type GitLabVariables struct {
+	Names []string `json:"names"`
+	// Environment is whose variables are meant; empty is those of all environments.
+	Environment string `json:"environment,omitempty"`
+}
+
+// Substitutes says whether ${NAME} has a meaning in the manifests.
+func (m Manifests) Substitutes() bool {
+	return m.Substitute != nil || m.SubstituteFrom != nil || m.SubstituteGitLab != nil
 }
 
 // Ignore names fields that others may change.

@@ -102,6 +102,9 @@ func (m *Manifests) readLists(v *strictyaml.Value) {
 	for _, s := range v.Get("substitute").Get("from").Items() {
 		m.SubstituteFrom = append(m.SubstituteFrom, ValueSource{Kind: s.Get("kind").Text(), Name: s.Get("name").Text(), Optional: s.Get("optional").Bool()})
 	}
+	if g := v.Get("substitute").Get("gitlab"); g != nil {
+		m.SubstituteGitLab = &GitLabVariables{Names: g.Get("variables").Texts(), Environment: g.Get("environment").Text()}
+	}
 }
 
 // syncAs is access_as of a sync. Without one a sync acts as itself.

@@ -126,6 +126,10 @@ var ownKeys = keys{
 		"from": {Form: strictyaml.List, Most: maxList, Elem: &schema{Form: strictyaml.Object, Required: []string{"kind", "name"}, Keys: keys{
 			"kind": oneText("ConfigMap", "Secret"), "name": someText, "optional": aBool,
 		}}},
+		"gitlab": {Form: strictyaml.Object, Required: []string{"variables"}, Keys: keys{
+			"variables":   {Form: strictyaml.List, NonEmpty: true, Unique: ".", Most: maxList, Elem: &schema{Form: strictyaml.Text, Check: checkVariable}},
+			"environment": {Form: strictyaml.Text, NonEmpty: true, Check: checkEnvironmentName},
+		}},
 	}),
 }
 

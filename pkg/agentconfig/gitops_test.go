@@ -47,6 +47,7 @@ gitops:
       substitute:
         vars: {DOMAIN: example.com, REPLICAS: 3}
         from: [{kind: Secret, name: shop-values, optional: true}]
+        gitlab: {variables: [IMAGE_TAG, _TOKEN], environment: review/shop}
       depends_on: [Base]
       decrypt: {secret: sops-age}
       verify: {signers: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x jane]}
@@ -69,7 +70,8 @@ gitops:
 	want := Manifests{
 		Name: "shop", Project: "acme/shop", Ref: GitRef{Tag: "v1"}, Kustomize: "deploy/production", Globs: []string{"deploy/**"},
 		Substitute: map[string]string{"DOMAIN": "example.com", "REPLICAS": "3"}, SubstituteFrom: []ValueSource{{"Secret", "shop-values", true}},
-		DecryptSecret: "sops-age", Signers: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x jane"}, DependsOn: []string{"Base"}, Suspend: true, Windows: []Window{{[]string{"mon", "tue"}, "22:00", "04:00", "Europe/Berlin"}},
+		SubstituteGitLab: &GitLabVariables{Names: []string{"IMAGE_TAG", "_TOKEN"}, Environment: "review/shop"},
+		DecryptSecret:    "sops-age", Signers: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5x jane"}, DependsOn: []string{"Base"}, Suspend: true, Windows: []Window{{[]string{"mon", "tue"}, "22:00", "04:00", "Europe/Berlin"}},
 		Interval: time.Minute, Namespaces: []string{"shop", "shop-jobs"},
 		AccessAs:  AccessAs{Mode: AsImpersonate, Impersonate: &Impersonate{Username: "deployer", Groups: []string{"a"}}},
 		OnInvalid: "skip", OnConflict: "fail", PruneWhen: "healthy", Replace: true,
@@ -79,6 +81,9 @@ gitops:
 	places := cmpopts.IgnoreFields(Manifests{}, "File", "Line", "Column", "Key", "DefaultNamespace", "ReconcileTimeout", "DryRun", "Prune", "PruneTimeout", "PrunePropagation", "InventoryPolicy")
 	if diff := cmp.Diff(want, g.Manifests[0], places); diff != "" {
 		t.Error(diff)
+	}
+	if !g.Manifests[0].Substitutes() || g.Manifests[1].Substitutes() || !(Manifests{SubstituteGitLab: want.SubstituteGitLab}).Substitutes() {
+		t.Error("which entries substitute is not known")
 	}
 	if g.Manifests[1].AccessAs.Mode != AsAgent {
 		t.Errorf("access_as: %+v", g.Manifests[1].AccessAs)
@@ -104,6 +109,10 @@ func TestFaultsOfGitOps(t *testing.T) {
 		"private":            {"{manifest_projects: [{id: a/b, verify: {signers: ['-----BEGIN OPENSSH PRIVATE KEY-----']}}]}", `f:1:59: gitops.manifest_projects[0].verify.signers[0]: a private key; it is known to others now: replace it, and write the public one here`},
 		"odd secret":         {"{manifest_projects: [{id: a/b, decrypt: {secret: A_b}}]}", `f:1:58: gitops.manifest_projects[0].decrypt.secret: not a name of an object; use lower-case letters, digits, dots and dashes, at most 253`},
 		"two refs":           {"{manifest_projects: [{id: a/b, ref: {semver: '1.x', tag: v1}}]}", `f:1:45: gitops.manifest_projects[0].ref: has 2 keys, want exactly one; choose one of "branch", "commit", "semver", "tag"`},
+		"all variables":      {"{manifest_projects: [{id: a/b, substitute: {gitlab: {environment: production}}}]}", `f:1:61: gitops.manifest_projects[0].substitute.gitlab.variables: is missing; every entry here needs it`},
+		"a variable's name":  {"{manifest_projects: [{id: a/b, substitute: {gitlab: {variables: ['*']}}}]}", `f:1:74: gitops.manifest_projects[0].substitute.gitlab.variables[0]: not a name for a variable; use letters, digits and underscores, at most 100, and no digit first`},
+		"a variable twice":   {"{manifest_projects: [{id: a/b, substitute: {gitlab: {variables: [A, A]}}}]}", `f:1:77: gitops.manifest_projects[0].substitute.gitlab.variables[1]: "A" is listed twice; the first one is in line 1`},
+		"environments":       {"{manifest_projects: [{id: a/b, substitute: {gitlab: {variables: [A], environment: 'review/*'}}}]}", `f:1:91: gitops.manifest_projects[0].substitute.gitlab.environment: not a name for an environment; use letters, digits, spaces and -_/$.{}, no slash first or last, at most 255`},
 		"pointer":            {"{manifest_projects: [{id: a/b, ignore: [{paths: [spec.replicas]}]}]}", `f:1:58: gitops.manifest_projects[0].ignore[0].paths[0]: not the path of a field; write it from the root with slashes, for example /spec/replicas`},
 	} {
 		t.Run(name, func(t *testing.T) {

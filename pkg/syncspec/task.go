@@ -18,6 +18,11 @@ type Task struct {
 	ProjectID int64                 `json:"project_id"` // in GitLab
 	Commit    string                `json:"commit"`
 	Bundle    string                `json:"bundle"` // digest
+	// Variables are values of GitLab's variables that the entry names. They are
+	// secrets: the task that holds them is sealed. Salt is random beside them, so
+	// that the task's digest tells nothing of them.
+	Variables map[string]string `json:"variables,omitempty"`
+	Salt      string            `json:"salt,omitempty"`
 	// Remove uninstalls the release of an entry that has left the configuration; no
 	// file is needed for it.
 	Remove bool `json:"remove,omitempty"`

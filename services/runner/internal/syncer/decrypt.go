@@ -29,7 +29,7 @@ func decrypted(ctx context.Context, cluster *rest.Config, m agentconfig.Manifest
 		return nil, err
 	}
 	var literal func(string) string
-	if substitutes := m.Substitute != nil || m.SubstituteFrom != nil; substitutes {
+	if m.Substitutes() {
 		literal = verbatim
 	}
 	var secrets []string

@@ -19,7 +19,7 @@ import (
 
 // applyManifests makes the cluster hold what the files say.
 func applyManifests(ctx context.Context, cluster *rest.Config, req *Request, files []syncspec.File, report *syncspec.Report) error {
-	set, err := assemble(ctx, cluster, req.Task.Entry, files, report)
+	set, err := assemble(ctx, cluster, req.Task.Entry, req.Task.Variables, files, report)
 	if err != nil {
 		return err
 	}
@@ -40,17 +40,17 @@ func applyManifests(ctx context.Context, cluster *rest.Config, req *Request, fil
 	return nil
 }
 
-// assemble makes objects of an entry's files. What came out of Secrets is kept
-// out of the report.
-func assemble(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, files []syncspec.File, report *syncspec.Report) (apply.Set, error) {
+// assemble makes objects of an entry's files. What came out of Secrets and of
+// GitLab's variables is kept out of the report.
+func assemble(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, variables map[string]string, files []syncspec.File, report *syncspec.Report) (apply.Set, error) {
 	files, err := decrypted(ctx, cluster, m, files, report)
 	if err != nil {
 		return apply.Set{}, err
 	}
 	var values map[string]string
-	wanted := m.Substitute != nil || m.SubstituteFrom != nil
+	wanted := m.Substitutes()
 	if wanted {
-		if values, err = substitutes(ctx, cluster, m, report); err != nil {
+		if values, err = substitutes(ctx, cluster, m, variables, report); err != nil {
 			return apply.Set{}, err
 		}
 		if m.Kustomize != "" {

@@ -27,23 +27,31 @@ type Preview struct {
 // Hook is one hook of a chart.
 type Hook struct{ Text, File string }
 
-// Concealed is a text without what came out of Secrets of the cluster and of
-// encrypted files.
+// Concealed is a text without what came out of Secrets of the cluster, of
+// encrypted files and of GitLab's variables.
 func (p *Preview) Concealed(text string) string { return p.hide(text) }
 
 // Outside is the way to other servers: a proxy's address with credentials, ""
 // for none, and PEM to trust beside the system's.
 type Outside struct{ Proxy, CA string }
 
-// Try says what files would change if they were an entry's next commit, with the
-// rights of cluster's credential. It changes nothing. inventory is the id of the
-// entry's inventory.
-func Try(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, inventory string, files []syncspec.File, out Outside) (*Preview, error) {
+// Candidate is what could be an entry's next commit.
+type Candidate struct {
+	Entry     agentconfig.Manifests
+	Inventory string            // the id of the entry's inventory
+	Variables map[string]string // values of GitLab's variables that the entry names
+	Files     []syncspec.File
+}
+
+// Try says what a candidate would change, with the rights of cluster's
+// credential. It changes nothing.
+func Try(ctx context.Context, cluster *rest.Config, c Candidate, out Outside) (*Preview, error) {
+	m := c.Entry
 	if m.Chart != nil {
-		return tryChart(ctx, cluster, m, files, out)
+		return tryChart(ctx, cluster, m, c.Files, out)
 	}
 	report := &syncspec.Report{}
-	set, err := assemble(ctx, cluster, m, files, report)
+	set, err := assemble(ctx, cluster, m, c.Variables, c.Files, report)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +60,7 @@ func Try(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, inv
 		return nil, err
 	}
 	o := options(&Request{Task: syncspec.Task{Entry: m}, Namespaces: m.Namespaces})
-	o.Inventory.ID, o.DryRun, o.KeepObjects, o.Invalid = inventory, apply.DryRunServer, true, apply.InvalidSkips
+	o.Inventory.ID, o.DryRun, o.KeepObjects, o.Invalid = c.Inventory, apply.DryRunServer, true, apply.InvalidSkips
 	o.Health, o.Prune.AfterHealthy = apply.Health{}, false
 	p := &Preview{hide: report.Concealed}
 	p.Report, err = engine.Apply(ctx, set, o)

@@ -31,7 +31,7 @@ func TestSubstitutionBeforeABuild(t *testing.T) {
 }
 
 func TestValuesOfMoreThanALineAreRefused(t *testing.T) {
-	_, err := substitutes(t.Context(), nil, agentconfig.Manifests{Substitute: map[string]string{"A": "x\nkind: Secret"}}, &syncspec.Report{})
+	_, err := substitutes(t.Context(), nil, agentconfig.Manifests{Substitute: map[string]string{"A": "x\nkind: Secret"}}, nil, &syncspec.Report{})
 	if err == nil || !strings.Contains(err.Error(), "the value of A has more than one line") {
 		t.Error(err)
 	}

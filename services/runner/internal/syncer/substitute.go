@@ -25,9 +25,9 @@ import (
 var reference = regexp.MustCompile(`\$?\$\{([A-Za-z_][A-Za-z0-9_]*)(?::=([^}\n]*))?\}`)
 
 // substitutes are the values of an entry. Those of its vars win over those of
-// objects, later objects over earlier ones. Those of Secrets are kept out of the
-// report.
-func substitutes(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, report *syncspec.Report) (map[string]string, error) {
+// GitLab's variables, these over those of objects, later objects over earlier
+// ones. Those of Secrets and of GitLab's variables are kept out of the report.
+func substitutes(ctx context.Context, cluster *rest.Config, m agentconfig.Manifests, variables map[string]string, report *syncspec.Report) (map[string]string, error) {
 	values := map[string]string{}
 	if len(m.SubstituteFrom) > 0 {
 		client, err := kubernetes.NewForConfig(cluster)
@@ -48,6 +48,11 @@ func substitutes(ctx context.Context, cluster *rest.Config, m agentconfig.Manife
 			}
 		}
 	}
+	if err := complete(m, variables); err != nil {
+		return nil, err
+	}
+	report.Conceal(slices.Collect(maps.Values(variables)))
+	maps.Copy(values, variables)
 	maps.Copy(values, m.Substitute)
 	for name, v := range values {
 		if strings.ContainsFunc(v, unicode.IsControl) {
@@ -55,6 +60,20 @@ func substitutes(ctx context.Context, cluster *rest.Config, m agentconfig.Manife
 		}
 	}
 	return values, nil
+}
+
+// complete says whether all of GitLab's variables that the entry names are there.
+// A reference with a default would hide that one is missing.
+func complete(m agentconfig.Manifests, variables map[string]string) error {
+	if m.SubstituteGitLab == nil {
+		return nil
+	}
+	for _, name := range m.SubstituteGitLab.Names {
+		if _, there := variables[name]; !there {
+			return fmt.Errorf("substitute.gitlab: variable %s of project %s has not come along with the task; the services may be of different versions", name, m.Project)
+		}
+	}
+	return nil
 }
 
 func read(ctx context.Context, client kubernetes.Interface, namespace string, s agentconfig.ValueSource) (map[string]string, error) {
@@ -122,7 +141,7 @@ func prepare(files []syncspec.File, values map[string]string) []syncspec.File {
 		}
 		out[i].Content = reference.ReplaceAllFunc(f.Content, func(ref []byte) []byte {
 			if v, ok := value(ref, values); ok && !bytes.HasPrefix(ref, []byte("$$")) {
-				return v
+				return []byte(verbatim(string(v))) // what is built is looked through, too
 			}
 			return ref
 		})

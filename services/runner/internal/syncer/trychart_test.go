@@ -29,13 +29,13 @@ func TestWhatAJobCannotCompare(t *testing.T) {
 			Release: "web", CRDs: "create", Drift: "off", Install: agentconfig.ChartRemedy{OnFailure: "none"}, Upgrade: agentconfig.ChartRemedy{OnFailure: "none"},
 			Repository: &agentconfig.ChartRepository{URL: "ftp://x", Chart: "web"}, Values: []agentconfig.ChartValues{{Inline: "a: 1"}, v},
 		}}
-		_, err := Try(t.Context(), &rest.Config{Host: "http://127.0.0.1:1"}, m, "7-42", nil, Outside{Proxy: "http://job:grant@127.0.0.1:1"})
+		_, err := Try(t.Context(), &rest.Config{Host: "http://127.0.0.1:1"}, Candidate{Entry: m, Inventory: "7-42"}, Outside{Proxy: "http://job:grant@127.0.0.1:1"})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "grant") {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
 	m := agentconfig.Manifests{Chart: &agentconfig.Chart{Repository: &agentconfig.ChartRepository{URL: "https://x", Chart: "web"}}}
-	if _, err := Try(t.Context(), &rest.Config{}, m, "7-42", nil, Outside{}); !errors.Is(err, errNoWay) {
+	if _, err := Try(t.Context(), &rest.Config{}, Candidate{Entry: m, Inventory: "7-42"}, Outside{}); !errors.Is(err, errNoWay) {
 		t.Error(err)
 	}
 }

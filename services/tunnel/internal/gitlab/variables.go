@@ -27,6 +27,8 @@ const (
 	// maxVariables bounds a page of variables in bytes: a value may have 10,000
 	// characters.
 	maxVariables = 8 << 20
+	// maxScope bounds a scope in bytes; GitLab takes 255 characters.
+	maxScope = 4 * 255
 )
 
 // Variables are the CI/CD variables of a project that have one of these names, in
@@ -85,6 +87,9 @@ func (a *answer) variables(names []string, found []Variable) ([]Variable, error)
 		}
 		if v.Scope != nil {
 			next.Scope = *v.Scope
+		}
+		if len(next.Scope) > maxScope {
+			return nil, fmt.Errorf("GitLab says nothing that is known of the environments of variable %s", v.Key)
 		}
 		if !next.Hidden {
 			next.Value = *v.Value

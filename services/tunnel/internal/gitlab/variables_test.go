@@ -57,6 +57,7 @@ func TestVariablesThatGitLabDoesNotGive(t *testing.T) {
 		"a list as key":   {reply{200, asJSON, `[{"key":["A"],"value":"` + value + `"}]`}, "JSON of another shape", 1},
 		"a word for true": {reply{200, asJSON, "[" + one(`,"protected":"no"`) + "]"}, "JSON of another shape", 1},
 		"no type":         {reply{200, asJSON, `[{"key":"A","value":"` + value + `"}]`}, "type of variable A", 1},
+		"a long scope":    {reply{200, asJSON, `[{"key":"A","value":"x","variable_type":"env_var","environment_scope":"` + strings.Repeat("a", 2000) + `"}]`}, "environments of variable A", 1},
 		"twice":           {reply{200, asJSON, "[" + one("") + "," + one("") + "]"}, "variable A twice", 1},
 		"twice by pages":  {reply{200, again, "[" + one("") + "]"}, "variable A twice", 2},
 		"without an end":  {reply{200, again, "[]"}, "more than 2000 variables", gitlab.MaxVariablePages},

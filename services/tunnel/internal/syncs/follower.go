@@ -67,6 +67,7 @@ type follower struct {
 	gone     atomic.Bool // from the configuration
 
 	elsewhere elsewhere
+	variables variables
 }
 
 // run follows the entry until ctx ends.
@@ -198,13 +199,16 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 	if err := f.lookElsewhere(ctx); err != nil {
 		return err
 	}
+	if err := f.lookAtVariables(ctx, token); err != nil {
+		return err
+	}
 	f.outlook.looked = true
 	f.outlook.Stood(f.head.ID)
 	f.relate(ctx, token)
 	busy := known && rec.State != ledger.SyncDone
 	inherited := busy && f.serial == 0
 	switch {
-	case f.head.ID != f.commit, f.standing() != f.elsewhere.wanted: // a new commit waits for nothing
+	case f.head.ID != f.commit, f.standing() != f.elsewhere.wanted, f.newVariables(): // a new commit waits for nothing
 	case busy, time.Now().Before(f.again):
 		return nil
 	}

@@ -58,11 +58,7 @@ func (f *follower) lookAtTags(ctx context.Context, token string) error {
 	if err != nil || !changed {
 		return err
 	}
-	var all []gitlab.Tag
-	for _, p := range f.tags {
-		all = append(all, p.Tags...)
-	}
-	newest, err := sources.Newest(f.entry.Ref.Semver, all)
+	newest, err := f.newest()
 	if err != nil {
 		f.tags = nil // it is said again as long as it is so
 		return fmt.Errorf("%w: %w", errNoVersion, err)
@@ -72,6 +68,15 @@ func (f *follower) lookAtTags(ctx context.Context, token string) error {
 	}
 	f.head.ID = newest.Commit
 	return nil
+}
+
+// newest is the tag with the highest version of the range, of those that are known.
+func (f *follower) newest() (gitlab.Tag, error) {
+	var all []gitlab.Tag
+	for _, p := range f.tags {
+		all = append(all, p.Tags...)
+	}
+	return sources.Newest(f.entry.Ref.Semver, all)
 }
 
 var errNoVersion = errors.New("no version to follow")

@@ -19,6 +19,8 @@ import (
 type GitLab interface {
 	ProjectID(ctx context.Context, accessToken, project string) (int64, error)
 	Commit(ctx context.Context, accessToken, project, ref, etag string) (*gitlab.CommitAt, error)
+	Variables(ctx context.Context, accessToken, project string, names []string) ([]gitlab.Variable, error)
+	Protected(ctx context.Context, accessToken, project, name string, tag bool) (bool, error)
 	Tags(ctx context.Context, accessToken, project string, page int, etag string) (*gitlab.TagPage, error)
 	Directories(ctx context.Context, accessToken, project, commit string) ([]byte, error)
 	Archive(ctx context.Context, accessToken, project, commit, path string) ([]byte, error)

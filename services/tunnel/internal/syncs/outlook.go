@@ -110,7 +110,7 @@ func (f *follower) takeWish() bool {
 	}
 	if time.Since(o.hurried) >= hurryEvery {
 		o.hurried = time.Now()
-		f.lookAt = time.Time{}
+		f.lookAt, f.variables.at = time.Time{}, time.Time{}
 		if f.failures > 0 {
 			f.again = time.Time{}
 		}

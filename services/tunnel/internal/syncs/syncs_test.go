@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +47,12 @@ type world struct {
 	pack           []byte            // commit and directories
 	files          map[string]string // of the archive
 	slow           chan error        // archives of acme/slow wait for it
+	// CI/CD variables of the project, or why they are not told.
+	variables      []gitlab.Variable
+	noVariables    error
+	variableLooks  int
+	protected      []string // as "branch main" or "tag v1"
+	protectedLooks []string
 }
 
 func (w *world) ProjectID(context.Context, string, string) (int64, error) { return 42, nil }
@@ -79,6 +86,27 @@ func (w *world) Tags(_ context.Context, _, _ string, page int, etag string) (*gi
 		return nil, nil
 	}
 	return &gitlab.TagPage{Tags: w.tags[page-1], ETag: now, More: page < len(w.tags)}, nil
+}
+
+func (w *world) Variables(_ context.Context, _, _ string, names []string) ([]gitlab.Variable, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.variableLooks++
+	var out []gitlab.Variable
+	for _, v := range w.variables {
+		if slices.Contains(names, v.Key) {
+			out = append(out, v)
+		}
+	}
+	return out, w.noVariables
+}
+
+func (w *world) Protected(_ context.Context, _, _, name string, tag bool) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ref := map[bool]string{false: "branch ", true: "tag "}[tag] + name
+	w.protectedLooks = append(w.protectedLooks, ref)
+	return slices.Contains(w.protected, ref), nil
 }
 
 func (w *world) Directories(context.Context, string, string, string) ([]byte, error) {

@@ -23,6 +23,11 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 	if head != f.commit || standing != f.elsewhere.wanted {
 		f.bundle = ""
 	}
+	if wrong := f.variables.now.wrong; wrong != "" {
+		f.waiting = waiting{}
+		f.refused(ctx, head, wrong)
+		return nil
+	}
 	f.await(head, inherited || head == f.commit)
 	wrong, err := f.provide(ctx, token, head)
 	if err != nil {
@@ -35,7 +40,9 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 		f.refused(ctx, head, wrong.Error())
 		return nil
 	}
-	task, err := json.Marshal(syncspec.Task{Schema: syncspec.Schema, Entry: f.entry, ProjectID: f.project, Commit: head, Bundle: f.bundle})
+	wanted := syncspec.Task{Schema: syncspec.Schema, Entry: f.entry, ProjectID: f.project, Commit: head, Bundle: f.bundle}
+	f.variables.fill(&wanted)
+	task, err := json.Marshal(wanted)
 	if err != nil {
 		return err
 	}
@@ -67,8 +74,10 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 	if head != f.commit {
 		f.Log.Info("sync wanted", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", head, "identity_user", d.Identity.User)
 		f.showWanted(ctx, head, inherited)
+	} else {
+		f.sayNewVariables()
 	}
-	f.commit, f.elsewhere.wanted = head, standing
+	f.commit, f.elsewhere.wanted, f.variables.wanted = head, standing, f.variables.now
 	f.again = time.Now().Add(f.entry.Interval)
 	return nil
 }
@@ -156,7 +165,7 @@ func (f *follower) fetchOwn(ctx context.Context, token, commit string) (files []
 // refused treats a state that cannot be tried as a failed sync.
 func (f *follower) refused(ctx context.Context, commit, why string) {
 	news := commit != f.commit || f.last.State != syncspec.Failed || f.last.Summary() != why
-	f.commit, f.elsewhere.wanted = commit, f.standing()
+	f.commit, f.elsewhere.wanted, f.variables.wanted = commit, f.standing(), f.variables.now
 	f.last = syncspec.Report{State: syncspec.Failed, Commit: commit, Entry: f.entry.Name, Problems: []string{why}}
 	refused := f.last
 	f.outlook.Refused = &refused

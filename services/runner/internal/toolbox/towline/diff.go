@@ -93,6 +93,10 @@ func (t *Towline) changes(ctx context.Context, inv tool.Invocation, d diffFlags,
 	if err != nil {
 		return preview.Changes{}, err
 	}
+	variables, err := variablesOf(inv, settings.Entry)
+	if err != nil {
+		return preview.Changes{}, err
+	}
 	files, err := preview.Tree(d.tree(inv), settings.Entry)
 	if err != nil {
 		return preview.Changes{}, err
@@ -101,7 +105,7 @@ func (t *Towline) changes(ctx context.Context, inv tool.Invocation, d diffFlags,
 	if err != nil {
 		return preview.Changes{}, err
 	}
-	tried, err := syncer.Try(ctx, cfg, settings.Entry, settings.Inventory, files, t.outside)
+	tried, err := syncer.Try(ctx, cfg, syncer.Candidate{Entry: settings.Entry, Inventory: settings.Inventory, Variables: variables, Files: files}, t.outside)
 	if err != nil {
 		return preview.Changes{}, fmt.Errorf("%w (the comparison has the rights of this job, not those of the entry)", err)
 	}
