@@ -2,14 +2,12 @@ package syncs
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
 	"time"
 
 	"github.com/towline/towline/pkg/service"
-	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
 	"github.com/towline/towline/services/tunnel/internal/sources"
 )
@@ -109,13 +107,4 @@ func (f *follower) sayNewVariables() {
 	if f.newVariables() && f.variables.wanted.values != nil {
 		f.Log.Info("variables in GitLab are others than before; the entry is synced again", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project)
 	}
-}
-
-// fill gives a task the values of the entry's variables. The salt has the task's
-// digest, which others see, tell nothing of them.
-func (v *variables) fill(task *syncspec.Task) {
-	if len(v.now.values) == 0 {
-		return
-	}
-	task.Variables, task.Salt = v.now.values, rand.Text()
 }

@@ -2,6 +2,7 @@ package syncs
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"time"
 
@@ -40,9 +41,7 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 		f.refused(ctx, head, wrong.Error())
 		return nil
 	}
-	wanted := syncspec.Task{Schema: syncspec.Schema, Entry: f.entry, ProjectID: f.project, Commit: head, Bundle: f.bundle}
-	f.variables.fill(&wanted)
-	task, err := json.Marshal(wanted)
+	task, err := json.Marshal(f.task(head))
 	if err != nil {
 		return err
 	}
@@ -80,6 +79,16 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 	f.commit, f.elsewhere.wanted, f.variables.wanted = head, standing, f.variables.now
 	f.again = time.Now().Add(f.entry.Interval)
 	return nil
+}
+
+// task has the cluster hold a commit. The salt has its digest, which others see,
+// tell nothing of the variables.
+func (f *follower) task(commit string) syncspec.Task {
+	t := syncspec.Task{Schema: syncspec.Schema, Entry: f.entry, ProjectID: f.project, Commit: commit, Bundle: f.bundle}
+	if values := f.variables.now.values; len(values) > 0 {
+		t.Variables, t.Salt = values, rand.Text()
+	}
+	return t
 }
 
 // showWanted tells GitLab that a commit waits for a runner now. GitLab refuses to
