@@ -25,6 +25,7 @@
 //	YAML bombs, symbolic links    TestSourcesThatFailChangeNothing; sources TestWhatCannotBeChosen
 //	the same object twice         TestHardCases; engine TestScenarios/faults
 //	two entries, one object       TestEntriesOfOneProject: it is said; engine TestTwoSetsDoNotFight: and nothing moves
+//	variables of GitLab           TestVariablesOfGitLab: from the API to the cluster, and nowhere else
 //	crashes                       syncer TestCrashAtEveryTenthCall, -crash=N replays one; TestARunnerThatDiesLosesNothing;
 //	                              engine TestCrashAtEveryCall; release TestDeathAtEveryRequest
 //	GitLab's agent's shapes       TestOldShapes, TestOldCharts
