@@ -6,6 +6,7 @@ import (
 	"time"
 
 	sim "github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
 )
 
@@ -90,7 +91,7 @@ func TestFinalState(t *testing.T) {
 			w.finish(success)
 			w.forgotten()
 			n := len(s.calls(sim.PutJob, w.id))
-			eventually(t, "another job ends", func() bool {
+			eventually.Is(t, "another job ends", func() bool {
 				other := s.run(t)
 				other.finish(success)
 				other.ends()
@@ -229,7 +230,7 @@ func TestFinalState(t *testing.T) {
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PutJob, Job: id, Times: -1, Status: 403})
 			s.play(t, id)
 			w := &work{site: s, t: t, id: id}
-			eventually(t, "the early PUT", func() bool { return len(s.calls(sim.PutJob, id)) == 1 })
+			eventually.Is(t, "the early PUT", func() bool { return len(s.calls(sim.PutJob, id)) == 1 })
 			w.forgotten()
 			if p, q := s.calls(sim.PutJob, id), s.calls(sim.PatchTrace, id); len(p) != 1 || len(q) != 0 {
 				t.Errorf("%d PUTs, %d PATCHes", len(p), len(q))
@@ -240,7 +241,7 @@ func TestFinalState(t *testing.T) {
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PutJob, Job: id, Times: -1, Status: 404})
 			s.play(t, id)
 			w := &work{site: s, t: t, id: id}
-			eventually(t, "the early PUT", func() bool { return len(s.calls(sim.PutJob, id)) == 1 })
+			eventually.Is(t, "the early PUT", func() bool { return len(s.calls(sim.PutJob, id)) == 1 })
 			w.forgotten()
 		}},
 		// 22
@@ -295,7 +296,7 @@ func successor(t *testing.T, s *site, id int64) int64 {
 	j, err := s.gitlab.Job(id)
 	must(t, err)
 	var next int64
-	eventually(t, "a new job", func() bool {
+	eventually.Is(t, "a new job", func() bool {
 		p, err := s.gitlab.Pipeline(j.Pipeline)
 		must(t, err)
 		for _, other := range p.Jobs {

@@ -16,6 +16,7 @@ import (
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/gitlabsim/joblog"
 	"github.com/towline/towline/e2e/rig"
+	"github.com/towline/towline/pkg/eventually"
 )
 
 // jobWithin is how long a job of the installation may take.
@@ -195,7 +196,7 @@ func (i *installation) judge(t *testing.T, c execCase, id int64) {
 // started waits until the job has made the ConfigMap of that name.
 func (i *installation) started(t *testing.T, name string) {
 	t.Helper()
-	eventually(t, name+" is there", func() bool {
+	eventually.Is(t, name+" is there", func() bool {
 		_, err := i.kube.CoreV1().ConfigMaps(i.namespace).Get(t.Context(), name, metav1.GetOptions{})
 		return err == nil
 	})

@@ -8,6 +8,7 @@ import (
 
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/rig"
+	"github.com/towline/towline/pkg/eventually"
 )
 
 // pickCase is a case about how jobs are asked for, on a site of its own.
@@ -32,7 +33,7 @@ func runPickCases(t *testing.T, cases []pickCase) {
 func (s *site) polls(t *testing.T, n int) []sim.Call {
 	t.Helper()
 	var out []sim.Call
-	eventually(t, "polls", func() bool { out = s.calls(sim.JobsRequest, 0); return len(out) >= n })
+	eventually.Is(t, "polls", func() bool { out = s.calls(sim.JobsRequest, 0); return len(out) >= n })
 	return out
 }
 
@@ -298,7 +299,7 @@ func TestRouter(t *testing.T) {
 		{name: "given x-gitlab-last-update of an answer when the next call is made then it is sent back", args: on, opts: sim.Options{JobRouter: true}, run: func(t *testing.T, s *site) {
 			s.start()
 			var c []sim.Call
-			eventually(t, "two calls", func() bool { c = s.calls(sim.JobRouter, 0); return len(c) >= 2 })
+			eventually.Is(t, "two calls", func() bool { c = s.calls(sim.JobRouter, 0); return len(c) >= 2 })
 			if c[1].Took < longPoll {
 				t.Errorf("the second call was held for %s", c[1].Took)
 			}

@@ -17,6 +17,7 @@ import (
 
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/rig"
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
@@ -290,7 +291,7 @@ func (w *work) told() string {
 // forgotten waits until the tunnel has let go of the job.
 func (w *work) forgotten() {
 	w.t.Helper()
-	eventually(w.t, "the job is forgotten", func() bool {
+	eventually.Is(w.t, "the job is forgotten", func() bool {
 		_, err := w.ledger.Load(w.t.Context(), w.id)
 		if err == nil {
 			r, _ := w.ledger.Load(w.t.Context(), w.id)
@@ -337,19 +338,5 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(within)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("still not so: %s", what)
-		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	sim "github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
 )
 
@@ -101,7 +102,7 @@ func TestTrace(t *testing.T) {
 		// 27
 		{"given an empty log when time passes then no PATCH is sent", func(t *testing.T, s *site) {
 			w := s.run(t)
-			eventually(t, "some pulses", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 3 })
+			eventually.Is(t, "some pulses", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 3 })
 			w.finish(success)
 			if j := w.ends(); j.Status != sim.Success || len(s.calls(sim.PatchTrace, w.id)) != 0 {
 				t.Errorf("%s, %d PATCHes", j.Status, len(s.calls(sim.PatchTrace, w.id)))
@@ -181,7 +182,7 @@ func TestTrace(t *testing.T) {
 			w.write("one\n")
 			w.trace("one\n")
 			w.write("two\n")
-			eventually(t, "pulses go on", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 5 })
+			eventually.Is(t, "pulses go on", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 5 })
 			if got := patches(t, s, w.id); len(got) != 1 {
 				t.Errorf("patches %v", got)
 			}
@@ -216,7 +217,7 @@ func TestTrace(t *testing.T) {
 		{"given a silent script when time passes then PUT running keeps the job alive", func(t *testing.T, s *site) {
 			w := s.run(t)
 			began := time.Now()
-			eventually(t, "five pulses", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 5 })
+			eventually.Is(t, "five pulses", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 5 })
 			if took := time.Since(began); took < 3*time.Second {
 				t.Errorf("five pulses within %s are more than the budget of 200 a minute bears beside artifacts", took)
 			}

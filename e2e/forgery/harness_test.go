@@ -178,21 +178,6 @@ func (s *site) configMap(t *testing.T, name string) {
 	must(t, err)
 }
 
-// eventually waits for what must come true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(within)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("still not so: %s", what)
-		}
-	}
-}
-
 // box seals and opens as the services do: for attacks of somebody who has the
 // key.
 func (s *site) box(t *testing.T) *seal.Box {

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	sim "github.com/towline/towline/e2e/gitlabsim"
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/ledger"
 )
@@ -166,7 +167,7 @@ func leaving(name string) string {
 func tampering(t *testing.T, s *site) {
 	const path = "acme/apps/plain"
 	blocker := s.start(t, path, "main", "blocker:\n  stage: deploy\n  tags: [production]\n  script: ['kubectl create configmap started', 'until kubectl get configmap go > /dev/null 2>&1; do sleep 0.1; done']\n")["blocker"]
-	eventually(t, "the blocker runs", func() bool {
+	eventually.Is(t, "the blocker runs", func() bool {
 		return s.state(t, blocker.ID) == ledger.Running && strings.Contains(s.trace(t, blocker.ID), "until")
 	})
 	pipeline := leaving("control") + leaving("result-forged") + leaving("result-of-other") + leaving("cancelled")
@@ -180,7 +181,7 @@ func tampering(t *testing.T, s *site) {
 		must(t, s.ledger.Offer(t.Context(), fmt.Sprintf("forged/%d", i), time.Minute))
 	}
 	for _, name := range names {
-		eventually(t, name+" is queued", func() bool { return s.state(t, jobs[name].ID) == ledger.Queued })
+		eventually.Is(t, name+" is queued", func() bool { return s.state(t, jobs[name].ID) == ledger.Queued })
 	}
 	other := s.load(t, jobs["control"].ID)
 	s.watch.secret("grant of the control", s.warrant(t, other).Grant)
@@ -192,7 +193,7 @@ func tampering(t *testing.T, s *site) {
 	s.forgeResults(t, jobs)
 	s.forgeQueue(t, other)
 	must(t, s.redis.Client().HSet(t.Context(), s.key(jobs["cancelled"].ID), "cancel", ledger.CancelAbort).Err())
-	eventually(t, "the cancelled job is over", func() bool { return s.state(t, jobs["cancelled"].ID) == ledger.Reported })
+	eventually.Is(t, "the cancelled job is over", func() bool { return s.state(t, jobs["cancelled"].ID) == ledger.Reported })
 	must(t, s.redis.Client().SetRange(t.Context(), s.key(blocker.ID)+":trace", 0, "forged").Err())
 	s.configMap(t, "go")
 
@@ -260,7 +261,7 @@ func (s *site) forgeQueue(t *testing.T, other record) {
 func (s *site) replay(t *testing.T, before record) {
 	t.Helper()
 	c := s.redis.Client()
-	eventually(t, "the job is reported", func() bool { return s.state(t, before.id) == ledger.Reported })
+	eventually.Is(t, "the job is reported", func() bool { return s.state(t, before.id) == ledger.Reported })
 	revoked, err := c.Keys(t.Context(), prefix+":revoked:*").Result()
 	must(t, err)
 	if len(revoked) == 0 {
@@ -269,7 +270,7 @@ func (s *site) replay(t *testing.T, before record) {
 	must(t, c.Del(t.Context(), revoked...).Err())
 	s.store(t, before)
 	must(t, c.RPush(t.Context(), prefix+":queue", before.id).Err())
-	eventually(t, "the runner has looked at the job", func() bool { return s.state(t, before.id) == ledger.Finished })
+	eventually.Is(t, "the runner has looked at the job", func() bool { return s.state(t, before.id) == ledger.Finished })
 	if n := s.runs(t, "control"); n != 1 {
 		t.Errorf("the job ran %d times", n)
 	}

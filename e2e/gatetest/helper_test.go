@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/towline/towline/e2e/cluster"
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/service"
@@ -121,16 +122,7 @@ func (b *bench) must(err error) {
 
 func (b *bench) eventually(what string, ok func() bool) {
 	b.t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			b.t.Fatalf("still not so: %s", what)
-		}
-	}
+	eventually.Is(b.t, what, ok)
 }
 
 // account makes a ServiceAccount and returns a client configuration with its

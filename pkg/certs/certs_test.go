@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/pkg/certs"
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/service"
 )
 
@@ -127,7 +128,7 @@ func TestAReplacedCertificateIsServed(t *testing.T) {
 	address := serve(t, f)
 	first := served(t, address)
 	a.leaf(t, f.cert, f.key)
-	eventually(t, "the new certificate is served", func() bool { return string(served(t, address)) != string(first) })
+	eventually.Is(t, "the new certificate is served", func() bool { return string(served(t, address)) != string(first) })
 	second := served(t, address)
 	write(t, f.cert, []byte("half written"))
 	if string(served(t, address)) != string(second) {
@@ -156,21 +157,7 @@ func TestAReplacedAuthorityIsTrusted(t *testing.T) {
 		t.Fatalf("a stranger's certificate: %v", err)
 	}
 	write(t, f.ca, append(b.pem, a.pem...))
-	eventually(t, "the added authority is trusted", func() bool { return ask() == nil })
-}
-
-// eventually waits for a file's change to be seen, which takes certs.Interval.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(certs.Interval / 10)
-	defer tick.Stop()
-	for range 100 {
-		if is() {
-			return
-		}
-		<-tick.C
-	}
-	t.Fatalf("never: %s", what)
+	eventually.Is(t, "the added authority is trusted", func() bool { return ask() == nil })
 }
 
 func TestFilesAreReadOnceInAnInterval(t *testing.T) {
@@ -278,9 +265,9 @@ func TestAReplacedAuthorityIsTrustedOutside(t *testing.T) {
 	write(t, f.ca, b.pem)
 	b.leaf(t, f.cert, f.key)
 	first := string(served(t, address))
-	eventually(t, "job processes are given the new authority", func() bool { return bundle() == string(b.pem) })
-	eventually(t, "the new certificate is served", func() bool { return string(served(t, address)) != first })
-	eventually(t, "the new authority is trusted", func() bool { return ask() == nil })
+	eventually.Is(t, "job processes are given the new authority", func() bool { return bundle() == string(b.pem) })
+	eventually.Is(t, "the new certificate is served", func() bool { return string(served(t, address)) != first })
+	eventually.Is(t, "the new authority is trusted", func() bool { return ask() == nil })
 	write(t, f.ca, []byte("half written"))
 	<-time.After(certs.Interval)
 	if err := ask(); err != nil || bundle() != string(b.pem) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/towline/towline/pkg/eventually"
 )
 
 func TestOnlyWhatMayChangeSomethingIsInTheAuditLog(t *testing.T) {
@@ -30,7 +32,7 @@ func TestOnlyWhatMayChangeSomethingIsInTheAuditLog(t *testing.T) {
 		method, path, _ := strings.Cut(line, " ")
 		_ = b.do(b.request(method, path, token, nil)).Body.Close()
 	}
-	eventually(t, "five lines", func() bool { return len(b.log.lines(t, "kubernetes request")) >= 5 })
+	eventually.Is(t, "five lines", func() bool { return len(b.log.lines(t, "kubernetes request")) >= 5 })
 	base := map[string]any{"level": "INFO", "msg": "kubernetes request", "job_id": float64(7), "project": "group/app", "user": "gitlab:ci_job:7", "code": float64(200), "audit_id": ""}
 	var want []map[string]any
 	for _, more := range []map[string]any{
@@ -71,7 +73,7 @@ func TestAClientThatHangsUpIsInTheAuditLog(t *testing.T) {
 	token, _ := b.session()
 	resp := b.do(b.request(http.MethodDelete, "/api/v1/namespaces/a/pods/p", token, nil))
 	_ = resp.Body.Close()
-	eventually(t, "the line", func() bool { return len(b.log.lines(t, "kubernetes request")) == 1 })
+	eventually.Is(t, "the line", func() bool { return len(b.log.lines(t, "kubernetes request")) == 1 })
 }
 
 func TestABrokenAnswerDoesNotLookComplete(t *testing.T) {
@@ -85,5 +87,5 @@ func TestABrokenAnswerDoesNotLookComplete(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); err == nil {
 		t.Errorf("read %q to its end", body)
 	}
-	eventually(t, "the line", func() bool { return len(b.log.lines(t, "kubernetes request")) == 1 })
+	eventually.Is(t, "the line", func() bool { return len(b.log.lines(t, "kubernetes request")) == 1 })
 }

@@ -217,21 +217,6 @@ func (b *bench) forwarded() *http.Request {
 	}
 }
 
-// eventually polls until ok, at most ten seconds.
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatalf("still not so: %s", what)
-		}
-	}
-}
-
 // journal is a log that tests can read.
 type journal struct{ outputtest.Buffer }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
 )
@@ -56,7 +57,7 @@ func TestRecords(t *testing.T) {
 		before := k.len()
 		_ = b.raw(method + " " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\nContent-Length: 0\r\n\r\n")
 		if method != http.MethodGet && !strings.Contains(line, "selfsubject") {
-			eventually(t, "the record of "+line[:20], func() bool { return k.len() > before })
+			eventually.Is(t, "the record of "+line[:20], func() bool { return k.len() > before })
 		}
 	}
 	job := gate.Record{

@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"k8s.io/client-go/rest"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
 )
@@ -172,7 +173,7 @@ func TestASessionEndsWithItsContext(t *testing.T) {
 	if resp := b.do(b.request(http.MethodGet, "/api", token, nil)); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("status = %d, want 401", resp.StatusCode)
 	}
-	eventually(t, "the session makes room for another", func() bool {
+	eventually.Is(t, "the session makes room for another", func() bool {
 		s, err := b.gate.Open(t.Context(), token)
 		if err == nil {
 			s.Close()

@@ -16,6 +16,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/gate"
 )
 
@@ -266,7 +267,7 @@ func TestUpgradedConnectionsGoBothWays(t *testing.T) {
 			if _, err := r.ReadByte(); err == nil || errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
 				t.Errorf("the session is closed, the connection is not: %v", err)
 			}
-			eventually(t, "the command is in the audit log", func() bool { return len(b.log.lines(t, "kubernetes request")) == 1 })
+			eventually.Is(t, "the command is in the audit log", func() bool { return len(b.log.lines(t, "kubernetes request")) == 1 })
 			if line := b.log.lines(t, "kubernetes request")[0]; line["code"] != float64(101) || line["subresource"] != "exec" || line["verb"] != "get" {
 				t.Errorf("audit = %v", line)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 )
@@ -100,19 +101,9 @@ func (b *bench) everythingExpires() {
 	}
 }
 
-// eventually polls until ok, at most ten seconds.
 func (b *bench) eventually(what string, ok func() bool) {
 	b.tb.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			b.tb.Fatalf("still not so: %s", what)
-		}
-	}
+	eventually.Is(b.tb, what, ok)
 }
 
 // blocked waits until n clients hang in a blocking command.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 	"github.com/towline/towline/pkg/redislink"
@@ -163,7 +164,7 @@ func TestCluster(t *testing.T) {
 	if err := s.Client().Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the cluster is formed", func() bool {
+	eventually.Is(t, "the cluster is formed", func() bool {
 		info, err := s.Client().ClusterInfo(t.Context()).Result()
 		return err == nil && strings.Contains(info, "cluster_state:ok")
 	})
@@ -181,7 +182,7 @@ func TestSentinel(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	sentinel := fmt.Sprint("127.0.0.1:", port)
-	eventually(t, "the Sentinel answers", func() bool {
+	eventually.Is(t, "the Sentinel answers", func() bool {
 		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", sentinel)
 		if err != nil {
 			return false
@@ -222,19 +223,6 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 			t.Errorf("%s: %v, want %q", args, err, want)
 		}
 	}
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for range 200 {
-		if is() {
-			return
-		}
-		<-tick.C
-	}
-	t.Fatalf("never: %s", what)
 }
 
 // certificate is one that is its own authority.

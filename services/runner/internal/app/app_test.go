@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/ledger/redistest"
 	"github.com/towline/towline/pkg/outputtest"
@@ -221,16 +222,7 @@ func (h *house) up(more ...string) (url string) {
 
 func (h *house) eventually(what string, ok func() bool) {
 	h.t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			h.t.Fatalf("still not so: %s\n%s", what, h.log)
-		}
-	}
+	eventually.Is(h.t, what, ok, h.log)
 }
 
 // page is status and text of a health page.

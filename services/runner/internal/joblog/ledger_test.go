@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 	"github.com/towline/towline/services/runner/internal/joblog"
@@ -56,20 +57,6 @@ func trace(t *testing.T, led *ledger.Ledger) string {
 	return string(b)
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(15 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("still not so: %s", what)
-		}
-	}
-}
-
 func TestALogOfManyPiecesInRedis(t *testing.T) {
 	led, _ := claimed(t, redistest.New(t))
 	l, done := shipping(t, led)
@@ -90,7 +77,7 @@ func TestRedisPausedAndResumed(t *testing.T) {
 	led, _ := claimed(t, s)
 	l, done := shipping(t, led)
 	l.Printf("before")
-	eventually(t, "the first line", func() bool { return trace(t, led) == "before\n" })
+	eventually.Is(t, "the first line", func() bool { return trace(t, led) == "before\n" })
 	must(t, s.Pause())
 	l.Printf("during")
 	l.Close()
@@ -111,7 +98,7 @@ func TestRedisFlushedAndTheJobRestored(t *testing.T) {
 	led, claim := claimed(t, s)
 	l, done := shipping(t, led)
 	l.Printf("before")
-	eventually(t, "the first line", func() bool { return trace(t, led) == "before\n" })
+	eventually.Is(t, "the first line", func() bool { return trace(t, led) == "before\n" })
 	must(t, s.Flush(t.Context()))
 	l.Printf("after")
 	l.Close()

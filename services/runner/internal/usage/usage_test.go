@@ -9,7 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/towline/towline/pkg/eventually"
 )
 
 func must(tb testing.TB, err error) {
@@ -157,20 +158,11 @@ func sleepers(t *testing.T, script string) int {
 	return cmd.Process.Pid
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so: %s", what)
-		}
-	}
-}
-
 func TestTheProcessesOfAGroupAreCounted(t *testing.T) {
 	t.Parallel()
 	one, two := sleepers(t, "sleep 60 & sleep 60 & wait"), sleepers(t, "sleep 60 & wait")
 	var c Census
-	eventually(t, "both groups are counted", func() bool {
+	eventually.Is(t, "both groups are counted", func() bool {
 		a, err := c.Group(one)
 		must(t, err)
 		b, err := c.Group(two)
@@ -187,7 +179,7 @@ func TestDeletedFilesCountAsLongAsTheyAreOpen(t *testing.T) {
 	here := t.TempDir()
 	group := sleepers(t, "head -c 2097152 /dev/zero > f; head -c 1048576 /dev/zero > g; exec 3<f 4<f 5<g; rm f; sleep 60 & wait")
 	var c Census
-	eventually(t, "the deleted file is seen", func() bool {
+	eventually.Is(t, "the deleted file is seen", func() bool {
 		g, err := c.Group(group)
 		must(t, err)
 		n, err := g.Deleted(here)

@@ -23,6 +23,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"k8s.io/client-go/rest"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/gate"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/joblines/linestest"
@@ -212,7 +213,7 @@ func (b *bench) record(id int64) ledger.Record {
 // finished waits for a job's result and returns it with the trace.
 func (b *bench) finished(id int64) (ledger.Result, string) {
 	b.tb.Helper()
-	eventually(b.tb, "the job is finished", func() bool { return b.record(id).State == ledger.Finished })
+	eventually.Is(b.tb, "the job is finished", func() bool { return b.record(id).State == ledger.Finished })
 	res, err := ledger.OpenJSON[ledger.Result](b.box, id, b.record(id).Result)
 	b.must(err)
 	return res, b.trace(id)
@@ -228,13 +229,13 @@ func (b *bench) trace(id int64) string {
 // says waits until a job's trace holds a text.
 func (b *bench) says(id int64, text string) {
 	b.tb.Helper()
-	eventually(b.tb, "the trace says "+text, func() bool { return strings.Contains(b.trace(id), text) })
+	eventually.Is(b.tb, "the trace says "+text, func() bool { return strings.Contains(b.trace(id), text) })
 }
 
 // clean checks that no directory of a job is left.
 func (b *bench) clean() {
 	b.tb.Helper()
-	eventually(b.tb, "the directories are removed", func() bool {
+	eventually.Is(b.tb, "the directories are removed", func() bool {
 		left, err := os.ReadDir(b.Dir)
 		b.must(err)
 		return len(left) == 0

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 	"github.com/towline/towline/services/runner/internal/job"
@@ -43,7 +44,7 @@ func TestAnAbortOvertakesAGracefulCancel(t *testing.T) {
 	t.Parallel()
 	b := run(t, redistest.New(t))
 	b.put(id, []string{"start", "until cancel", "deaf", "hang"})
-	eventually(t, "it runs", func() bool { return b.record(id).State == ledger.Running })
+	eventually.Is(t, "it runs", func() bool { return b.record(id).State == ledger.Running })
 	b.must(b.Ledger.Cancel(t.Context(), id, ledger.CancelGraceful))
 	b.says(id, "told: canceled")
 	b.must(b.Ledger.Cancel(t.Context(), id, ledger.CancelAbort))

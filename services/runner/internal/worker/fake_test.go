@@ -17,7 +17,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -322,21 +321,6 @@ func (f *fake) spawn(string) {
 		panic(err)
 	}
 	f.frame(job.KindStdout, fmt.Appendf(nil, "pid=%d\n", cmd.Process.Pid))
-}
-
-// eventually polls until ok, at most 20 seconds.
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatalf("still not so: %s", what)
-		}
-	}
 }
 
 // jobOf is a job with a script.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 	"github.com/towline/towline/services/runner/internal/job"
@@ -97,7 +98,7 @@ func TestNothingOfAJobSurvives(t *testing.T) {
 			}
 			_, trace := b.finished(id)
 			group, _ := strconv.Atoi(regexp.MustCompile("group ([0-9]+)").FindStringSubmatch(trace)[1])
-			eventually(t, "the group is gone", func() bool { return errors.Is(syscall.Kill(-group, 0), syscall.ESRCH) })
+			eventually.Is(t, "the group is gone", func() bool { return errors.Is(syscall.Kill(-group, 0), syscall.ESRCH) })
 			b.clean()
 			if left := processesBelow(t, b.Toolbox[0]); len(left) > 0 {
 				t.Errorf("left: %v", left)

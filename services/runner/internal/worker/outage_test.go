@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 )
@@ -51,7 +52,7 @@ func (a *barrier) open(path string) { close(a.at(path)) }
 // reached waits until a job has asked for the path.
 func (a *barrier) reached(tb testing.TB, path string) {
 	tb.Helper()
-	eventually(tb, "the job asks for "+path, func() bool {
+	eventually.Is(tb, "the job asks for "+path, func() bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		return a.seen[path]
@@ -84,7 +85,7 @@ func TestAJobSurvivesAnEmptiedRedis(t *testing.T) {
 	gate.reached(t, "/api/1")
 	b.says(id, "before")
 	b.must(s.Flush(t.Context()))
-	eventually(t, "it is announced again", func() bool { return b.record(id).State == ledger.Running })
+	eventually.Is(t, "it is announced again", func() bool { return b.record(id).State == ledger.Running })
 	b.says(id, "before")
 	gate.open("/api/1")
 	if res, trace := b.finished(id); res != success || trace != "before\n200 OK\nafter\n" {
@@ -127,7 +128,7 @@ func TestAFinishedJobIsLeasedUntilItsResultArrives(t *testing.T) {
 	b.must(err)
 	a := &assignment{id: id, holder: "h", claim: claim}
 	hold := b.keep(t.Context(), a)
-	eventually(t, "it is renewed for the whole time", func() bool {
+	eventually.Is(t, "it is renewed for the whole time", func() bool {
 		left, err := b.rdb.PTTL(t.Context(), b.prefix+":{1001}:lease").Result()
 		b.must(err)
 		return left > leaseFor-renewEvery
@@ -149,10 +150,10 @@ func TestALostJobIsStoppedAndNothingIsDelivered(t *testing.T) {
 	key := fmt.Sprintf("%s:{%d}", b.prefix, id)
 	b.must(b.rdb.HSet(t.Context(), key, "runner", "another").Err())
 	b.must(b.rdb.Set(t.Context(), key+":lease", "another", time.Minute).Err())
-	eventually(t, "it is stopped", func() bool { return strings.Contains(b.log.String(), "job stopped: it is over, or another's") })
+	eventually.Is(t, "it is stopped", func() bool { return strings.Contains(b.log.String(), "job stopped: it is over, or another's") })
 	b.clean()
 	gate.open("/api/1")
-	eventually(t, "the slot is free", func() bool { return len(b.freeSlots()) == 2 })
+	eventually.Is(t, "the slot is free", func() bool { return len(b.freeSlots()) == 2 })
 	if r := b.record(id); r.State != ledger.Running || len(r.Result) != 0 || b.trace(id) != "mine\n" {
 		t.Errorf("record = %+v, trace = %q", r, b.trace(id))
 	}
@@ -175,7 +176,7 @@ func TestAJobLostBeforeItsStartIsNotStarted(t *testing.T) {
 	b.must(b.rdb.HSet(t.Context(), key, "runner", "another").Err())
 	b.must(b.rdb.Set(t.Context(), key+":lease", "another", time.Minute).Err())
 	gate.open("/api/1")
-	eventually(t, "the slot is free", func() bool { return len(b.freeSlots()) == 2 })
+	eventually.Is(t, "the slot is free", func() bool { return len(b.freeSlots()) == 2 })
 	if gate.seen["/api/2"] {
 		t.Error("it was started")
 	}
@@ -194,7 +195,7 @@ func TestAJobGivenBackAndClaimedByTheSameRunner(t *testing.T) {
 	gate.reached(t, "/api/1")
 	// The tunnel finds the lease gone and releases the job. The first slot may
 	// renew in between; then it has the job still, and the release is refused.
-	eventually(t, "the job is given back", func() bool {
+	eventually.Is(t, "the job is given back", func() bool {
 		b.must(b.rdb.Del(t.Context(), fmt.Sprintf("%s:{%d}:lease", b.prefix, id)).Err())
 		err := b.Ledger.Release(t.Context(), id)
 		if err != nil && !errors.Is(err, ledger.ErrLost) {

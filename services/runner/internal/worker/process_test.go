@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 	"github.com/towline/towline/services/runner/internal/job"
@@ -176,7 +177,7 @@ func TestAWarmProcessThatDiedIsReplaced(t *testing.T) {
 func TestThePoolIsFilledAndEmptied(t *testing.T) {
 	t.Parallel()
 	b := run(t, redistest.New(t), func(b *bench) { b.Warm = 3 })
-	eventually(t, "three are warm", func() bool { return len(b.pool.warm) == 3 })
+	eventually.Is(t, "three are warm", func() bool { return len(b.pool.warm) == 3 })
 	w := <-b.pool.warm
 	b.pool.warm <- w
 	b.stop()
@@ -217,12 +218,12 @@ func TestNothingLeaksOverManyJobs(t *testing.T) {
 			b.finished(int64(from + i))
 		}
 		b.clean()
-		eventually(t, "all slots are free", func() bool { return len(b.freeSlots()) == slots && len(b.pool.warm) == 2 })
+		eventually.Is(t, "all slots are free", func() bool { return len(b.freeSlots()) == slots && len(b.pool.warm) == 2 })
 	}
 	batch(1, 20) // what is opened once and kept
 	before := descriptors(t)
 	batch(1001, manyJobs)
-	eventually(t, "the descriptors are closed", func() bool { return descriptors(t) <= before+4 })
+	eventually.Is(t, "the descriptors are closed", func() bool { return descriptors(t) <= before+4 })
 }
 
 func descriptors(tb testing.TB) int {

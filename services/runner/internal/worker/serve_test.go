@@ -12,6 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
@@ -27,7 +28,7 @@ func TestAJobRunsToItsResult(t *testing.T) {
 	b.put(id, []string{
 		"print hello, hunter2 and " + jobToken, "raw a panic says hunter2", "start", "get /api", "result success",
 	}, func(o *order) { o.claims.ID = "the-jti" })
-	eventually(t, "it is claimed", func() bool { return b.record(id).State != ledger.Queued })
+	eventually.Is(t, "it is claimed", func() bool { return b.record(id).State != ledger.Queued })
 	w, err := ledger.OpenJSON[ledger.Warrant](b.box, id, b.record(id).Grant)
 	b.must(err)
 	token = w.Grant
@@ -41,12 +42,12 @@ func TestAJobRunsToItsResult(t *testing.T) {
 		}
 	}
 	b.clean()
-	eventually(t, "the grant is revoked", func() bool {
+	eventually.Is(t, "the grant is revoked", func() bool {
 		revoked, err := b.Ledger.Revoked(t.Context(), "the-jti")
 		b.must(err)
 		return revoked
 	})
-	eventually(t, "the job's session is closed", func() bool {
+	eventually.Is(t, "the job's session is closed", func() bool {
 		s, err := b.Gate.Open(t.Context(), token)
 		if err == nil {
 			s.Close()
@@ -106,7 +107,7 @@ func TestTheScriptWaitsForRedis(t *testing.T) {
 		}
 	})
 	b.put(id, []string{"get /api/before", "start", "get /api/after", "result success"})
-	eventually(t, "it runs", func() bool { return len(asked) == 1 })
+	eventually.Is(t, "it runs", func() bool { return len(asked) == 1 })
 	b.must(s.Pause())
 	close(answer)
 	select {
@@ -117,7 +118,7 @@ func TestTheScriptWaitsForRedis(t *testing.T) {
 		t.Fatal("the script runs, and nobody knows")
 	}
 	b.must(s.Resume())
-	eventually(t, "the script runs", func() bool { return len(asked) == 2 })
+	eventually.Is(t, "the script runs", func() bool { return len(asked) == 2 })
 	if res, _ := b.finished(id); res != success {
 		t.Errorf("result = %+v", res)
 	}
@@ -167,7 +168,7 @@ func TestWhatPolicyDidNotSignIsNotRun(t *testing.T) {
 			if !strings.Contains(trace, "Towline could not verify that policy allowed this job") || !strings.Contains(trace, c.why) || !strings.HasSuffix(trace, "; nothing was run\x1b[0;m\n") {
 				t.Errorf("trace = %q", trace)
 			}
-			eventually(t, "a log line", func() bool { return strings.Contains(b.log.String(), "job refused: it could not be verified") })
+			eventually.Is(t, "a log line", func() bool { return strings.Contains(b.log.String(), "job refused: it could not be verified") })
 			if log := b.log.String(); !strings.Contains(log, `"job_id":1001`) || strings.Contains(log, "hunter2") {
 				t.Errorf("log = %s", log)
 			}

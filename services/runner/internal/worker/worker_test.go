@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 )
@@ -15,7 +16,7 @@ import (
 // tickets counts those on offer.
 func (b *bench) tickets(want int64) {
 	b.tb.Helper()
-	eventually(b.tb, "the right number of tickets", func() bool {
+	eventually.Is(b.tb, "the right number of tickets", func() bool {
 		n, err := b.Ledger.Tickets(b.tb.Context())
 		b.must(err)
 		return n == want

@@ -15,6 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
@@ -248,14 +249,5 @@ func (b *bench) must(err error) {
 
 func (b *bench) eventually(what string, ok func() bool) {
 	b.tb.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			b.tb.Fatalf("still not so: %s\n%s", what, b.lines)
-		}
-	}
+	eventually.Is(b.tb, what, ok, b.lines)
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
@@ -131,7 +132,7 @@ func TestInPodsCommandsEndWithTheirContext(t *testing.T) {
 			})
 		}()
 		if args[0] != "wait" && args[0] != "attach" && args[0] != "events" {
-			eventually(t, "the command has begun", func() bool { return out.Len() > 0 })
+			eventually.Is(t, "the command has begun", func() bool { return out.Len() > 0 })
 		}
 		began := time.Now()
 		cancel()
@@ -149,20 +150,6 @@ func TestInPodsCommandsEndWithTheirContext(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("still not so: %s", what)
-		}
-	}
-}
-
 // TestInPodsAttach follows what the container writes, and types into it.
 func TestInPodsAttach(t *testing.T) {
 	dir, kubeconfig := t.TempDir(), os.Getenv(clusterEnv)
@@ -176,7 +163,7 @@ func TestInPodsAttach(t *testing.T) {
 			Stdin: strings.NewReader("typed into it\n"), Stdout: out, Stderr: out,
 		})
 	}()
-	eventually(t, "the container's echo", func() bool { return bytes.Contains([]byte(out.String()), []byte("typed into it")) })
+	eventually.Is(t, "the container's echo", func() bool { return bytes.Contains([]byte(out.String()), []byte("typed into it")) })
 	cancel()
 	<-done
 }
