@@ -53,9 +53,18 @@ type Server struct {
 	proc *process // nil while stopped
 }
 
+// silent drops what the Redis client would print of each failed dial.
+var silent = sync.OnceFunc(func() { redis.SetLogger(silence{}) })
+
+type silence struct{}
+
+// Printf implements the client's logger.
+func (silence) Printf(context.Context, string, ...any) {}
+
 // Start runs a server until Close, or until this process ends. ctx bounds the
 // start only.
 func Start(ctx context.Context, o Options) (*Server, error) {
+	silent()
 	if _, err := exec.LookPath(binary); err != nil {
 		return nil, ErrNotInstalled
 	}
