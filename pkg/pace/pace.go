@@ -15,6 +15,18 @@ import (
 // ErrTooSlow is the end of an answer that has lost its pace.
 var ErrTooSlow = errors.New("it comes too slowly")
 
+// Late is an error with this text that is ErrTooSlow, for whoever bounds the whole
+// time of an answer.
+func Late(text string) error { return &late{text} }
+
+type late struct{ text string }
+
+// Error implements error.
+func (l *late) Error() string { return l.text }
+
+// Is implements what errors.Is asks for.
+func (l *late) Is(target error) bool { return target == ErrTooSlow }
+
 // Pace is how fast an answer has to come: at least so many bytes within each
 // such time, until its end. The zero Pace takes any.
 type Pace struct {

@@ -24,6 +24,12 @@ type Options struct {
 	// after the other, if they work for the same entry. Empty keeps nothing, and
 	// reads indexes in the directory for temporary files.
 	Cache string
+	// Patience bounds how long a chart of a repository may be fetched, if that is
+	// shorter than the engine's own limit; 0 does not.
+	Patience time.Duration
+	// Fetched, if it is not nil, is told how the fetching of a repository's chart
+	// went.
+	Fetched func(Fetch)
 }
 
 // Engine keeps releases in one cluster, as one identity. It may be used for

@@ -53,36 +53,62 @@ type source struct {
 	engine *Engine
 }
 
-// fetchRepository gets a chart from its repository, or from what was kept of it.
+// ErrPatience is the end of fetching after Options.Patience.
+var ErrPatience = errors.New("the repository takes longer than it was given")
+
+// Fetch is how the fetching of a chart went.
+type Fetch struct {
+	Took time.Duration
+	// Answered means that at least one answer has come to its end: the repository
+	// can be reached, whatever became of the chart.
+	Answered bool
+	Err      error
+}
+
+// fetchRepository gets a chart from its repository and tells how that went.
 func (r *run) fetchRepository(ctx context.Context) (chartFiles, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, fmt.Errorf("the repository takes longer than %s", fetchTimeout))
+	limit, over := fetchTimeout, pace.Late(fmt.Sprintf("the repository takes longer than %s", fetchTimeout))
+	if p := r.engine.options.Patience; p > 0 && p < limit {
+		limit, over = p, ErrPatience
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, over)
 	defer cancel()
+	begun := time.Now()
+	packed, answered, err := r.packed(ctx)
+	if tell := r.engine.options.Fetched; tell != nil {
+		tell(Fetch{Took: time.Since(begun), Answered: answered, Err: err})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return unpack(bytes.NewReader(packed), maxChartBytes)
+}
+
+// packed gets a chart from its repository, or from what was kept of it.
+func (r *run) packed(ctx context.Context) (packed []byte, answered bool, err error) {
 	where := r.spec.Chart.Repository
 	transport, err := egress.NewTransport(r.engine.options.Proxy, where.CA)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer transport.CloseIdleConnections()
 	if r.engine.dial != nil {
 		transport.DialContext = r.engine.dial
 	}
+	seen := &answers{next: transport}
 	s := &source{
 		Repository: where, engine: r.engine,
-		client: &http.Client{Transport: &boundTransport{run: ctx, duty: ctx, next: pace.Transport{Pace: pace.Slowest, Begin: beginTimeout, Next: transport}}},
+		client: &http.Client{Transport: &boundTransport{run: ctx, duty: ctx, next: pace.Transport{Pace: pace.Slowest, Begin: beginTimeout, Next: seen}}},
 	}
-	var packed []byte
 	if registry.IsOCI(where.URL) {
 		packed, err = s.pull()
 	} else {
 		packed, err = s.download(ctx)
 	}
 	if ended := context.Cause(ctx); err != nil && ended != nil {
-		return nil, ended
+		err = ended
 	}
-	if err != nil {
-		return nil, err
-	}
-	return unpack(bytes.NewReader(packed), maxChartBytes)
+	return packed, seen.whole.Load(), err
 }
 
 // redactURL is an address without its credentials.

@@ -38,6 +38,7 @@ func installChart(ctx context.Context, cluster *rest.Config, req *Request, files
 	var options release.Options
 	if spec.Chart.Repository != nil {
 		options.Proxy, options.Cache = req.proxy(), req.charts()
+		options.Patience, options.Fetched = req.fetches.left(), func(f release.Fetch) { req.fetches.chart(spec.Chart.Repository.URL, f) }
 	}
 	engine, err := release.New(cluster, options)
 	if err != nil {

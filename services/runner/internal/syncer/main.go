@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -33,10 +34,11 @@ func Main(ctx context.Context, stdin, out *os.File) int {
 		return ExitProtocol
 	}
 	began := time.Now()
+	req.fetches.begin(req.Patience)
 	report := guarded(ctx, &req)
 	report.Schema, report.Commit, report.Entry = syncspec.Schema, req.Task.Commit, req.Task.Entry.Name
 	report.Millis, report.Ended = time.Since(began).Milliseconds(), time.Now().Unix()
-	if err := json.NewEncoder(out).Encode(report); err != nil {
+	if err := json.NewEncoder(out).Encode(outcome{Report: *report, Fetches: req.fetches.list}); err != nil {
 		return ExitProtocol
 	}
 	return ExitDone
@@ -63,11 +65,16 @@ func guarded(ctx context.Context, req *Request) (report *syncspec.Report) {
 	if err := work(ctx, cluster, req, report); err != nil {
 		report.Add(err.Error())
 	}
-	announce(ctx, cluster, req, report)
+	if !req.fetches.late() {
+		announce(ctx, cluster, req, report)
+	}
 	return report
 }
 
 func work(ctx context.Context, cluster *rest.Config, req *Request, report *syncspec.Report) error {
+	if req.Refusal != "" {
+		return errors.New(req.Refusal)
+	}
 	if req.Task.Remove {
 		return removeChart(ctx, cluster, req, report)
 	}

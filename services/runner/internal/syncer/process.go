@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/towline/towline/pkg/service"
-	"github.com/towline/towline/pkg/syncspec"
 )
 
 const (
@@ -26,7 +25,7 @@ const (
 
 // process runs a claimed sync in a process of its own. The error says why there
 // is no report.
-func (w *Worker) process(ctx context.Context, c *claim) (*syncspec.Report, error) {
+func (w *Worker) process(ctx context.Context, c *claim, t terms) (*outcome, error) {
 	dir, err := os.MkdirTemp(w.Dir, "sync-")
 	if err != nil {
 		return nil, err
@@ -35,7 +34,7 @@ func (w *Worker) process(ctx context.Context, c *claim) (*syncspec.Report, error
 	req := Request{
 		Task: *c.task, AgentID: c.session.Claims().Agent.ID, Namespaces: c.session.Claims().Namespaces, Token: c.grant,
 		GatePort: w.GatePort, CA: w.CA, Dir: filepath.Join(dir, "files"), Temp: filepath.Join(dir, "tmp"),
-		Sandbox: w.Sandbox, Limits: w.Limits, Past: c.past, Runner: w.Runner,
+		Sandbox: w.Sandbox, Limits: w.Limits, Past: c.past, Runner: w.Runner, Patience: t.patience, Refusal: t.refusal,
 	}
 	if leavesCluster(c.task.Entry) {
 		req.EgressPort, req.OutsideCA = w.EgressPort, w.OutsideCA()
@@ -68,7 +67,7 @@ func (w *Worker) process(ctx context.Context, c *claim) (*syncspec.Report, error
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = graceAfterStop
 	err = cmd.Run()
-	var report syncspec.Report
+	var report outcome
 	if bad := readJSON(&out.buf, maxReport, &report); bad != nil {
 		return nil, fmt.Errorf("the sync process ended without a report (%w); it may have needed more than --memory-limit. %s", orErr(err, bad), last(words.buf.Bytes()))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/runner/internal/sandbox"
@@ -28,8 +29,13 @@ type Request struct {
 	Limits     sandbox.Limits `json:"limits"`
 	Past       *Past          `json:"past,omitempty"` // nil: this is the first sync that is known of
 	Runner     string         `json:"runner"`         // this replica's name
+	// Patience is for how long other servers may keep the sync waiting before it
+	// ends without a word to anybody but its runner; 0 is as long as ever.
+	Patience time.Duration `json:"patience,omitempty"`
+	Refusal  string        `json:"refusal,omitempty"` // why nothing is tried now
 
-	way string // another way out than the sync's own: a job's
+	fetches fetches
+	way     string // another way out than the sync's own: a job's
 }
 
 // charts is the directory for what the entry's chart repository has sent.

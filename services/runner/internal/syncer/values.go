@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/pkg/agentconfig"
+	"github.com/towline/towline/pkg/pace"
 	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/runner/internal/egress"
 	"github.com/towline/towline/services/runner/internal/release"
@@ -23,7 +24,7 @@ const valuesTimeout = 2 * time.Minute
 // chartValues are the sources of values in their order. ConfigMaps and Secrets
 // are read by the engine.
 func chartValues(ctx context.Context, req *Request, files []syncspec.File) ([]release.Values, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, valuesTimeout, fmt.Errorf("the addresses of the entry's values take longer than %s together", valuesTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, valuesTimeout, pace.Late(fmt.Sprintf("the addresses of the entry's values take longer than %s together", valuesTimeout)))
 	defer cancel()
 	var out []release.Values
 	for i, v := range req.Task.Entry.Chart.Values {
@@ -44,7 +45,7 @@ func oneSource(ctx context.Context, req *Request, files []syncspec.File, i int, 
 	case v.Secret != nil:
 		return release.Values{Source: "Secret " + v.Secret.Name, Secret: (*release.Reference)(v.Secret)}, nil
 	case v.URL != nil:
-		text, err := fetchValues(ctx, req, v.URL)
+		text, err := req.fetches.values(ctx, v.URL.URL, func(ctx context.Context) ([]byte, error) { return fetchValues(ctx, req, v.URL) })
 		return release.Values{Source: address(v.URL.URL), Text: text}, err
 	case v.File == "":
 		return release.Values{Source: "inline", Text: []byte(v.Inline)}, nil

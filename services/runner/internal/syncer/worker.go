@@ -56,11 +56,13 @@ type Worker struct {
 	Config
 
 	shelves shelves
+	lanes   lanes
+	serving sync.WaitGroup
 }
 
 // New returns a Worker; it starts nothing.
 func New(c Config) *Worker {
-	return &Worker{Config: c, shelves: shelves{dir: filepath.Join(c.Dir, "charts")}}
+	return &Worker{Config: c, shelves: shelves{dir: filepath.Join(c.Dir, "charts")}, lanes: newLanes()}
 }
 
 // Run takes syncs until ctx ends, which stops those that run: another runner
@@ -74,6 +76,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		})
 	}
 	slots.Wait()
+	w.serving.Wait()
 	return nil
 }
 
@@ -88,13 +91,20 @@ func (w *Worker) take(ctx context.Context, slot int) retry.Result {
 	case err != nil:
 		return retry.Result{Outcome: retry.Failed}
 	}
-	w.serve(ctx, name, fmt.Sprintf("%s/sync%d/%d", w.Runner, slot, time.Now().UnixNano()))
+	over := make(chan struct{})
+	free := sync.OnceFunc(func() { close(over) })
+	w.serving.Go(func() {
+		defer free()
+		w.serve(ctx, &claim{name: name, holder: fmt.Sprintf("%s/sync%d/%d", w.Runner, slot, time.Now().UnixNano()), free: free})
+	})
+	<-over
 	return retry.Result{Outcome: retry.Now}
 }
 
 // claim is a sync in this worker's hands.
 type claim struct {
 	name, holder string
+	free         func() // gives the slot to another sync; it may be called again
 	serial       int64
 	task         *syncspec.Task
 	grant        string
@@ -104,15 +114,15 @@ type claim struct {
 }
 
 // serve brings one sync to its result.
-func (w *Worker) serve(ctx context.Context, name, holder string) {
-	serial, sealed, err := w.Ledger.ClaimSync(ctx, name, holder, leaseFor)
+func (w *Worker) serve(ctx context.Context, c *claim) {
+	serial, sealed, err := w.Ledger.ClaimSync(ctx, c.name, c.holder, leaseFor)
 	if err != nil {
 		if !errors.Is(err, ledger.ErrState) && !errors.Is(err, ledger.ErrUnknown) {
-			w.Log.Warn("sync not claimed", service.KeyEntry, name, service.Err(err))
+			w.Log.Warn("sync not claimed", service.KeyEntry, c.name, service.Err(err))
 		}
 		return
 	}
-	c := &claim{name: name, holder: holder, serial: serial}
+	c.serial = serial
 	lost, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var renewing sync.WaitGroup
@@ -163,7 +173,7 @@ func (w *Worker) carryOut(ctx context.Context, c *claim, sealed []byte) *syncspe
 	defer c.session.Close()
 	c.past = w.before(ctx, c.name)
 	w.Log.Info("sync begins", service.KeyEntry, c.name, "commit", c.task.Commit, "identity_user", c.session.Claims().Identity.User)
-	report, err := w.process(ctx, c)
+	report, err := w.attempt(ctx, c)
 	if err != nil {
 		report = &syncspec.Report{Schema: syncspec.Schema, Commit: c.task.Commit, Entry: c.name}
 		report.Add(err.Error())
@@ -206,12 +216,7 @@ func (w *Worker) open(ctx context.Context, c *claim, sealed []byte) error {
 	}
 	err = c.check(order.Task)
 	if err == nil && !c.task.Remove {
-		if c.bundle, err = w.Ledger.Bundle(ctx, w.Seal, c.task.Bundle); err == nil && grant.Digest(c.bundle) != c.task.Bundle {
-			err = errors.New("it is not what the task names")
-		}
-		if err != nil {
-			err = fmt.Errorf("files of the repository: %w", err)
-		}
+		err = w.fetchBundle(ctx, c)
 	}
 	if err != nil {
 		c.session.Close()
