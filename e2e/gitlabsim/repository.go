@@ -13,6 +13,9 @@ import (
 // Commits API and the Repositories API).
 const Repository Endpoint = "repository"
 
+// Archive is the part of it that packs a repository.
+const Archive Endpoint = "archive"
+
 // repositoryCaller answers itself when the caller may not read the project.
 func (s *Server) repositoryCaller(w http.ResponseWriter, r *http.Request) *project {
 	s.mu.Lock()

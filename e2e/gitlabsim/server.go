@@ -125,7 +125,7 @@ func (s *Server) handler() http.Handler {
 	route("GET "+v4+"/projects/{project}/repository/branches/{ref}", Repository, s.getRef(false))
 	route("GET "+v4+"/projects/{project}/repository/tags/{ref}", Repository, s.getRef(true))
 	route("GET "+v4+"/projects/{project}/variables", VariablesAPI, s.listVariables)
-	route("GET "+v4+"/projects/{project}/repository/archive.tar.gz", Repository, s.getArchive)
+	route("GET "+v4+"/projects/{project}/repository/archive.tar.gz", Archive, s.getArchive)
 	route("POST "+v4+"/projects/{project}/statuses/{sha}", Statuses, s.setStatus)
 	route("POST "+v4+"/projects/{project}/deployments", Deployments, s.createDeployment)
 	route("PUT "+v4+"/projects/{project}/deployments/{deployment}", Deployments, s.updateDeployment)

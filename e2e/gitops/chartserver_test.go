@@ -36,6 +36,9 @@ type chartServer struct {
 	host string
 	// stuck is how often it was asked for what it hardly sends.
 	stuck atomic.Int32
+	// dead is how often it was asked for what it never answers, until healed.
+	dead   atomic.Int32
+	healed atomic.Bool
 
 	mu     sync.Mutex
 	values string
@@ -60,6 +63,7 @@ func newChartServer(t testing.TB) *chartServer {
 		s.stuck.Add(1)
 		hardly(w, r)
 	})
+	mux.HandleFunc("/dead/", s.answerLate)
 	mux.Handle("/charts/", known(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.pulls[path.Base(r.URL.Path)]++
@@ -71,6 +75,21 @@ func newChartServer(t testing.TB) *chartServer {
 	t.Cleanup(server.Close)
 	s.host = server.Listener.Addr().String()
 	return s
+}
+
+// answerLate says nothing until the server is healed, then what is public.
+func (s *chartServer) answerLate(w http.ResponseWriter, r *http.Request) {
+	if !s.healed.Load() {
+		s.dead.Add(1)
+		pacetest.Silent(w, r)
+		return
+	}
+	text, err := os.ReadFile(filepath.Join(s.dir, path.Base(r.URL.Path)))
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	_, _ = w.Write(bytes.ReplaceAll(text, []byte("/charts/"), []byte("/dead/")))
 }
 
 func known(serve http.HandlerFunc) http.Handler {

@@ -18,7 +18,7 @@
 //	a namespace that does not go  TestHardCases; engine TestNamespaceStuck
 //	force-push                    TestTheClusterFollowsTheRepository
 //	ref deleted, token revoked    TestSourcesThatFailChangeNothing
-//	servers that hardly answer    TestReleasesOfRepositories: they hold up nobody; release TestSlowServers; syncer TestSlowValues;
+//	servers that hardly answer    TestADeadServerHoldsUpNobody; release TestSlowServers; syncer TestSlowValues, TestASilentServerHoldsUpNobody;
 //	                              the tunnel's gitlab TestSlowArchives, syncs TestSlowRepositoriesHoldUpNobody
 //	50,000 files                  sources TestARepositoryOf50000Files
 //	20 MiB of manifests           TestLargeRepositories; engine TestLargeSet

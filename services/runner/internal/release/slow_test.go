@@ -2,6 +2,7 @@ package release
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"path"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/towline/towline/pkg/pace"
 	"github.com/towline/towline/pkg/pace/pacetest"
 )
 
@@ -78,6 +80,54 @@ func slowly(t *testing.T, files map[string][]byte, name string, how behaviour, w
 			t.Errorf("%q, %v, want %q", got, err, how.want)
 		}
 	})
+}
+
+// How the fetching went is told, and patience ends it.
+func TestHowFetchingWent(t *testing.T) {
+	chart := pack(t, map[string]string{"web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.2.3\n"})
+	files := map[string][]byte{"/index.yaml": index(map[string][]byte{"1.2.3": chart}), "/web-1.2.3.tgz": chart}
+	send := func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write(files[r.URL.Path]) }
+	fail := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	for name, tt := range map[string]struct {
+		index, chart http.HandlerFunc
+		patience     time.Duration
+		takes        time.Duration
+		answered     bool
+		err          error
+	}{
+		"all is well":         {send, send, 5 * time.Second, 0, true, nil},
+		"silent":              {pacetest.Silent, send, 0, 30 * time.Second, false, pace.ErrTooSlow},
+		"trickling":           {pacetest.Trickle(make([]byte, 1<<20), 1), send, 0, 30 * time.Second, false, pace.ErrTooSlow},
+		"silent, impatiently": {pacetest.Silent, send, 5 * time.Second, 5 * time.Second, false, ErrPatience},
+		"a silent chart":      {send, pacetest.Silent, 0, 30 * time.Second, true, pace.ErrTooSlow},
+		"steady, but slow":    {pacetest.Trickle(make([]byte, 1<<30), 4<<10), send, 0, fetchTimeout, false, pace.ErrTooSlow},
+		"nobody there":        {fail(http.StatusBadGateway), send, 0, 0, false, nil},
+		"not there":           {fail(http.StatusNotFound), send, 0, 0, true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cache := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				transport, stop := pacetest.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if strings.HasSuffix(r.URL.Path, ".tgz") {
+						tt.chart(w, r)
+						return
+					}
+					tt.index(w, r)
+				}))
+				defer stop()
+				var told []Fetch
+				e := newEngine(t)
+				e.options = Options{Cache: cache, Patience: tt.patience, Fetched: func(f Fetch) { told = append(told, f) }}
+				e.dial = transport.DialContext
+				_, err := e.version(t, Repository{URL: "http://charts.example.com", Chart: "web"})
+				if len(told) != 1 || told[0].Took != tt.takes || told[0].Answered != tt.answered || tt.err != nil && !errors.Is(told[0].Err, tt.err) || (told[0].Err == nil) != (err == nil) {
+					t.Errorf("%+v, %v", told, err)
+				}
+			})
+		})
+	}
 }
 
 // Charts of servers that hardly answer end in a clear failure before long, and

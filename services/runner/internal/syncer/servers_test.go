@@ -33,8 +33,10 @@ func TestWhoSharesWhatIsKnown(t *testing.T) {
 		hard        bool
 		refusedWith string
 	}{
-		"another chart": {taskOf("a", &agentconfig.ChartRepository{URL: address, Chart: "api", Secret: "robot"}), silent(address, false), true,
-			"charts.example.com did not answer 2s ago (nothing came); it is asked again from "},
+		"another chart": {
+			taskOf("a", &agentconfig.ChartRepository{URL: address, Chart: "api", Secret: "robot"}), silent(address, false), true,
+			"charts.example.com did not answer 2s ago (nothing came); it is asked again from ",
+		},
 		"another chart of a repository that answers": {taskOf("a", &agentconfig.ChartRepository{URL: address, Chart: "api", Secret: "robot"}), silent(address, true), false, ""},
 		"the same chart of one":                      {taskOf("a", &agentconfig.ChartRepository{URL: address, Chart: "web", Secret: "robot"}), silent(address, true), true, "charts.example.com did not answer"},
 		"another directory":                          {taskOf("a", &agentconfig.ChartRepository{URL: "https://charts.example.com/other", Chart: "web", Secret: "robot"}), silent(address, false), false, ""},

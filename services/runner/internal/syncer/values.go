@@ -18,8 +18,12 @@ import (
 	"github.com/towline/towline/services/runner/internal/release"
 )
 
-// valuesTimeout bounds the answers of all addresses that an entry has values of.
-const valuesTimeout = 2 * time.Minute
+// valuesTimeout bounds the answers of all addresses that an entry has values of,
+// valuesBegin how long one of them takes to begin.
+const (
+	valuesTimeout = 2 * time.Minute
+	valuesBegin   = 30 * time.Second
+)
 
 // chartValues are the sources of values in their order. ConfigMaps and Secrets
 // are read by the engine.
@@ -88,7 +92,7 @@ func fetchValues(ctx context.Context, req *Request, v *agentconfig.ValuesURL) ([
 	}
 	get.Header.Set("Accept", "application/yaml, application/json;q=0.9")
 	get.Header.Set("User-Agent", "towline")
-	answer, err := (&http.Client{Transport: transport}).Do(get)
+	answer, err := (&http.Client{Transport: pace.Transport{Pace: pace.Slowest, Begin: valuesBegin, Next: transport}}).Do(get)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", address(v.URL), cause(ctx, err))
 	}
