@@ -64,6 +64,13 @@ func (r *road) sync(ctx context.Context, entry string, needs ...need) {
 	<-r.slots
 }
 
+// end is how an entry's sync has ended, "" if it has not.
+func (r *road) end(entry string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ends[entry]
+}
+
 func (r *road) process(ctx context.Context, needs []need, t terms) (*outcome, error) {
 	n := r.running.Add(1)
 	defer r.running.Add(-1)
@@ -214,13 +221,13 @@ func TestWaitingAsideIsBounded(t *testing.T) {
 		}
 		synctest.Wait()
 		last := fmt.Sprint(maxAside - 1)
-		if want := "slow.example.com has been slow to answer, and 64 entries wait for slow servers already; it is tried again"; r.ends[last] != want {
-			t.Errorf("%q", r.ends[last])
+		if want := "slow.example.com has been slow to answer, and 64 entries wait for slow servers already; it is tried again"; r.end(last) != want {
+			t.Errorf("%q", r.end(last))
 		}
 		cancel(errors.New("a newer state is wanted"))
 		synctest.Wait()
-		if r.ends["superseded"] != context.Canceled.Error() {
-			t.Errorf("%q", r.ends["superseded"])
+		if got := r.end("superseded"); got != context.Canceled.Error() {
+			t.Errorf("%q", got)
 		}
 		r.all.Wait()
 		if want := "slow.example.com has been slow to answer, and other entries have waited for slow servers for 5m0s; it is tried again"; r.ends["0"] != want || r.ended["0"] != asideFor {
