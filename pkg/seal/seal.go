@@ -12,7 +12,8 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
+
+	"github.com/towline/towline/pkg/succession"
 )
 
 // KeySize is the length of a sealing key in bytes (AES-256).
@@ -41,11 +42,10 @@ type key struct {
 type Box struct {
 	path string // empty: the keys stay as they are
 
-	mu      sync.Mutex
-	seen    [sha256.Size]byte // digest of the file as it was last read
-	keys    []key             // the newest first
-	sealing key               // until the newest has settled
-	since   time.Time         // when the newest was first seen
+	mu   sync.Mutex
+	seen [sha256.Size]byte // digest of the file as it was last read
+	keys []key             // the newest first
+	line succession.Line[key]
 }
 
 // New makes a Box of one or more keys of KeySize bytes, the newest first.
@@ -137,7 +137,7 @@ func parse(path string, raw []byte) ([]key, error) {
 // must be given to Open.
 func (b *Box) Seal(plain []byte, purpose string) ([]byte, error) {
 	b.mu.Lock()
-	k := b.sealer()
+	k := b.line.InUse()
 	b.mu.Unlock()
 	out := make([]byte, header, header+len(plain)+16)
 	out[0] = version

@@ -5,15 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
-	"time"
 
 	"github.com/towline/towline/pkg/filewatch"
 )
-
-// Settle is how long a new key is known before it seals, so that everybody can
-// open what it seals by then: kubelets bring a changed Secret to their pods
-// within about a minute and a half.
-const Settle = 3 * time.Minute
 
 // Run follows the file that the Box was loaded from until ctx ends. Where it
 // cannot be used, the keys that were read last stay in force.
@@ -48,25 +42,9 @@ func (b *Box) check(log *slog.Logger) {
 	}
 }
 
-// use takes the keys, the newest first. The one that has sealed so far goes on
-// for a while, if it is still there. The caller holds mu.
+// use takes the keys, the newest first. One that is new seals when everybody can
+// open what it seals. The caller holds mu.
 func (b *Box) use(found []key) {
-	before := b.sealer()
-	if len(b.keys) == 0 || b.keys[0].id != found[0].id {
-		b.since = time.Now()
-	}
-	b.keys, b.sealing = found, found[0]
-	for _, k := range found {
-		if before.aead != nil && k.id == before.id {
-			b.sealing = k
-		}
-	}
-}
-
-// sealer is the key that seals now. The caller holds mu.
-func (b *Box) sealer() key {
-	if len(b.keys) > 0 && b.sealing.id != b.keys[0].id && time.Since(b.since) >= Settle {
-		b.sealing = b.keys[0]
-	}
-	return b.sealing
+	b.keys = found
+	b.line.Put(found, func(k, other key) bool { return k.id == other.id })
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/towline/towline/pkg/filewatch"
 	"github.com/towline/towline/pkg/seal"
+	"github.com/towline/towline/pkg/succession"
 )
 
 func keyFile(keys ...[]byte) []byte {
@@ -80,7 +81,7 @@ func TestARotation(t *testing.T) {
 			t.Errorf("a broken file: %s", got)
 		}
 		change(keyFile(fresh, old))
-		<-time.After(seal.Settle)
+		<-time.After(succession.Settle)
 		if !opens(t, b, fresh) {
 			t.Error("the new key does not seal once it has settled")
 		}

@@ -8,17 +8,12 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/towline/towline/pkg/filewatch"
 	"github.com/towline/towline/pkg/grant"
 	"github.com/towline/towline/pkg/service"
+	"github.com/towline/towline/pkg/succession"
 )
-
-// Settle is how long a new key is published before it signs, so that every
-// replica of policy publishes it by then: kubelets bring a changed Secret to
-// their pods within about a minute and a half.
-const Settle = 3 * time.Minute
 
 // Keys are the signing keys. It is safe for concurrent use.
 type Keys struct {
@@ -28,12 +23,10 @@ type Keys struct {
 	path string
 	log  *slog.Logger
 
-	mu      sync.Mutex
-	seen    [sha256.Size]byte // digest of the files as they were last read
-	newest  *grant.Signer
-	signing *grant.Signer // until the newest has settled
-	since   time.Time     // when the newest was published
-	jwks    []byte
+	mu   sync.Mutex
+	seen [sha256.Size]byte // digest of the files as they were last read
+	line succession.Line[*grant.Signer]
+	jwks []byte
 }
 
 // Load reads Ed25519 keys in PKCS#8 PEM (RFC 8410), as openssl genpkey
@@ -89,7 +82,8 @@ func (k *Keys) Check() {
 	k.log.Info("signing keys changed", "kid", k.KeyID(), "keys", len(found))
 }
 
-// use takes the keys, the newest first.
+// use takes the keys, the newest first. One that is new signs when every replica
+// of policy publishes it.
 func (k *Keys) use(found []ed25519.PrivateKey) error {
 	signers := make([]*grant.Signer, len(found))
 	public := make([]ed25519.PublicKey, len(found))
@@ -106,33 +100,15 @@ func (k *Keys) use(found []ed25519.PrivateKey) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	before := k.signer()
-	if newest := signers[0]; k.newest == nil || newest.KeyID() != k.newest.KeyID() {
-		k.newest, k.since = newest, time.Now()
-	}
-	// The one that has signed so far goes on for a while, if it is still there.
-	k.signing = k.newest
-	for _, s := range signers {
-		if before != nil && s.KeyID() == before.KeyID() {
-			k.signing = s
-		}
-	}
+	k.line.Put(signers, func(s, other *grant.Signer) bool { return s.KeyID() == other.KeyID() })
 	k.jwks = set
 	return nil
-}
-
-// signer is the key that signs now. The caller holds mu.
-func (k *Keys) signer() *grant.Signer {
-	if k.signing != k.newest && time.Since(k.since) >= Settle {
-		k.signing = k.newest
-	}
-	return k.signing
 }
 
 // Sign signs a grant.
 func (k *Keys) Sign(c grant.Claims) (string, error) {
 	k.mu.Lock()
-	s := k.signer()
+	s := k.line.InUse()
 	k.mu.Unlock()
 	return s.Sign(c)
 }
@@ -141,7 +117,7 @@ func (k *Keys) Sign(c grant.Claims) (string, error) {
 func (k *Keys) KeyID() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.signer().KeyID()
+	return k.line.InUse().KeyID()
 }
 
 // JWKS is what policy publishes: the public halves of all keys.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/towline/towline/pkg/filewatch"
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/succession"
 )
 
 // pair is a key as PEM, and its id.
@@ -91,7 +92,7 @@ func TestARotation(t *testing.T) {
 		if k.KeyID() != old.kid {
 			t.Error("the new key signs before every replica can have published it")
 		}
-		time.Sleep(Settle)
+		time.Sleep(succession.Settle)
 		if k.KeyID() != fresh.kid {
 			t.Error("the new key does not sign")
 		}
