@@ -3,6 +3,7 @@ package gitops
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -56,6 +57,8 @@ func TestADeadServerHoldsUpNobody(t *testing.T) {
 		t.Errorf("a dead server was asked %d times", n)
 	}
 
+	b.archiveFails()
+
 	// One of them finds out, and the others need not.
 	refused := 0
 	for n := range ofTheDead {
@@ -82,5 +85,29 @@ func TestADeadServerHoldsUpNobody(t *testing.T) {
 	b.configure("# nothing is held against it any more\n" + config)
 	for n := range ofTheDead {
 		b.eventually("the other releases", func(context.Context) bool { return came(n) })
+	}
+}
+
+// archiveFails has GitLab send no archive for a while: the commit says that it
+// waits, and succeeds once the archive comes.
+func (b *bench) archiveFails() {
+	b.Helper()
+	fault := b.gitlab.Inject(sim.Fault{Endpoint: sim.Archive, Times: -1, Status: http.StatusServiceUnavailable})
+	commit := b.push(map[string]string{"k8s/a.yaml": configMap("a", "x", "late")})
+	ctx, cancel := context.WithTimeout(b.Context(), within)
+	defer cancel()
+	const entry = "towline/" + agentName + "/alive"
+	st, err := b.gitlab.WaitCommitStatus(ctx, shop, commit, entry, "pending", "success", "failed")
+	b.must(err)
+	if want := "waiting for the archive of " + shop + ": "; st.Status != "pending" || !strings.HasPrefix(st.Description, want) || !strings.HasSuffix(st.Description, "; trying again") {
+		b.Errorf("%s: %q", st.Status, st.Description)
+	}
+	if n := b.gitlab.FaultHits(fault); n < 2 {
+		b.Errorf("GitLab was asked for the archive %d times", n)
+	}
+	b.gitlab.ClearFaults()
+	b.status("alive", commit, "success")
+	if got := b.data("a")["x"]; got != "late" {
+		b.Errorf("x is %q", got)
 	}
 }
