@@ -190,8 +190,9 @@ func (s *site) box(t *testing.T) *seal.Box {
 // watch sees every command that Redis gets and looks for secrets in it.
 type watch struct {
 	mu      sync.Mutex
-	seen    strings.Builder
 	secrets map[string]string // by what they are
+	// commands are those that Redis has been sent.
+	commands func() string
 }
 
 const (
@@ -200,19 +201,9 @@ const (
 )
 
 func newWatch(t *testing.T, r *redistest.Server) *watch {
-	w := &watch{secrets: map[string]string{"masked variable": password, "variable of the payload": marker}}
-	lines := make(chan string, 1024)
-	m := r.Client().Conn().Monitor(t.Context(), lines)
-	m.Start()
-	go func() {
-		for l := range lines {
-			w.mu.Lock()
-			w.seen.WriteString(l + "\n")
-			w.mu.Unlock()
-		}
-	}()
-	t.Cleanup(m.Stop)
-	return w
+	return &watch{
+		secrets: map[string]string{"masked variable": password, "variable of the payload": marker}, commands: redistest.Commands(t, r),
+	}
 }
 
 func (w *watch) secret(what, value string) {
@@ -234,12 +225,6 @@ func (w *watch) in(text string) []string {
 		}
 	}
 	return found
-}
-
-func (w *watch) commands() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.seen.String()
 }
 
 // text is a service's whole log.

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +12,7 @@ import (
 
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/rig"
+	"github.com/towline/towline/pkg/ledger/redistest"
 )
 
 const (
@@ -41,33 +41,6 @@ gitops:
 	settingsFile = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {all: \"${DOMAIN} ${IMAGE_TAG} ${OWN} ${NONE:=default}\"}\n"
 	secretFile   = "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\nstringData: {password: \"${PASSWORD}\"}\n"
 )
-
-// eavesdropper reads every command that Redis is sent.
-type eavesdropper struct {
-	mu   sync.Mutex
-	seen strings.Builder
-}
-
-func (b *bench) eavesdrop() *eavesdropper {
-	e, lines := &eavesdropper{}, make(chan string, 1024)
-	m := b.redis.Client().Conn().Monitor(b.Context(), lines)
-	m.Start()
-	go func() {
-		for l := range lines {
-			e.mu.Lock()
-			e.seen.WriteString(l + "\n")
-			e.mu.Unlock()
-		}
-	}()
-	b.Cleanup(m.Stop)
-	return e
-}
-
-func (e *eavesdropper) text() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.seen.String()
-}
 
 // untold looks for values in what a text says.
 func (b *bench) untold(where, text string) {
@@ -105,7 +78,7 @@ func TestVariablesOfGitLab(t *testing.T) {
 	b := openWith(t, jobAccess, ofVariables, map[string]string{"k8s/settings.yaml": settingsFile, "k8s/secret.yaml": secretFile})
 	b.Expected = append(b.Expected, "variables are read by maintainers")
 	b.Project(deployers)
-	redis := b.eavesdrop()
+	commands := redistest.Commands(t, b.redis)
 	b.must(b.gitlab.SetProtected(shop, "main"))
 	_, err := b.kube.CoreV1().ConfigMaps(b.namespace).Create(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "values"}, Data: map[string]string{"IMAGE_TAG": "of-from", "DOMAIN": "of-from", "OWN": "own"},
@@ -154,7 +127,7 @@ func TestVariablesOfGitLab(t *testing.T) {
 	b.lend(sim.Maintainer)
 	b.eventually("the role again", func(context.Context) bool { return b.data("settings")["all"] == "of-vars 1.0.0 changed default" })
 
-	b.untold("commands to Redis", redis.text())
+	b.untold("commands to Redis", commands())
 	for _, s := range []*rig.Service{b.rig.Policy, b.rig.Tunnel, b.rig.Runner} {
 		var log strings.Builder
 		for _, l := range s.Lines() {

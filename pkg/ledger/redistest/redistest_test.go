@@ -16,6 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger/redistest"
 )
 
@@ -193,4 +194,15 @@ func TestServerDiesWithItsParent(t *testing.T) {
 			t.Fatalf("server at %s outlives its parent", addr)
 		}
 	}
+}
+
+func TestCommands(t *testing.T) {
+	s := redistest.New(t)
+	sent := redistest.Commands(t, s)
+	eventually.Is(t, "a command is heard", func() bool {
+		if err := s.Client().Set(t.Context(), "key", "value", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(sent(), `"set" "key" "value"`)
+	})
 }

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 
 	"k8s.io/client-go/rest"
 
@@ -53,7 +54,7 @@ func Try(ctx context.Context, cluster *rest.Config, c Candidate, out Outside) (*
 	report := &syncspec.Report{}
 	set, err := assemble(ctx, cluster, m, c.Variables, c.Files, report)
 	if err != nil {
-		return nil, err
+		return nil, concealed(report, err)
 	}
 	engine, err := apply.New(cluster)
 	if err != nil {
@@ -64,5 +65,16 @@ func Try(ctx context.Context, cluster *rest.Config, c Candidate, out Outside) (*
 	o.Health, o.Prune.AfterHealthy = apply.Health{}, false
 	p := &Preview{hide: report.Concealed}
 	p.Report, err = engine.Apply(ctx, set, o)
-	return p, err
+	return p, concealed(report, err)
+}
+
+// concealed is an error without the secrets; one without any stays what it is.
+func concealed(report *syncspec.Report, err error) error {
+	if err == nil {
+		return nil
+	}
+	if text := err.Error(); report.Concealed(text) != text {
+		return errors.New(report.Concealed(text))
+	}
+	return err
 }

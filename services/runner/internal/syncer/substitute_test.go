@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/syncspec"
@@ -51,5 +52,18 @@ func TestValuesAreNotSubstitutedIn(t *testing.T) {
 		if got := string(out[0].Content); got != want || len(faults) > 0 {
 			t.Errorf("%s: %s, %v", name, got, faults)
 		}
+	}
+}
+
+// A build quotes what it cannot use; in a job there is no report that hides it.
+func TestErrorsOfAComparisonHoldNoValue(t *testing.T) {
+	m := variablesFrom
+	m.Kustomize = "."
+	_, err := Try(t.Context(), &rest.Config{Host: "http://127.0.0.1:1"}, Candidate{
+		Entry: m, Variables: map[string]string{"BOTH": "x", "TOKEN": "battery-staple"},
+		Files: []syncspec.File{{Path: "kustomization.yaml", Content: []byte("resources: [\"${TOKEN}.yaml\"]\n")}},
+	}, Outside{})
+	if err == nil || !strings.Contains(err.Error(), "[redacted].yaml") || strings.Contains(err.Error(), "staple") {
+		t.Error(err)
 	}
 }
