@@ -32,6 +32,9 @@ func fetchesChart(t *syncspec.Task) bool {
 // installChart makes a release what the entry says.
 func installChart(ctx context.Context, cluster *rest.Config, req *Request, files []syncspec.File, report *syncspec.Report) error {
 	spec, err := releaseSpec(ctx, cluster, req, files)
+	if err != nil || spec.Chart.Repository == nil {
+		req.fetches.tell()
+	}
 	if err != nil {
 		return err
 	}

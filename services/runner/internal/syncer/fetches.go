@@ -2,7 +2,9 @@ package syncer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -49,8 +51,23 @@ type fetched struct {
 
 // fetches are those of one sync process. The zero value has any patience.
 type fetches struct {
-	until time.Time
-	list  []fetched
+	until  time.Time
+	list   []fetched
+	teller io.WriteCloser // who waits for the list, nil once it is told
+}
+
+// tellFile is the descriptor to which a sync process writes what it has fetched,
+// as soon as it needs no other server any more.
+const tellFile = 3
+
+// tell ends the list.
+func (f *fetches) tell() {
+	if f.teller == nil {
+		return
+	}
+	_ = json.NewEncoder(f.teller).Encode(f.list) // without it the runner waits for the end
+	_ = f.teller.Close()
+	f.teller = nil
 }
 
 // maxWhy bounds what is remembered of a failure, in bytes.
@@ -91,6 +108,7 @@ func (f *fetches) values(ctx context.Context, address string, fetch func(context
 // chart notes how a repository's chart was fetched.
 func (f *fetches) chart(address string, how release.Fetch) {
 	f.note(fetched{Address: address, Took: how.Took, Answered: how.Answered}, how.Err)
+	f.tell()
 }
 
 func (f *fetches) note(one fetched, err error) {

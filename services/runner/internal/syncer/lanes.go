@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,22 +29,27 @@ const (
 // has all the patience there is. Whoever needs a server that is known to be hard
 // goes there at once, or fails at once while the server is known to be silent.
 // So a server costs the others quickly for each slot once, whatever number of
-// entries need it, and one process more than there are slots.
+// entries need it. Who has all it needs goes on aside, beside the next one: there
+// are no more processes aside than there are slots.
 type lanes struct {
 	servers *servers
-	turn    chan struct{}
+	places  chan struct{} // of processes aside
+	turn    chan struct{} // to wait for a server
 	saying  chan struct{} // of who has waited for nothing, one at a time
 	waiting *atomic.Int32
 }
 
-func newLanes() lanes {
-	return lanes{servers: newServers(), turn: make(chan struct{}, 1), saying: make(chan struct{}, 1), waiting: new(atomic.Int32)}
+func newLanes(slots int) lanes {
+	return lanes{servers: newServers(), places: make(chan struct{}, max(1, slots)), turn: make(chan struct{}, 1), saying: make(chan struct{}, 1), waiting: new(atomic.Int32)}
 }
 
 // terms are those on which a sync process works.
 type terms struct {
 	patience time.Duration // 0: as long as ever
 	refusal  string        // why nothing is tried
+	// fetched is told how the servers were as soon as none is needed any more; nil
+	// for nobody.
+	fetched func([]fetched)
 }
 
 // trial is one way of a sync through the lanes.
@@ -77,26 +83,52 @@ func (l lanes) aside(ctx context.Context, t trial) (*outcome, error) {
 		return t.run(ctx, terms{refusal: fmt.Sprintf("%s has been slow to answer, and %d entries wait for slow servers already; it is tried again", hostsOf(t.needs), maxAside)})
 	}
 	t.free()
-	over := time.NewTimer(asideFor)
-	defer over.Stop()
-	select {
-	case l.turn <- struct{}{}:
-		l.waiting.Add(-1)
-		defer func() { <-l.turn }()
-	case <-over.C:
-		l.waiting.Add(-1)
+	leave, err := l.queue(ctx)
+	l.waiting.Add(-1)
+	switch {
+	case errors.Is(err, errAside):
 		l.saying <- struct{}{}
 		defer func() { <-l.saying }()
 		return t.run(ctx, terms{refusal: fmt.Sprintf("%s has been slow to answer, and other entries have waited for slow servers for %s; it is tried again", hostsOf(t.needs), asideFor)})
-	case <-ctx.Done():
-		l.waiting.Add(-1)
-		return nil, ctx.Err()
+	case err != nil:
+		return nil, err
 	}
+	defer func() { <-l.places }()
+	defer leave()
 	// The one before may have found out.
 	if why := l.servers.refusal(t.needs, time.Now()); why != "" {
 		return t.run(ctx, terms{refusal: why})
 	}
-	return l.learn(ctx, t, terms{})
+	return t.run(ctx, terms{fetched: func(list []fetched) {
+		if ctx.Err() == nil { // or its end is not the servers' fault
+			l.servers.learn(t.needs, list, time.Now())
+		}
+		leave()
+	}})
+}
+
+var errAside = errors.New("others have waited too long")
+
+// queue waits for a place aside and then for the turn to wait for a server, which
+// leave gives to the next.
+func (l lanes) queue(ctx context.Context) (leave func(), err error) {
+	over := time.NewTimer(asideFor)
+	defer over.Stop()
+	for _, next := range []chan struct{}{l.places, l.turn} {
+		select {
+		case next <- struct{}{}:
+			continue
+		case <-over.C:
+			err = errAside
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if next == l.turn {
+			<-l.places
+		}
+		return nil, err
+	}
+	return sync.OnceFunc(func() { <-l.turn }), nil
 }
 
 // learn runs a sync and remembers how the servers were.

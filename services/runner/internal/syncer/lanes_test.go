@@ -29,6 +29,7 @@ type road struct {
 	ends  map[string]string        // of each entry
 	ended map[string]time.Duration
 	begun time.Time
+	work  time.Duration // after what was fetched
 }
 
 // silence is how long the engine waits for an answer to begin.
@@ -36,7 +37,7 @@ const silence = 30 * time.Second
 
 func newRoad(slots int) *road {
 	return &road{
-		lanes: newLanes(), slots: make(chan struct{}, slots), asked: map[string]int{}, takes: map[string]time.Duration{},
+		lanes: newLanes(slots), slots: make(chan struct{}, slots), asked: map[string]int{}, takes: map[string]time.Duration{},
 		ends: map[string]string{}, ended: map[string]time.Duration{}, begun: time.Now(),
 	}
 }
@@ -99,6 +100,12 @@ func (r *road) process(ctx context.Context, needs []need, t terms) (*outcome, er
 			out.Add(string(f.End))
 		}
 	}
+	if t.fetched != nil {
+		t.fetched(out.Fetches)
+	}
+	if !pass(ctx, r.work) {
+		return nil, ctx.Err()
+	}
 	return out, nil
 }
 
@@ -148,7 +155,7 @@ func TestASilentServerHoldsUpNobody(t *testing.T) {
 				t.Errorf("%s: %q", entry, said)
 			}
 		}
-		if n := r.most.Load(); refused != entries-1 || n != slots+1 {
+		if n := r.most.Load(); refused != entries-1 || n > 2*slots {
 			t.Errorf("%d refused, %d processes", refused, n)
 		}
 
@@ -203,6 +210,31 @@ func TestSlowServersGetTheirTime(t *testing.T) {
 		}
 		if n := r.most.Load(); n > 2 {
 			t.Errorf("%d processes", n)
+		}
+	})
+}
+
+// A sync that takes long after it has fetched all holds up nobody who waits for
+// a server: the next one finds it well.
+func TestWorkAsideHoldsUpNoServer(t *testing.T) {
+	const slots = 2
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoad(slots)
+		r.work = 3 * time.Minute
+		n := chartOf("https://back.example.com")
+		r.lanes.servers.learn([]need{n}, []fetched{{Address: n.address, Took: quickly, End: endSilent}}, time.Now().Add(-asking.Max))
+		var queue sync.WaitGroup
+		for _, entry := range []string{"a", "b"} {
+			queue.Go(func() { r.sync(t.Context(), entry, n) })
+		}
+		synctest.Wait()
+		if r.lanes.servers.hard([]need{n}) || r.running.Load() != slots || len(r.lanes.turn) > 0 {
+			t.Errorf("%d processes, %v", r.running.Load(), r.lanes.servers.known)
+		}
+		queue.Wait()
+		r.all.Wait()
+		if r.end("a") != "done" || r.end("b") != "done" || r.ended["b"] != r.work || len(r.lanes.places) > 0 {
+			t.Errorf("%v after %v", r.ends, r.ended)
 		}
 	})
 }

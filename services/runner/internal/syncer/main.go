@@ -35,6 +35,10 @@ func Main(ctx context.Context, stdin, out *os.File) int {
 	}
 	began := time.Now()
 	req.fetches.begin(req.Patience)
+	if req.Tells {
+		syscall.CloseOnExec(tellFile)
+		req.fetches.teller = os.NewFile(tellFile, "fetches")
+	}
 	report := guarded(ctx, &req)
 	report.Schema, report.Commit, report.Entry = syncspec.Schema, req.Task.Commit, req.Task.Entry.Name
 	report.Millis, report.Ended = time.Since(began).Milliseconds(), time.Now().Unix()

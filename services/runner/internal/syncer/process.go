@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -34,7 +35,7 @@ func (w *Worker) process(ctx context.Context, c *claim, t terms) (*outcome, erro
 	req := Request{
 		Task: *c.task, AgentID: c.session.Claims().Agent.ID, Namespaces: c.session.Claims().Namespaces, Token: c.grant,
 		GatePort: w.GatePort, CA: w.CA, Dir: filepath.Join(dir, "files"), Temp: filepath.Join(dir, "tmp"),
-		Sandbox: w.Sandbox, Limits: w.Limits, Past: c.past, Runner: w.Runner, Patience: t.patience, Refusal: t.refusal,
+		Sandbox: w.Sandbox, Limits: w.Limits, Past: c.past, Runner: w.Runner, Patience: t.patience, Refusal: t.refusal, Tells: t.fetched != nil,
 	}
 	if leavesCluster(c.task.Entry) {
 		req.EgressPort, req.OutsideCA = w.EgressPort, w.OutsideCA()
@@ -66,12 +67,40 @@ func (w *Worker) process(ctx context.Context, c *claim, t terms) (*outcome, erro
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = graceAfterStop
-	err = cmd.Run()
+	err = run(cmd, t.fetched)
 	var report outcome
 	if bad := readJSON(&out.buf, maxReport, &report); bad != nil {
 		return nil, fmt.Errorf("the sync process ended without a report (%w); it may have needed more than --memory-limit. %s", orErr(err, bad), last(words.buf.Bytes()))
 	}
 	return &report, nil
+}
+
+// run runs a sync process and has it tell what it has fetched.
+func run(cmd *exec.Cmd, tell func([]fetched)) error {
+	if tell == nil {
+		return cmd.Run()
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	cmd.ExtraFiles = []*os.File{w} // it becomes tellFile
+	err = cmd.Start()
+	if bad := w.Close(); err != nil || bad != nil {
+		return orErr(err, bad)
+	}
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		var list []fetched
+		if readJSON(r, maxReport, &list) == nil {
+			tell(list)
+		}
+	})
+	err = cmd.Wait()
+	_ = r.SetReadDeadline(time.Now()) // whatever else may hold the other end
+	telling.Wait()
+	return err
 }
 
 // lendShelf gives a sync what was kept of its repository; keep takes it back once

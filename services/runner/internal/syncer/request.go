@@ -34,6 +34,8 @@ type Request struct {
 	Patience time.Duration `json:"patience,omitempty"`
 	Refusal  string        `json:"refusal,omitempty"` // why nothing is tried now
 
+	Tells bool `json:"tells,omitempty"` // the runner reads what was fetched from tellFile
+
 	fetches fetches
 	way     string // another way out than the sync's own: a job's
 }

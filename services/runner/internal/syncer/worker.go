@@ -62,7 +62,7 @@ type Worker struct {
 
 // New returns a Worker; it starts nothing.
 func New(c Config) *Worker {
-	return &Worker{Config: c, shelves: shelves{dir: filepath.Join(c.Dir, "charts")}, lanes: newLanes()}
+	return &Worker{Config: c, shelves: shelves{dir: filepath.Join(c.Dir, "charts")}, lanes: newLanes(c.Slots)}
 }
 
 // Run takes syncs until ctx ends, which stops those that run: another runner
