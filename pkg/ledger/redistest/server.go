@@ -24,6 +24,9 @@ const (
 	portAttempts = 5
 	pingTimeout  = 200 * time.Millisecond
 	pollEvery    = 2 * time.Millisecond
+	// answerWithin is longer than the client's usual 3 s: a machine that is busy
+	// with other tests may stand still for that long.
+	answerWithin = 15 * time.Second
 	maxOutput    = 4 << 10
 )
 
@@ -83,7 +86,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 			o.Port = port
 		}
 		s := &Server{opts: o, URL: fmt.Sprintf("redis://:%s@127.0.0.1:%d/0", o.Password, o.Port)}
-		s.client = redis.NewClient(&redis.Options{Addr: s.addr(), Password: o.Password, ContextTimeoutEnabled: true})
+		s.client = redis.NewClient(&redis.Options{Addr: s.addr(), Password: o.Password, ContextTimeoutEnabled: true, ReadTimeout: answerWithin, WriteTimeout: answerWithin})
 		err := s.up(ctx)
 		if err == nil {
 			return s, nil

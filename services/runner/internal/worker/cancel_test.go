@@ -31,7 +31,7 @@ func TestCancellation(t *testing.T) {
 			b := run(t, redistest.New(t))
 			b.put(id, append([]string{"start", "print started"}, c.lines...))
 			b.says(id, "started")
-			b.must(b.Ledger.Cancel(t.Context(), id, c.word))
+			b.must(b.patient.Cancel(t.Context(), id, c.word))
 			res, trace := b.finished(id)
 			if res != canceled || trace != "started\n"+c.says {
 				t.Errorf("%+v, %q", res, trace)
@@ -45,9 +45,9 @@ func TestAnAbortOvertakesAGracefulCancel(t *testing.T) {
 	b := run(t, redistest.New(t))
 	b.put(id, []string{"start", "until cancel", "deaf", "hang"})
 	eventually.Is(t, "it runs", func() bool { return b.record(id).State == ledger.Running })
-	b.must(b.Ledger.Cancel(t.Context(), id, ledger.CancelGraceful))
+	b.must(b.patient.Cancel(t.Context(), id, ledger.CancelGraceful))
 	b.says(id, "told: canceled")
-	b.must(b.Ledger.Cancel(t.Context(), id, ledger.CancelAbort))
+	b.must(b.patient.Cancel(t.Context(), id, ledger.CancelAbort))
 	if res, _ := b.finished(id); res != failed(ledger.ReasonCanceled, 0) {
 		t.Errorf("result = %+v", res)
 	}
@@ -122,7 +122,7 @@ func TestAProcessThatReadsNothingCannotHoldUpTheSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.discard()
-	if w == p || time.Since(began) > tellWithin+5*time.Second {
+	if w == p || time.Since(began) > tellWithin+30*time.Second {
 		t.Errorf("after %s", time.Since(began))
 	}
 }

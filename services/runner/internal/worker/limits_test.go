@@ -94,7 +94,7 @@ func TestNothingOfAJobSurvives(t *testing.T) {
 			b.put(id, append([]string{"start", "confine", spawn}, c.last...), changes...)
 			b.says(id, "group ")
 			if c.cancel != "" {
-				b.must(b.Ledger.Cancel(t.Context(), id, c.cancel))
+				b.must(b.patient.Cancel(t.Context(), id, c.cancel))
 			}
 			_, trace := b.finished(id)
 			group, _ := strconv.Atoi(regexp.MustCompile("group ([0-9]+)").FindStringSubmatch(trace)[1])

@@ -94,7 +94,7 @@ func TestAJobSurvivesAnEmptiedRedis(t *testing.T) {
 	if !strings.Contains(b.log.String(), "redis had lost it") {
 		t.Errorf("log = %s", b.log)
 	}
-	if p, err := b.Ledger.Payload(t.Context(), id); err != nil || len(p) == 0 {
+	if p, err := b.patient.Payload(t.Context(), id); err != nil || len(p) == 0 {
 		t.Errorf("payload of %d bytes, %v", len(p), err)
 	}
 }
@@ -124,7 +124,7 @@ func TestAFinishedJobIsLeasedUntilItsResultArrives(t *testing.T) {
 	t.Parallel()
 	b := prepare(t, redistest.New(t))
 	b.put(id, nil)
-	claim, err := b.Ledger.Claim(t.Context(), id, "h", 2*time.Second)
+	claim, err := b.patient.Claim(t.Context(), id, "h", 2*time.Second)
 	b.must(err)
 	a := &assignment{id: id, holder: "h", claim: claim}
 	hold := b.keep(t.Context(), a)
@@ -157,7 +157,7 @@ func TestALostJobIsStoppedAndNothingIsDelivered(t *testing.T) {
 	if r := b.record(id); r.State != ledger.Running || len(r.Result) != 0 || b.trace(id) != "mine\n" {
 		t.Errorf("record = %+v, trace = %q", r, b.trace(id))
 	}
-	if revoked, err := b.Ledger.Revoked(t.Context(), "jti-of-a-lost-job"); err != nil || revoked {
+	if revoked, err := b.patient.Revoked(t.Context(), "jti-of-a-lost-job"); err != nil || revoked {
 		t.Errorf("the grant was taken from the one who has the job now: %v, %v", revoked, err)
 	}
 	if strings.Contains(b.log.String(), `"msg":"job finished"`) {
@@ -197,7 +197,7 @@ func TestAJobGivenBackAndClaimedByTheSameRunner(t *testing.T) {
 	// renew in between; then it has the job still, and the release is refused.
 	eventually.Is(t, "the job is given back", func() bool {
 		b.must(b.rdb.Del(t.Context(), fmt.Sprintf("%s:{%d}:lease", b.prefix, id)).Err())
-		err := b.Ledger.Release(t.Context(), id)
+		err := b.patient.Release(t.Context(), id)
 		if err != nil && !errors.Is(err, ledger.ErrLost) {
 			t.Fatal(err)
 		}
@@ -225,7 +225,7 @@ func TestTwoWorkersRunEachJobOnce(t *testing.T) {
 	one.api = count
 	two := run(t, s, func(b *bench) {
 		b.api, b.prefix, b.signer = count, one.prefix, one.signer
-		b.Ledger, b.Gate, b.Endpoint, b.Runner = one.client(s), one.Gate, one.Endpoint, "r2"
+		b.Ledger, b.patient, b.Gate, b.Endpoint, b.Runner = one.client(s), one.patient, one.Gate, one.Endpoint, "r2"
 	})
 	go func() { _ = one.Run(t.Context()) }()
 	for i := range int64(jobs) {

@@ -75,7 +75,7 @@ func TestAJobThatDoesNotReadItsAnswersCanBeCancelled(t *testing.T) {
 	b := run(t, redistest.New(t), func(b *bench) { b.Desk = d })
 	b.put(id, []string{"start", "ask 1 e", "reply", "print started", "stop reading", "ask 100 e", "hang"})
 	b.says(id, "started")
-	b.must(b.Ledger.Cancel(t.Context(), id, ledger.CancelAbort))
+	b.must(b.patient.Cancel(t.Context(), id, ledger.CancelAbort))
 	began := time.Now()
 	if res, _ := b.finished(id); res != failed(ledger.ReasonCanceled, 0) {
 		t.Errorf("result = %+v", res)

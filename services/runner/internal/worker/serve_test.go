@@ -43,7 +43,7 @@ func TestAJobRunsToItsResult(t *testing.T) {
 	}
 	b.clean()
 	eventually.Is(t, "the grant is revoked", func() bool {
-		revoked, err := b.Ledger.Revoked(t.Context(), "the-jti")
+		revoked, err := b.patient.Revoked(t.Context(), "the-jti")
 		b.must(err)
 		return revoked
 	})
@@ -188,14 +188,14 @@ func TestNoOutputIsLostBehindAnEarlierRunners(t *testing.T) {
 	t.Parallel()
 	b := prepare(t, redistest.New(t))
 	b.put(id, []string{"print mine", "result success"})
-	b.must(b.Ledger.Repair(t.Context(), id))
-	_, err := b.Ledger.Next(t.Context(), 0)
+	b.must(b.patient.Repair(t.Context(), id))
+	_, err := b.patient.Next(t.Context(), 0)
 	b.must(err)
-	_, err = b.Ledger.Claim(t.Context(), id, "dead/0/x", time.Minute)
+	_, err = b.patient.Claim(t.Context(), id, "dead/0/x", time.Minute)
 	b.must(err)
-	b.must(b.Ledger.Append(t.Context(), id, "dead/0/x", 0, []byte("theirs\n")))
+	b.must(b.patient.Append(t.Context(), id, "dead/0/x", 0, []byte("theirs\n")))
 	b.must(b.rdb.Del(t.Context(), b.prefix+":{1001}:lease").Err())
-	b.must(b.Ledger.Release(t.Context(), id))
+	b.must(b.patient.Release(t.Context(), id))
 	go func() { _ = b.Run(t.Context()) }()
 	if res, trace := b.finished(id); res != success || trace != "theirs\nmine\n" {
 		t.Errorf("%+v, %q", res, trace)

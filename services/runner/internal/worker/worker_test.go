@@ -17,7 +17,7 @@ import (
 func (b *bench) tickets(want int64) {
 	b.tb.Helper()
 	eventually.Is(b.tb, "the right number of tickets", func() bool {
-		n, err := b.Ledger.Tickets(b.tb.Context())
+		n, err := b.patient.Tickets(b.tb.Context())
 		b.must(err)
 		return n == want
 	})
@@ -42,7 +42,7 @@ func TestASpentTicketOfAnotherSlotIsTakenBack(t *testing.T) {
 	t.Parallel()
 	gate := newBarrier(t)
 	b := run(t, redistest.New(t), func(b *bench) { b.slots(1); b.api = gate.answer })
-	b.must(b.Ledger.Offer(t.Context(), "other/7", time.Minute))
+	b.must(b.patient.Offer(t.Context(), "other/7", time.Minute))
 	b.tickets(2)
 	b.put(id, []string{"get /api/1", "result success"})
 	gate.reached(t, "/api/1")
@@ -78,7 +78,7 @@ func TestATicketOfATakenSlotIsNotLeftOnOffer(t *testing.T) {
 	t.Parallel()
 	b := prepare(t, redistest.New(t))
 	taken := b.takeSlot()
-	b.must(b.Ledger.Offer(t.Context(), b.ticket(taken), time.Minute))
+	b.must(b.patient.Offer(t.Context(), b.ticket(taken), time.Minute))
 	b.mu.Lock()
 	b.free[taken] = false // seen by the look, not by the check after the offer
 	b.mu.Unlock()
