@@ -128,9 +128,10 @@ func ReadFrames(r io.Reader, fn func(Frame) error) error {
 // frameWriter writes frames, whole and one after the other, from any number of
 // goroutines.
 type frameWriter struct {
-	mu  sync.Mutex
-	w   io.Writer
-	buf []byte
+	mu        sync.Mutex
+	w         io.Writer
+	buf       []byte
+	libraries *libraryPipe // what they wrote comes first; nil without
 }
 
 func newFrameWriter(w io.Writer) *frameWriter {
@@ -140,6 +141,27 @@ func newFrameWriter(w io.Writer) *frameWriter {
 func (f *frameWriter) write(kind Kind, data []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := f.takeLibraries(); err != nil {
+		return 0, err
+	}
+	return f.put(kind, data)
+}
+
+// takeLibraries writes what libraries have written meanwhile.
+func (f *frameWriter) takeLibraries() error {
+	if f.libraries == nil {
+		return nil
+	}
+	for data := f.libraries.next(); data != nil; data = f.libraries.next() {
+		if _, err := f.put(KindStderr, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes data in frames.
+func (f *frameWriter) put(kind Kind, data []byte) (int, error) {
 	done := 0
 	for done < len(data) {
 		part := data[done:min(len(data), done+MaxFrame)]

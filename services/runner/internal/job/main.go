@@ -50,6 +50,10 @@ func Main(ctx context.Context, stdin, frames *os.File) int {
 	// What the job starts must not be able to write frames.
 	unix.CloseOnExec(int(frames.Fd()))
 	written := newFrameWriter(frames)
+	if err := takeStderr(written); err != nil {
+		fmt.Fprintf(os.Stderr, "job process: %v\n", err)
+		return ExitProtocol
+	}
 	p := &process{
 		frames:  written,
 		asking:  asking{frames: written},

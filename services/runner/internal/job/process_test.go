@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -197,5 +198,28 @@ func TestNoCommandRunsBeforeTheStartIsRecorded(t *testing.T) {
 	}
 	if _, err := os.Stat(spec.ProjectDir + "/ran"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a command ran: %v", err)
+	}
+}
+
+// TestWhatLibrariesWriteStandsInItsPlace: kustomize writes its warnings to the
+// process's standard error, between what the script writes.
+func TestWhatLibrariesWriteStandsInItsPlace(t *testing.T) {
+	requireSandbox(t)
+	spec := testSpec(t,
+		`printf 'commonLabels: {a: b}\n' > kustomization.yaml`,
+		"for i in 1 2 3 4 5 6 7 8 9 10; do echo before $i; kustomize build . > built; echo after $i; done",
+	)
+	spec.Sandbox = sandbox.ModeEnforce
+	c := startChild(t)
+	got := c.run(t, spec)
+	var want strings.Builder
+	for i := range 10 {
+		fmt.Fprintf(&want, "before %d\n# Warning: 'commonLabels' is deprecated. Please use 'labels' instead. Run 'kustomize edit fix' to update your Kustomization automatically.\nafter %d\n", i+1, i+1)
+	}
+	if !strings.Contains(got.log, want.String()) {
+		t.Errorf("log:\n%s", got.log)
+	}
+	if c.raw.String() != "" {
+		t.Errorf("past the log: %q", c.raw.String())
 	}
 }
