@@ -145,13 +145,13 @@ checksum/redis: {{ printf "%s/%s/%s" $.Release.Namespace $.Release.Name . | sha2
 {{- $p := .root.Values.redis.prefix -}}
 {{- $job := printf "%s:{[0-9]*}" $p -}}
 {{- $jobs := printf "~%s ~%s:payload ~%s:trace ~%s:owner ~%s:lease" $job $job $job $job $job -}}
-{{- $tickets := printf "~%s:{tickets} ~%s:{tickets}:bell ~%s:{tickets}:held:*" $p $p $p -}}
+{{- $tickets := printf "~%s:{tickets} ~%s:{tickets}:bell ~%s:{tickets}:held:?*" $p $p $p -}}
 {{- $sync := printf "%s:{sync:*}" $p -}}
 {{- $syncs := printf "~%s:syncs ~%s ~%s:task ~%s:lease" $p $sync $sync $sync -}}
 {{- $bundle := printf "%s:{bundle:*}" $p -}}
 {{- $link := "-@all +ping +hello +auth +multi +exec +discard +eval +evalsha +script|load +exists +get +set +del +time +pexpire +pttl +hget +hset +hmget +hdel +strlen +append +zadd +zrem +zrange +zrevrange +zremrangebyscore +zcard +rpush +llen +lpos +blpop +publish +hincrby" -}}
 {{- if eq .name "tunnel" -}}
-resetchannels &{{ $p }}:wake &{{ $p }}:synced &{{ $p }}:wished {{ $jobs }} {{ $syncs }} ~{{ $sync }}:view ~{{ $sync }}:follow ~{{ $bundle }} ~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:{poll} ~{{ $p }}:{poll}:cursor %R~{{ $p }}:revoked:* {{ $link }} +getrange +subscribe +unsubscribe
+resetchannels &{{ $p }}:wake &{{ $p }}:synced &{{ $p }}:wished {{ $jobs }} {{ $syncs }} ~{{ $sync }}:view ~{{ $sync }}:follow ~{{ $bundle }} ~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:{tickets}:held: ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:{poll} ~{{ $p }}:{poll}:cursor %R~{{ $p }}:revoked:* {{ $link }} +getrange +subscribe +unsubscribe
 {{- else if eq .name "runner" -}}
 resetchannels &{{ $p }}:wake &{{ $p }}:synced &{{ $p }}:wished {{ $jobs }} {{ $syncs }} %R~{{ $sync }}:view %R~{{ $bundle }} %R~{{ $bundle }}:* {{ $tickets }} ~{{ $p }}:queue ~{{ $p }}:jobs ~{{ $p }}:revoked:* ~{{ $p }}:audit {{ $link }} +lpop +xadd
 {{- else -}}
