@@ -93,9 +93,8 @@ test: programs toolbox binaries ## all tests, against one real control plane
 # race detector it would take as long to build as everything else together. The
 # tests of the chart render it and start none of our services: the race detector
 # would find nothing and make them take several times as long. Almost all that
-# they need has been built without it for the toolbox. The tests from end to end
-# wait more than they work: three packages at a time suit two cores, and those
-# that take longest begin.
+# they need has been built without it for the toolbox. From end to end, those that
+# take longest begin.
 .PHONY: test-all
 test-all:
 	@rc=0; \
@@ -105,7 +104,7 @@ test-all:
 	run "control plane" env GOWORK=off go -C e2e/cluster/controlplane test -race -p $(P) -timeout $(TIMEOUT) ./internal/...; \
 	run "suites of the chart" env GOWORK=off go -C e2e/chart/suites test -count=1 ./...; \
 	run "chart" go test -tags integration -timeout $(TIMEOUT) ./e2e/chart; \
-	run "e2e" $(TEST) -p 3 ./e2e/gitops ./e2e/scenarios $$(go list -tags integration ./e2e/... | grep -Ev '/e2e/(chart|gitops|scenarios)$$'); \
+	run "e2e" $(TEST) ./e2e/gitops ./e2e/scenarios $$(go list -tags integration ./e2e/... | grep -Ev '/e2e/(chart|gitops|scenarios)$$'); \
 	exit $$rc
 
 .PHONY: e2e
