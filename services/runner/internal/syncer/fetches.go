@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,13 +23,10 @@ type outcome struct {
 }
 
 // late says whether the process has ended because its patience had.
-func (o *outcome) late() bool {
-	for _, f := range o.Fetches {
-		if f.End == endLate {
-			return true
-		}
-	}
-	return false
+func (o *outcome) late() bool { return late(o.Fetches) }
+
+func late(list []fetched) bool {
+	return slices.ContainsFunc(list, func(f fetched) bool { return f.End == endLate })
 }
 
 // end is how something that was fetched came to its end.
@@ -90,7 +88,7 @@ func (f *fetches) left() time.Duration {
 	return max(time.Until(f.until), time.Nanosecond)
 }
 
-func (f *fetches) late() bool { return (&outcome{Fetches: f.list}).late() }
+func (f *fetches) late() bool { return late(f.list) }
 
 // values notes how an address of values was fetched.
 func (f *fetches) values(ctx context.Context, address string, fetch func(context.Context) ([]byte, error)) ([]byte, error) {

@@ -19,18 +19,24 @@ var slowEntry = agentconfig.Manifests{Name: "slow", Project: "acme/slow", Globs:
 
 var errAway = errors.New("503 Service Unavailable")
 
-// A commit whose archive cannot be fetched is pending, then failed, and succeeds
-// once the archive comes; GitLab hears of each once.
-func TestAnArchiveThatCannotBeFetchedIsSeen(t *testing.T) {
-	b := open(t, slowEntry)
+// slowly is a follower whose archive comes to what try is given.
+func slowly(t *testing.T) (b *bench, f *follower, try func(error)) {
+	t.Helper()
+	b = open(t, slowEntry)
 	b.world.slow = make(chan error, 1)
-	f := b.follower("t1")
-	try := func(err error) {
+	f = b.follower("t1")
+	return b, f, func(err error) {
 		t.Helper()
 		b.world.slow <- err
 		f.lookAt, f.again = time.Time{}, time.Time{}
 		f.step(t.Context())
 	}
+}
+
+// A commit whose archive cannot be fetched is pending, then failed, and succeeds
+// once the archive comes; GitLab hears of each once.
+func TestAnArchiveThatCannotBeFetchedIsSeen(t *testing.T) {
+	b, f, try := slowly(t)
 	try(errAway)
 	if len(b.world.statuses) > 0 || b.view("slow").Note == "" {
 		t.Errorf("one failure: %v, %q", b.world.statuses, b.view("slow").Note)
@@ -69,15 +75,7 @@ func TestAnArchiveThatCannotBeFetchedIsSeen(t *testing.T) {
 // What has lasted long has failed however often it was tried; a new commit begins
 // anew, and whatever else is wrong is said instead.
 func TestAnArchiveThatIsWaitedForTooLong(t *testing.T) {
-	b := open(t, slowEntry)
-	b.world.slow = make(chan error, 1)
-	f := b.follower("t1")
-	try := func(err error) {
-		t.Helper()
-		b.world.slow <- err
-		f.lookAt, f.again = time.Time{}, time.Time{}
-		f.step(t.Context())
-	}
+	b, f, try := slowly(t)
 	try(errAway)
 	f.waiting.since = f.waiting.since.Add(-maxWait)
 	try(errAway)
