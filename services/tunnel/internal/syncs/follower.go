@@ -56,6 +56,7 @@ type follower struct {
 	commit   string // that was wanted last
 	bundle   string // digest of what it has for the entry
 	serial   int64  // of the task that was wanted last
+	since    int64  // serial from which results are of what is wanted now
 	reported int64  // serial of the result that was told last
 	last     syncspec.Report
 	failures int       // in a row

@@ -23,15 +23,20 @@ func (f *follower) hear(ctx context.Context, rec ledger.SyncRecord) {
 	}
 	old := f.reported == 0 && f.serial == 0 // told by the tunnel before this one
 	f.reported = rec.Of
+	if r.State == syncspec.Superseded {
+		return
+	}
+	if rec.Of < f.since {
+		f.hearLate(ctx, r)
+		return
+	}
 	switch r.State {
 	case syncspec.Succeeded:
 		f.failures = 0
 		f.again = time.Now().Add(f.entry.Interval)
-	case syncspec.Failed, syncspec.Lost:
+	case syncspec.Failed, syncspec.Lost, syncspec.Superseded:
 		f.failures++
 		f.again = time.Now().Add(failing.Backoff(f.failures))
-	case syncspec.Superseded:
-		return
 	}
 	if old {
 		f.again = time.Time{} // the configuration may be another since
@@ -41,17 +46,32 @@ func (f *follower) hear(ctx context.Context, rec ledger.SyncRecord) {
 	news := r.Summary() != f.last.Summary() || r.Commit != f.last.Commit
 	f.last = r
 	f.Metrics.ended(r, old)
-	level := f.Log.Info
-	if r.State != syncspec.Succeeded {
-		level = f.Log.Error
-	}
 	if news && !old {
-		level("sync ended", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", r.Commit, "state", string(r.State),
-			"summary", r.Summary(), "took_ms", r.Millis)
+		f.sayEnded(r)
 	}
 	if r.State != syncspec.Lost {
 		f.show(ctx, r.Commit, gitlabState(r), r.Summary())
 	}
+}
+
+// hearLate takes over the result of a task in whose place another state is wanted
+// by now, or was refused. It is true of its own commit, and changes nothing of
+// when the newer state is tried again.
+func (f *follower) hearLate(ctx context.Context, r syncspec.Report) {
+	f.Metrics.ended(r, false)
+	f.sayEnded(r)
+	if r.State != syncspec.Lost && r.Commit != f.commit {
+		f.show(ctx, r.Commit, gitlabState(r), r.Summary())
+	}
+}
+
+func (f *follower) sayEnded(r syncspec.Report) {
+	level := f.Log.Info
+	if r.State != syncspec.Succeeded {
+		level = f.Log.Error
+	}
+	level("sync ended", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", r.Commit, "state", string(r.State),
+		"summary", r.Summary(), "took_ms", r.Millis)
 }
 
 func gitlabState(r syncspec.Report) string {

@@ -349,6 +349,33 @@ func TestFailuresAreTriedAgainLater(t *testing.T) {
 	}
 }
 
+// A task goes on while a newer commit is refused, and its end says nothing of that.
+func TestALateResultIsNotOfTheNewerCommit(t *testing.T) {
+	for name, late := range map[string]string{"another commit": "c2", "the same commit": "c1"} {
+		b := open(t, withVariables(agentconfig.GitRef{}, "TOKEN"))
+		b.world.variables = []gitlab.Variable{variable("TOKEN", aValue)}
+		f := b.follower("t1")
+		f.step(t.Context())
+		serial, _ := b.claim("shop")
+		b.world.head, b.world.noVariables, f.variables.at = late, fmt.Errorf("%w (403 Forbidden)", gitlab.ErrRefused), time.Time{}
+		f.step(t.Context())
+		b.finish("shop", serial, syncspec.Report{State: syncspec.Succeeded, Commit: "c1", Entry: "shop", Objects: 1})
+		f.step(t.Context())
+		if pause := time.Until(f.again); pause > failing.Min || f.failures != 1 || f.last.Commit != late || f.last.State != syncspec.Failed {
+			t.Errorf("%s: again in %s, %d failures, %+v", name, pause, f.failures, f.last)
+		}
+		told := strings.Contains(strings.Join(b.world.statuses, "\n"), "c1 towline/prod/shop success")
+		if want := late != "c1"; told != want {
+			t.Errorf("%s: %v", name, b.world.statuses)
+		}
+		b.world.noVariables, f.again = nil, time.Time{}
+		f.step(t.Context())
+		if _, task := b.claim("shop"); task.Commit != late {
+			t.Errorf("%s: %+v", name, task)
+		}
+	}
+}
+
 func TestWhatIsNotWanted(t *testing.T) {
 	suspended, closed := shop, shop
 	suspended.Suspend = true

@@ -69,6 +69,7 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 	if f.serial, err = f.Ledger.WantSync(ctx, f.entry.Name, sealed); err != nil {
 		return err
 	}
+	f.since = f.serial
 	f.outlook.Refused = nil
 	if head != f.commit {
 		f.Log.Info("sync wanted", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", head, "identity_user", d.Identity.User)
@@ -171,10 +172,12 @@ func (f *follower) fetchOwn(ctx context.Context, token, commit string) (files []
 	return files, wrong, err
 }
 
-// refused treats a state that cannot be tried as a failed sync.
+// refused treats a state that cannot be tried as a failed sync. A task that waits
+// or is under way goes on: it is the last good state.
 func (f *follower) refused(ctx context.Context, commit, why string) {
 	news := commit != f.commit || f.last.State != syncspec.Failed || f.last.Summary() != why
 	f.commit, f.elsewhere.wanted, f.variables.wanted = commit, f.standing(), f.variables.now
+	f.since = max(f.serial, f.rec.Wanted) + 1
 	f.last = syncspec.Report{State: syncspec.Failed, Commit: commit, Entry: f.entry.Name, Problems: []string{why}}
 	refused := f.last
 	f.outlook.Refused = &refused
