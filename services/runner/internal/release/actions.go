@@ -32,7 +32,7 @@ func (r *run) perform(ctx context.Context, a Action) error {
 	case ActionRecover:
 		return r.recover()
 	case ActionTest:
-		return r.test()
+		return r.test(ctx)
 	case ActionCorrect, ActionSweep: // have their own ways, see watchDrift and tidy
 	}
 	return fmt.Errorf("there is no action %q", a)
@@ -47,7 +47,7 @@ func (r *run) labels() map[string]string {
 	}
 	return map[string]string{
 		labelDigest:   mark(next, r.digest),
-		labelAttempts: strconv.Itoa(s.attempt()),
+		labelAttempts: strconv.Itoa(s.failures()),
 		labelFailed:   noLabel,
 		labelTested:   noLabel,
 		labelSwept:    noLabel,
@@ -134,7 +134,8 @@ func (r *run) uninstall(keepHistory bool) error {
 	return err
 }
 
-// recover makes a revision that was left in the middle a failed one.
+// recover makes a revision that was left in the middle a failed one. It does not
+// count as an attempt.
 func (r *run) recover() error {
 	return r.annotate(func(rel *helmrelease.Release) {
 		rel.Info.Status = helmrelease.StatusFailed
@@ -142,11 +143,30 @@ func (r *run) recover() error {
 	})
 }
 
-// test runs the test hooks of the deployed revision.
-func (r *run) test() error {
+// count notes on the newest record that its content has failed once more. What
+// was interrupted has not failed, so this comes after an action that came to its
+// end, not before it. An action that failed before it made a record is not on any.
+func (r *run) count(a Action) error {
+	if a != ActionInstall && a != ActionUpgrade && a != ActionTest {
+		return nil
+	}
+	return r.annotate(func(rel *helmrelease.Release) {
+		if rel.Labels[labelDigest] == mark(rel.Version, r.digest) {
+			before, _ := strconv.Atoi(rel.Labels[labelAttempts])
+			rel.Labels[labelAttempts] = strconv.Itoa(before + 1)
+		}
+	})
+}
+
+// test runs the test hooks of the deployed revision. What interrupts them says
+// nothing of the revision.
+func (r *run) test(ctx context.Context) error {
 	a := action.NewReleaseTesting(r.config)
 	a.Namespace, a.Timeout = r.spec.Namespace, r.spec.Timeout
 	_, failed := a.Run(r.spec.Name)
+	if failed != nil && ctx.Err() != nil {
+		return failed
+	}
 	verdict := testPassed
 	if failed != nil {
 		verdict = testFailed

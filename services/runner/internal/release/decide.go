@@ -146,11 +146,11 @@ func (s situation) exhausted(last *record) error {
 	return fmt.Errorf("%w: %d of %d attempts; change the chart or the values, or allow more attempts", ErrStalled, last.attempts, limit)
 }
 
-// attempt is the number of the next attempt at the wanted content.
-func (s situation) attempt() int {
+// failures is how often the wanted content has failed so far.
+func (s situation) failures() int {
 	last := s.history.last()
 	if last != nil && (last.failed == s.want || last.digest == s.want) {
-		return last.attempts + 1
+		return last.attempts
 	}
-	return 1
+	return 0
 }

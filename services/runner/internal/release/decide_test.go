@@ -19,6 +19,8 @@ func TestDecide(t *testing.T) {
 	undone.failed = want
 	removed := rec(1, helmrelease.StatusUninstalled, want)
 	removed.failed = want
+	interrupted := rec(2, helmrelease.StatusFailed, want)
+	interrupted.attempts = 0
 	testless := rec(1, helmrelease.StatusDeployed, want)
 	testless.tested = testFailed
 	for name, tt := range map[string]struct {
@@ -61,6 +63,10 @@ func TestDecide(t *testing.T) {
 		"no more attempts": {
 			history: history{rec(2, helmrelease.StatusFailed, want), rec(1, helmrelease.StatusDeployed, other)},
 			spec:    Spec{Upgrade: Remedy{Attempts: 1}}, err: ErrStalled,
+		},
+		"interrupted": {
+			history: history{interrupted, rec(1, helmrelease.StatusDeployed, other)},
+			spec:    Spec{Upgrade: Remedy{OnFailure: RemedyRollback, Attempts: 1}}, action: ActionUpgrade,
 		},
 		"died before the remedy": {
 			history: history{rec(2, helmrelease.StatusFailed, want), rec(1, helmrelease.StatusDeployed, other)},

@@ -130,6 +130,7 @@ func TestRecovery(t *testing.T) {
 		t.Run(status.String(), func(t *testing.T) {
 			p := newPlace(t)
 			spec := p.spec(files(t, webChart()))
+			spec.Install = Remedy{OnFailure: RemedyUninstall, Attempts: 1} // it has not failed
 			p.must(t, spec, ActionInstall)
 			p.leave(t, status, true)
 			p.must(t, spec, ActionRecover, first)
@@ -164,6 +165,7 @@ func TestTheEndOfARun(t *testing.T) {
 	p := newPlace(t)
 	spec := p.spec(files(t, webChart()), inline("replicas", 1)) // never ready: there is no kubelet
 	spec.Wait = true
+	spec.Install = Remedy{OnFailure: RemedyUninstall, Attempts: 1}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
 		defer cancel(errors.New("a newer commit has come"))
@@ -186,7 +188,33 @@ func TestTheEndOfARun(t *testing.T) {
 		t.Errorf("history %q", got)
 	}
 	spec.Wait = false
+	p.must(t, spec, ActionInstall) // it was no attempt
+}
+
+// TestAnInterruptedUpgradeIsNoAttempt: neither the end of a run nor the death of
+// a runner has a good revision rolled back.
+func TestAnInterruptedUpgradeIsNoAttempt(t *testing.T) {
+	p := newPlace(t)
+	dir := files(t, failing())
+	spec := p.spec(dir, inline("message", "one"))
+	spec.Upgrade = Remedy{OnFailure: RemedyRollback, Attempts: 1}
 	p.must(t, spec, ActionInstall)
+	spec.Values = []Values{inline("message", "two")}
+	e, _ := p.dying(t, 12) // in the middle
+	if r, err := e.Reconcile(t.Context(), spec); err == nil || !equal(r.Actions, []Action{ActionUpgrade}) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if got := p.revisions(t, "web"); got[len(got)-1] != "2 pending-upgrade" {
+		t.Fatalf("history %q", got)
+	}
+	p.must(t, spec, ActionRecover, ActionUpgrade)
+	spec.Values = []Values{inline("port", 70000)} // what fails by itself counts
+	if r, err := p.Reconcile(t.Context(), spec); err == nil || !equal(r.Actions, []Action{ActionUpgrade, ActionRollback}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := p.Reconcile(t.Context(), spec); !errors.Is(err, ErrStalled) {
+		t.Errorf("%v, want it to be stalled", err)
+	}
 }
 
 func TestUninstall(t *testing.T) {

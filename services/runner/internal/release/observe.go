@@ -20,7 +20,7 @@ import (
 const (
 	labelDigest   = "towline.dev/digest"   // v<revision>.<digest>: what the revision was made of
 	labelFailed   = "towline.dev/failed"   // <digest>: content that failed and was undone
-	labelAttempts = "towline.dev/attempts" // how often the failed content was tried
+	labelAttempts = "towline.dev/attempts" // how often the content has failed
 	labelTested   = "towline.dev/tested"   // v<revision>.passed or v<revision>.failed
 	labelSwept    = "towline.dev/swept"    // what the failed revision made is gone or in use
 

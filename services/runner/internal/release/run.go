@@ -98,19 +98,29 @@ func (r *run) advance(ctx context.Context) error {
 			failure.Remedy = remedyText(d.action, r.blacken(err))
 		case err != nil:
 			failure = r.failure(d.action, err)
+			if ctx.Err() == nil { // else it was interrupted
+				r.warn(r.count(d.action))
+			}
 		}
 		if ctx.Err() != nil || failure != nil && failure.Remedy != "" {
 			_ = r.look(ctx) // only for the result
 			break
 		}
 	}
-	if err := r.tidy(ctx); err != nil && ctx.Err() == nil {
-		r.result.Warnings = append(r.result.Warnings, r.secrets.hide(err.Error()))
+	if err := r.tidy(ctx); ctx.Err() == nil {
+		r.warn(err)
 	}
 	if failure != nil {
 		return failure
 	}
 	return r.watchDrift(ctx)
+}
+
+// warn notes what went wrong beside the release itself.
+func (r *run) warn(err error) {
+	if err != nil {
+		r.result.Warnings = append(r.result.Warnings, r.secrets.hide(err.Error()))
+	}
 }
 
 // asError keeps a nil failure nil.
