@@ -159,7 +159,7 @@ func places(t *testing.T, r rendered) map[string]place {
 	return all
 }
 
-var everyPort = []int32{22, 53, 80, 443, 3128, 6379, 6443, 8080, 8081, 8082, 8083, 26379}
+var everyPort = []int32{22, 53, 80, 443, 3128, 5000, 6379, 6443, 8080, 8081, 8082, 8083, 8181, 8888, 9880, 26379}
 
 // connections are all that are possible, as lines like "tunnel > policy 8081".
 func connections(t *testing.T, r rendered) []string {
@@ -197,10 +197,14 @@ func TestConnectionsAreTheOnesThatAreNeeded(t *testing.T) {
 		}
 		return out
 	}
-	base := append(dns("tunnel", "runner", "selfcheck"),
-		"tunnel > gitlab 443", "tunnel > internet 443", "tunnel > apiserver 443", "tunnel > metadata 443", // GitLab may be anywhere
+	anywhere := func(who string, port int) (out []string) {
+		for _, at := range []string{"gitlab", "internet", "apiserver", "metadata", "dns", "keda", "other", "prometheus", "stranger"} {
+			out = append(out, fmt.Sprintf("%s > %s %d", who, at, port))
+		}
+		return out
+	}
+	base := append(append(dns("tunnel", "runner", "selfcheck"), anywhere("tunnel", 443)...), // GitLab may be anywhere
 		"tunnel > policy 8081", "tunnel > redis 6379",
-		"tunnel > dns 443", "tunnel > keda 443", "tunnel > other 443", "tunnel > prometheus 443", "tunnel > stranger 443",
 		"runner > policy 8081", "runner > redis 6379", "runner > tunnel 8082", "runner > apiserver 443", "runner > apiserver 6443",
 		"policy > apiserver 443", "policy > apiserver 6443",
 		"selfcheck > policy 8081", "selfcheck > redis 6379", "selfcheck > tunnel 8080", "selfcheck > tunnel 8082", "selfcheck > apiserver 443", "selfcheck > apiserver 6443",
@@ -216,6 +220,12 @@ func TestConnectionsAreTheOnesThatAreNeeded(t *testing.T) {
 		"proxy-and-ca-as-values": append(without(base, func(l string) bool {
 			return strings.HasPrefix(l, "tunnel > ") && strings.HasSuffix(l, " 443")
 		}), "tunnel > gitlab 443", "tunnel > gitlab 3128"),
+		// Ports that only the values know: of pods, of a proxy, of hosts anywhere.
+		"ports-behind-services": append(append(slices.Clone(base), anywhere("tunnel", 5000)...),
+			"tunnel > gitlab 8181", "tunnel > gitlab 8888", "tunnel > stranger 22",
+			"runner > dns 80", "runner > keda 80", "runner > other 80", "runner > prometheus 80", "runner > stranger 80",
+			"runner > dns 9880", "runner > keda 9880", "runner > other 9880", "runner > prometheus 9880", "runner > stranger 9880"),
+		"from-gitlabs-chart": append(slices.Clone(base), anywhere("tunnel", 3128)...),
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {

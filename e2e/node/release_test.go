@@ -4,6 +4,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -138,10 +139,7 @@ func (r *release) test() string {
 	ran, err := test.Run(releaseName)
 	var logs strings.Builder
 	if ran != nil {
-		// The pod of a test that passed is gone already, as the chart wants it.
-		if logErr := test.GetPodLogs(&logs, ran); logErr != nil && err != nil {
-			logs.WriteString(logErr.Error())
-		}
+		err = errors.Join(err, test.GetPodLogs(&logs, ran))
 	}
 	if err != nil {
 		r.t.Log(logs.String())

@@ -105,6 +105,13 @@
 {{- $_ := set $.Values.tunnel "extraEnv" (concat $.Values.tunnel.extraEnv .) -}}
 {{- include "towline.notice" (dict "root" $ "text" "extraEnv is taken for tunnel.extraEnv; for proxies there is gitlab.proxy") -}}
 {{- end -}}
+{{- if include "towline.proxyEnv" . | fromYamlArray -}}
+{{- range .Values.tunnel.extraEnv -}}
+{{- if and (eq (upper .name) "NO_PROXY") .value (not (regexMatch "(^|,)[.]?svc(,|$)" .value)) -}}
+{{- include "towline.notice" (dict "root" $ "text" "tunnel.extraEnv sends the tunnel through the proxy to policy, since its NO_PROXY lacks .svc: add .svc to it") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if not (kindIs "invalid" .Values.replicas) -}}
 {{- $_ := set .Values.tunnel "replicas" .Values.replicas -}}
 {{- include "towline.notice" (dict "root" . "text" "replicas is taken for tunnel.replicas") -}}

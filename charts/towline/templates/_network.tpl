@@ -38,9 +38,7 @@
 {{- end -}}
 {{- range .Values.networkPolicy.redis.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
 {{- with .Values.redis.external.url -}}
-{{- /* What follows the host, and Redis' own port where nothing does. */ -}}
-{{- $port := regexReplaceAll "^rediss?://(?:[^@/]*@)?(?:\\[[^]]*\\]|[^:/?]*):?([0-9]*).*$" . "${1}" | default "6379" -}}
-{{- $ports = append $ports (int $port) -}}
+{{- $ports = append $ports (include "towline.port" . | int) -}}
 {{- end -}}
 - to:
     - namespaceSelector: {}
@@ -87,33 +85,54 @@
     {{- end }}
 {{- end -}}
 
-{{/* The port of gitlab.url. */}}
-{{- define "towline.gitlabPort" -}}
-{{- $default := ternary "80" "443" (hasPrefix "http://" .Values.gitlab.url) -}}
-{{- regexReplaceAll "^https?://(?:[^@/]*@)?(?:\\[[^]]*\\]|[^:/?]*):?([0-9]*).*$" .Values.gitlab.url "${1}" | default $default -}}
+{{/* The port of an address, or its scheme's. */}}
+{{- define "towline.port" -}}
+{{- $default := get (dict "https" "443" "redis" "6379" "rediss" "6379" "socks5" "1080") (regexFind "^[a-z0-9]+:" . | trimSuffix ":") | default "80" -}}
+{{- regexReplaceAll "^(?:[a-z0-9]+://)?(?:[^@/]*@)?(?:\\[[^]]*\\]|[^:/?]*):?([0-9]*).*$" . "${1}" | default $default -}}
 {{- end -}}
 
 {{/* The way to GitLab, or to the proxy on the way there, whose addresses nobody
      promises: any, unless they are given. */}}
 {{- define "towline.allowGitLab" -}}
-{{- $ports := list (include "towline.gitlabPort" . | int) -}}
+{{- $given := .Values.networkPolicy.gitlab -}}
+{{- $ports := list (include "towline.port" .Values.gitlab.url | int) -}}
 {{- with .Values.gitlab.proxy.https -}}
-{{- $default := ternary "443" "80" (hasPrefix "https://" .) -}}
-{{- $ports = append $ports (regexReplaceAll "^https?://(?:[^@/]*@)?(?:\\[[^]]*\\]|[^:/?]*):?([0-9]*).*$" . "${1}" | default $default | int) -}}
+{{- $ports = append $ports (include "towline.port" . | int) -}}
 {{- end -}}
-{{- if .Values.gitlab.proxy.existingSecret -}}
+{{- $hidden := ne .Values.gitlab.proxy.existingSecret "" -}}
+{{- range include "towline.proxyEnv" . | fromYamlArray -}}
+{{- if .value -}}
+{{- $ports = append $ports (include "towline.port" .value | int) -}}
+{{- else -}}
+{{- $hidden = true -}}
+{{- end -}}
+{{- end -}}
+{{- if and $hidden (not $given.ports) -}}
 {{- $ports = concat $ports (list 3128 8080) -}}
 {{- end -}}
+{{- range $given.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
 - ports:
     {{- range $ports | uniq }}
     - {protocol: TCP, port: {{ . }}}
     {{- end }}
-  {{- with .Values.networkPolicy.gitlab.cidrs }}
+  {{- with $given.cidrs }}
   to:
     {{- range . }}
     - ipBlock: {cidr: {{ . | quote }}}
     {{- end }}
   {{- end }}
+{{- end -}}
+
+{{/* The way to tunnel.egressHosts, of which only names are known. */}}
+{{- define "towline.allowHosts" -}}
+{{- $ports := list -}}
+{{- range .Values.tunnel.egressHosts }}{{ $ports = append $ports (regexReplaceAll "^.*:" . "" | int) }}{{ end -}}
+{{- with $ports | uniq -}}
+- ports:
+    {{- range . }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* Who may read metrics, at the port http. */}}
@@ -137,12 +156,16 @@
 
 {{/* Where audit records are posted to: pods, and the addresses that are given. */}}
 {{- define "towline.allowAudit" -}}
-{{- $default := ternary "80" "443" (hasPrefix "http://" .Values.audit.webhook.url) -}}
+{{- $given := .Values.audit.webhook -}}
+{{- $ports := list (include "towline.port" $given.url | int) -}}
+{{- range $given.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
 - to:
     - namespaceSelector: {}
-    {{- range .Values.audit.webhook.cidrs }}
+    {{- range $given.cidrs }}
     - ipBlock: {cidr: {{ . | quote }}}
     {{- end }}
   ports:
-    - {protocol: TCP, port: {{ regexReplaceAll "^https?://(?:[^@/]*@)?(?:\\[[^]]*\\]|[^:/?]*):?([0-9]*).*$" .Values.audit.webhook.url "${1}" | default $default }}}
+    {{- range $ports | uniq }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
 {{- end -}}

@@ -140,10 +140,26 @@ readinessProbe:
 {{- end }}
 {{- end -}}
 
+{{/* Those of the tunnel's variables that name a proxy, as a list. */}}
+{{- define "towline.proxyEnv" -}}
+{{- $found := list -}}
+{{- range .Values.tunnel.extraEnv -}}
+{{- if has (upper .name) (list "HTTPS_PROXY" "HTTP_PROXY") }}{{ $found = append $found . }}{{ end -}}
+{{- end -}}
+{{- toYaml $found -}}
+{{- end -}}
+
 {{/* The tunnel's, with the way through a proxy. What is inside the cluster is
      reached without it. */}}
 {{- define "towline.tunnelEnv" -}}
 {{- include "towline.env" (dict "root" . "name" "tunnel") }}
+{{- $inside := list "localhost" "127.0.0.1" ".svc" ".cluster.local" }}
+{{- $names := list }}
+{{- range .Values.tunnel.extraEnv }}{{ $names = append $names (upper .name) }}{{ end }}
+{{- if and (include "towline.proxyEnv" . | fromYamlArray) (not (or (has "NO_PROXY" $names) .Values.gitlab.proxy.https .Values.gitlab.proxy.existingSecret)) }}
+- name: NO_PROXY
+  value: {{ join "," $inside | quote }}
+{{- end }}
 {{- with .Values.gitlab.proxy }}
 {{- if or .https .existingSecret }}
 {{- range list "HTTPS_PROXY" "HTTP_PROXY" }}
@@ -158,7 +174,7 @@ readinessProbe:
   {{- end }}
 {{- end }}
 - name: NO_PROXY
-  value: {{ concat (list "localhost" "127.0.0.1" ".svc" ".cluster.local") .noProxy | join "," | quote }}
+  value: {{ concat $inside .noProxy | join "," | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
