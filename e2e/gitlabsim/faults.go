@@ -21,7 +21,8 @@ type Fault struct {
 	From int `json:"from,omitempty"`
 	// Times is how many requests are hit: 0 means one, negative means all.
 	Times int `json:"times,omitempty"`
-	// Delay is waited before anything else.
+	// Delay is waited before anything else; a client that goes away ends it, and
+	// its request is not applied.
 	Delay time.Duration `json:"delay,omitempty"`
 	// DropBefore closes the connection without applying the request;
 	// DropAfter applies it and then closes the connection.
@@ -166,6 +167,10 @@ func (j *job) excuse(ep Endpoint) {
 
 func (s *Server) applyFault(f *Fault, h http.HandlerFunc, w http.ResponseWriter, r *http.Request) {
 	if f.Delay > 0 {
+		// Only once the request is read does the server notice a client that goes
+		// away.
+		raw, _ := io.ReadAll(io.LimitReader(r.Body, s.opts.TraceSizeLimit+maxPatch))
+		r.Body = io.NopCloser(bytes.NewReader(raw))
 		t := time.NewTimer(f.Delay)
 		defer t.Stop()
 		select {

@@ -1,10 +1,15 @@
 package gitlabsim
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/towline/towline/pkg/eventually"
 )
 
 func TestFaultStatusHeaderAndCounting(t *testing.T) {
@@ -145,4 +150,29 @@ func TestOutage(t *testing.T) {
 		t.Errorf("calls = %+v", calls)
 	}
 	f.clean()
+}
+
+// A client that does not wait for a late answer holds nothing up, and its
+// request has no effect.
+func TestDelayEndsWithItsClient(t *testing.T) {
+	f, j := jobFixture(t, Options{})
+	f.Inject(Fault{Endpoint: PatchTrace, Delay: time.Hour})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPatch, f.URL()+j.path("/trace"), strings.NewReader("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("JOB-TOKEN", j.token)
+	req.Header.Set("Content-Range", "0-4")
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		resp.Body.Close()
+		t.Fatalf("answered %d", resp.StatusCode)
+	}
+	eventually.Is(t, "the call is over", func() bool {
+		return slices.ContainsFunc(f.Calls(), func(c Call) bool { return c.Endpoint == PatchTrace })
+	})
+	if raw, _ := f.Trace(j.id); len(raw) != 0 {
+		t.Errorf("log = %q", raw)
+	}
 }

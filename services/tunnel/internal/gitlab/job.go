@@ -48,6 +48,7 @@ const (
 	PatchAccepted PatchOutcome = iota + 1
 	PatchRewind                // send again from Size on
 	PatchJobGone               // the job is over at GitLab: abort it
+	PatchTooLarge              // something on the way, usually a proxy, takes no piece of this size
 	PatchRefused               // GitLab does not take this piece, and gives no hope that it will
 	PatchRetry                 // GitLab does not answer, or cannot now: the same piece at the next interval
 )
@@ -70,7 +71,7 @@ func (c *Client) PatchTrace(ctx context.Context, id int64, token JobToken, offse
 			"Content-Type": "text/plain", "JOB-TOKEN": string(token),
 			"Content-Range": fmt.Sprintf("%d-%d", offset, end-1),
 		},
-		body: data, once: true,
+		body: data, once: true, timeout: within(len(data)),
 	})
 	if err != nil {
 		return PatchResult{Outcome: PatchRetry, Why: fmt.Errorf("send log: %w", err)}
@@ -83,13 +84,24 @@ func (c *Client) PatchTrace(ctx context.Context, id int64, token JobToken, offse
 		r.Outcome, r.Size = PatchAccepted, end
 	case a.code == http.StatusRequestedRangeNotSatisfiable:
 		r.Outcome, r.Size = PatchRewind, storedSize(a.header)
-	case a.code == http.StatusNotFound || a.code == http.StatusBadRequest:
-		r.Outcome, r.Why = PatchRefused, fmt.Errorf("send log: GitLab answers %s", a.message())
 	default:
-		r.Outcome, r.Why = PatchRetry, fmt.Errorf("send log: GitLab answers %s", a.message())
-		r.Interval = retryAfter(a.header)
+		r.Outcome, r.Interval = failedPatch(a.code), asked(a.header)
+		r.Why = fmt.Errorf("send log: GitLab answers %s", a.message())
 	}
 	return r
+}
+
+// failedPatch is what an answer that is none of GitLab's to a piece comes to.
+// Only what can pass is tried for as long as it takes; the rest, such as the page
+// of a proxy, is a refusal, or a job would never come to its end.
+func failedPatch(code int) PatchOutcome {
+	switch {
+	case code == http.StatusRequestEntityTooLarge:
+		return PatchTooLarge
+	case code == http.StatusConflict, retriable(code): // a lock on the log
+		return PatchRetry
+	}
+	return PatchRefused
 }
 
 // storedSize reads "Range: 0-<size>", where the number is one past the last
@@ -102,6 +114,9 @@ func storedSize(h http.Header) int64 {
 	}
 	return n
 }
+
+// asked is the pause that GitLab wants, within reason.
+func asked(h http.Header) time.Duration { return min(retryAfter(h), maxInterval) }
 
 func interval(h http.Header) time.Duration {
 	return min(seconds(h.Get("X-GitLab-Trace-Update-Interval")), maxInterval)
@@ -137,6 +152,15 @@ type UpdateResult struct {
 	Why      error
 }
 
+// timeout is how long GitLab has for the answer. What only keeps a job alive
+// comes again soon.
+func (u *Update) timeout() time.Duration {
+	if u.State == "running" {
+		return pulseTimeout
+	}
+	return reportTimeout
+}
+
 type updateRequest struct {
 	Info          info    `json:"info"`
 	Token         string  `json:"token"`
@@ -161,7 +185,7 @@ func (c *Client) UpdateJob(ctx context.Context, id int64, token JobToken, u Upda
 	a, err := c.do(ctx, call{
 		method: http.MethodPut, path: fmt.Sprintf("/jobs/%d", id),
 		header: map[string]string{"Content-Type": "application/json", "Accept": "application/json", "JOB-TOKEN": string(token)},
-		body:   jsonBody(body), once: true,
+		body:   jsonBody(body), once: true, timeout: u.timeout(),
 	})
 	if err != nil {
 		return UpdateResult{Outcome: UpdateRetry, Why: fmt.Errorf("report state: %w", err)}
@@ -178,10 +202,10 @@ func (c *Client) UpdateJob(ctx context.Context, id int64, token JobToken, u Upda
 		r.Outcome = UpdateResend
 	case a.code == http.StatusOK:
 		r.Outcome = UpdateAccepted
-	case a.code >= http.StatusBadRequest && a.code < http.StatusInternalServerError && !retriable(a.code):
-		r.Outcome, r.Why = UpdateRefused, fmt.Errorf("report state: GitLab answers %s", a.message())
+	case retriable(a.code):
+		r.Outcome, r.Why, r.Interval = UpdateRetry, fmt.Errorf("report state: GitLab answers %s", a.message()), asked(a.header)
 	default:
-		r.Outcome, r.Why, r.Interval = UpdateRetry, fmt.Errorf("report state: GitLab answers %s", a.message()), retryAfter(a.header)
+		r.Outcome, r.Why = UpdateRefused, fmt.Errorf("report state: GitLab answers %s", a.message())
 	}
 	return r
 }

@@ -49,14 +49,22 @@ func TestPatchTraceOutcomes(t *testing.T) {
 		"too many":                    {reply{429, head("Retry-After", "60", every, "5"), ""}, gitlab.PatchResult{Outcome: gitlab.PatchRetry, Interval: time.Minute}},
 		"broken":                      {reply{500, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRetry}},
 		"broken, and the job is over": {reply{500, head("Job-Status", "failed"), ""}, gitlab.PatchResult{Outcome: gitlab.PatchJobGone, Status: gitlab.StatusFailed}},
-		"200 is no answer":            {reply{200, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRetry}},
+		"200 is a proxy's":            {reply{200, nil, "<html>"}, gitlab.PatchResult{Outcome: gitlab.PatchRefused}},
+		"too large":                   {reply{413, nil, "<html>"}, gitlab.PatchResult{Outcome: gitlab.PatchTooLarge}},
+		"unauthorized":                {reply{401, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRefused}},
+		"not allowed":                 {reply{405, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRefused}},
+		"length required":             {reply{411, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRefused}},
+		"unprocessable":               {reply{422, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRefused}},
+		"not implemented":             {reply{501, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRefused}},
+		"too slow":                    {reply{408, nil, ""}, gitlab.PatchResult{Outcome: gitlab.PatchRetry}},
+		"busy for a day":              {reply{503, head("Retry-After", "86400"), ""}, gitlab.PatchResult{Outcome: gitlab.PatchRetry, Interval: 15 * time.Minute}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, tt.reply)
 			got := client(t, s.URL, nil).PatchTrace(t.Context(), 1001, jobToken, 100, []byte(strings.Repeat("x", 1420)), false)
 			noSecret(t, got.Why)
-			if (got.Why != nil) != (got.Outcome == gitlab.PatchRetry || got.Outcome == gitlab.PatchRefused) {
+			if (got.Why != nil) != (got.Outcome == gitlab.PatchRetry || got.Outcome == gitlab.PatchRefused || got.Outcome == gitlab.PatchTooLarge) {
 				t.Errorf("why = %v", got.Why)
 			}
 			got.Why = nil
@@ -117,6 +125,8 @@ func TestUpdateJobOutcomes(t *testing.T) {
 		"conflict, job over":   {reply{409, h{"Job-Status": "canceled"}, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateJobGone, Status: gitlab.StatusCanceled})},
 		"unknown state":        {reply{400, nil, "400"}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRefused})},
 		"too many":             {reply{429, h{"Retry-After": "60"}, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRetry, Interval: time.Minute})},
+		"a proxy's page":       {reply{204, nil, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRefused})},
+		"not implemented":      {reply{501, nil, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRefused})},
 		"broken":               {reply{503, nil, "<html>"}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateRetry})},
 		"broken, and job over": {reply{500, h{"Job-Status": "failed"}, ""}, both(gitlab.UpdateResult{Outcome: gitlab.UpdateJobGone, Status: gitlab.StatusFailed})},
 	}

@@ -14,6 +14,21 @@ import (
 // answer has to begin within requestTimeout, and to come at some pace.
 const largeTimeout = 5 * time.Minute
 
+// A job is reported by one call after the other, so that each that nobody
+// answers holds up the job's log, its final state and the word that it is
+// cancelled.
+const (
+	pulseTimeout  = 10 * time.Second
+	reportTimeout = 15 * time.Second
+	// slowest is how many bytes of a log a second are waited for beside.
+	slowest = 32 << 10
+)
+
+// within is how long a piece of a log may take.
+func within(size int) time.Duration {
+	return reportTimeout + time.Duration(size/slowest)*time.Second
+}
+
 // patient is a client for large answers.
 func patient(h http.Client) *http.Client {
 	next := h.Transport

@@ -3,6 +3,7 @@ package gitlab_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/towline/towline/pkg/pace"
 	"github.com/towline/towline/pkg/pace/pacetest"
+	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
 
 // Archives are waited for while they come, and not while they hardly do.
@@ -63,4 +65,41 @@ func TestSlowAnswers(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A call about a job that nobody answers does not hold up the next for long.
+func TestSilentCallsAboutAJob(t *testing.T) {
+	for name, tt := range map[string]struct {
+		call  func(ctx context.Context, c *gitlab.Client) error
+		takes time.Duration
+	}{
+		"pulse": {func(ctx context.Context, c *gitlab.Client) error {
+			return c.UpdateJob(ctx, 1, jobToken, gitlab.Update{State: "running"}).Why
+		}, 10 * time.Second},
+		"final state": {func(ctx context.Context, c *gitlab.Client) error {
+			return c.UpdateJob(ctx, 1, jobToken, gitlab.Update{State: "success"}).Why
+		}, 15 * time.Second},
+		"piece": {func(ctx context.Context, c *gitlab.Client) error {
+			return c.PatchTrace(ctx, 1, jobToken, 0, []byte("x"), false).Why
+		}, 15 * time.Second},
+		"largest piece": {func(ctx context.Context, c *gitlab.Client) error {
+			return c.PatchTrace(ctx, 1, jobToken, 0, make([]byte, gitlab.MaxPatch), false).Why
+		}, 47 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				transport, stop := pacetest.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					pacetest.Silent(w, r)
+				}))
+				defer stop()
+				c := client(t, "http://gitlab.example.com", &http.Client{Transport: transport})
+				begun := time.Now()
+				err := tt.call(t.Context(), c)
+				if took := time.Since(begun); took != tt.takes || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%v after %s, want %s", err, took, tt.takes)
+				}
+			})
+		})
+	}
 }

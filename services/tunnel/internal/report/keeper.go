@@ -202,7 +202,7 @@ func (k *Keeper) tenderOf(ctx context.Context, id int64) (*tender, error) {
 		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	return &tender{
-		k: k, id: id, job: job, payload: payload, token: gitlab.JobToken(job.Token),
+		k: k, id: id, job: job, payload: payload, token: gitlab.JobToken(job.Token), piece: gitlab.MaxPatch,
 		log: k.Log.With(service.KeyJob, id, service.KeyProject, job.JobInfo.ProjectFullPath),
 	}, nil
 }

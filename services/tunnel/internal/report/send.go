@@ -13,52 +13,92 @@ import (
 )
 
 // patchIfDue sends new bytes of the trace: the first at once, then one piece per
-// interval.
+// interval. One that came to nothing does not wait for a long interval: while
+// nobody watches the job, that is a minute.
 func (t *tender) patchIfDue(ctx context.Context, rec ledger.Record) {
 	if t.gone || rec.TraceSize <= t.acked || time.Now().Before(t.nextPatch) {
 		return
 	}
-	t.patch(ctx)
-	t.nextPatch = time.Now().Add(max(t.interval, t.asked))
+	var pause time.Duration
+	switch t.patch(ctx) {
+	case gitlab.PatchAccepted:
+		pause = t.interval
+	case gitlab.PatchTooLarge: // the next is smaller
+	default:
+		t.failures++
+		pause = max(t.asked, min(t.interval, firstInterval+backoff.Backoff(t.failures)))
+	}
+	t.nextPatch = time.Now().Add(pause)
 }
 
-// patch sends one piece and says whether GitLab took it.
-func (t *tender) patch(ctx context.Context) bool {
-	data, err := t.k.Ledger.Trace(ctx, t.id, t.acked, gitlab.MaxPatch)
-	if err != nil || len(data) == 0 {
-		return false
+// read reads the next piece of the trace. That Redis does not give it is said
+// once.
+func (t *tender) read(ctx context.Context) []byte {
+	data, err := t.k.Ledger.Trace(ctx, t.id, t.acked, t.piece)
+	if err == nil && len(data) == 0 {
+		err = fmt.Errorf("it ends before byte %d", t.acked)
+	}
+	if err != nil && !t.blind && ctx.Err() == nil {
+		t.log.Warn("log not read from redis; Towline tries again", service.Err(err))
+	}
+	t.blind = err != nil
+	return data
+}
+
+// patch sends one piece and says what came of it. PatchTooLarge means that the
+// next is going to be smaller.
+func (t *tender) patch(ctx context.Context) gitlab.PatchOutcome {
+	t.asked = 0
+	data := t.read(ctx)
+	if len(data) == 0 {
+		return gitlab.PatchRetry
 	}
 	r := t.k.GitLab.PatchTrace(ctx, t.id, t.token, t.acked, data, t.job.Debug())
-	t.asked = 0
-	switch {
-	case r.Outcome == gitlab.PatchRetry:
-		t.asked = r.Interval
-	case r.Interval > 0:
-		t.interval = r.Interval
+	if r.Outcome == gitlab.PatchTooLarge {
+		r.Outcome = t.halve(int64(len(data)), r.Why)
 	}
 	t.nextPulse = time.Now().Add(pulse)
 	t.obey(ctx, r.Status, r.Outcome == gitlab.PatchJobGone)
 	switch r.Outcome {
 	case gitlab.PatchAccepted, gitlab.PatchRewind:
-		t.acked = r.Size
-		if err := t.k.Ledger.Acked(ctx, t.id, t.acked); err != nil {
-			t.log.Debug("acknowledged size not stored", service.Err(err))
+		t.took(ctx, r)
+		if r.Outcome == gitlab.PatchAccepted {
+			t.failures, t.refused = 0, 0
+			t.k.Metrics.patched(len(data))
 		}
-		if r.Outcome == gitlab.PatchRewind {
-			t.refused++
-			return false
-		}
-		t.failures, t.refused = 0, 0
-		t.k.Metrics.patched(len(data))
-		return true
 	case gitlab.PatchRefused:
-		t.refused++
-		t.log.Warn("GitLab refuses a piece of the log", service.Err(r.Why))
+		t.asked = r.Interval
+		t.log.Warn("GitLab refuses a piece of the log", service.Err(r.Why), "bytes", len(data))
 	case gitlab.PatchRetry:
+		t.asked = r.Interval
 		t.log.Warn("log not sent; Towline sends it again", service.Err(r.Why))
-	case gitlab.PatchJobGone: // obey has seen to it
+	case gitlab.PatchTooLarge, gitlab.PatchJobGone: // halve and obey have seen to it
 	}
-	return false
+	return r.Outcome
+}
+
+// took notes how much of the trace GitLab holds, and how often it wants more.
+func (t *tender) took(ctx context.Context, r gitlab.PatchResult) {
+	t.acked = r.Size
+	if r.Interval > 0 {
+		t.interval = r.Interval
+	}
+	if err := t.k.Ledger.Acked(ctx, t.id, t.acked); err != nil {
+		t.log.Debug("acknowledged size not stored", service.Err(err))
+	}
+}
+
+// halve makes do with smaller pieces for the rest of the job, down to some size:
+// then a piece is refused for another reason, whatever the answer says.
+func (t *tender) halve(size int64, why error) gitlab.PatchOutcome {
+	if size <= smallestPiece {
+		return gitlab.PatchRefused
+	}
+	if t.piece == gitlab.MaxPatch {
+		t.log.Warn("a piece of the log is too large for GitLab, or for a proxy in between that should take bodies of 1 MiB; Towline sends smaller ones", service.Err(why), "bytes", size)
+	}
+	t.piece = max(size/2, smallestPiece)
+	return gitlab.PatchTooLarge
 }
 
 // pulseIfDue keeps the job alive at GitLab and learns of cancellation.
@@ -67,11 +107,11 @@ func (t *tender) pulseIfDue(ctx context.Context) {
 		return
 	}
 	r := t.k.GitLab.UpdateJob(ctx, t.id, t.token, gitlab.Update{State: "running"})
-	pause := max(pulse, r.Interval)
+	pause := pulse
 	if t.noPulse++; r.Outcome != gitlab.UpdateRetry && r.Outcome != gitlab.UpdateRefused {
 		t.noPulse = 0
 	} else {
-		pause = max(pause, min(backoff.Backoff(t.noPulse), pulsePause))
+		pause = max(pause, r.Interval, backoff.Backoff(t.noPulse))
 	}
 	t.nextPulse = time.Now().Add(pause)
 	t.obey(ctx, r.Status, r.Outcome == gitlab.UpdateJobGone)
@@ -129,37 +169,42 @@ func (t *tender) finish(ctx context.Context, rec ledger.Record) (done bool) {
 	return true
 }
 
-// sendRest sends what GitLab does not hold yet of the trace, and waits as long
-// as GitLab is away. If GitLab answers and keeps refusing it, the final state goes
-// out without: a job without the end of its log is better than one without an
-// end.
+// sendRest sends what GitLab does not hold yet of the trace. When a piece does
+// not get there it waits and gives up, for the record may have changed: the next
+// step goes on. If GitLab answers and keeps refusing, the final state goes out
+// without the rest: a job without the end of its log is better than one without
+// an end.
 func (t *tender) sendRest(ctx context.Context, rec ledger.Record) bool {
 	for t.acked < rec.TraceSize {
-		if t.patch(ctx) {
+		switch t.patch(ctx) {
+		case gitlab.PatchAccepted, gitlab.PatchTooLarge:
 			continue
-		}
-		if t.gone {
+		case gitlab.PatchJobGone:
 			return true
+		case gitlab.PatchRefused, gitlab.PatchRewind:
+			if t.refused++; t.refused >= logTries {
+				t.log.Error("GitLab does not take the rest of the log; the final state is sent without it", "log_bytes", rec.TraceSize, "sent_bytes", t.acked)
+				return true
+			}
+		case gitlab.PatchRetry:
 		}
-		if t.refused >= logTries {
-			t.log.Error("GitLab does not take the rest of the log; the final state is sent without it", "log_bytes", rec.TraceSize, "sent_bytes", t.acked)
-			return true
-		}
-		if !t.stumble(ctx) {
-			return false
-		}
+		t.stumble(ctx)
+		return false
 	}
 	return true
 }
 
 // reportFinal sends the final state once and says whether GitLab took it.
 func (t *tender) reportFinal(ctx context.Context, rec ledger.Record, result ledger.Result) bool {
-	sum, err := t.checksum(ctx, rec.TraceSize)
-	if err != nil {
-		retry.Sleep(ctx, look)
-		return false
+	u := gitlab.Update{State: result.State}
+	if t.resends <= resendTries {
+		sum, err := t.checksum(ctx, rec.TraceSize)
+		if err != nil {
+			retry.Sleep(ctx, look)
+			return false
+		}
+		u.Checksum, u.Size = sum, rec.TraceSize
 	}
-	u := gitlab.Update{State: result.State, Checksum: sum, Size: rec.TraceSize}
 	if u.State == ledger.Failed {
 		u.FailureReason, u.ExitCode = gitlab.Reason(result.FailureReason, t.job.Features.FailureReasons), result.ExitCode
 	}
@@ -175,22 +220,41 @@ func (t *tender) reportFinal(ctx context.Context, rec ledger.Record, result ledg
 	case gitlab.UpdateWait:
 		retry.Sleep(ctx, max(r.Interval, time.Second))
 	case gitlab.UpdateResend:
-		t.acked = 0
-		t.resends++
-		t.log.Warn("GitLab wants the whole log again")
-		retry.Sleep(ctx, backoff.Backoff(t.resends))
+		return t.resend(ctx)
 	case gitlab.UpdateRefused:
-		if t.refusals++; t.refusals >= finalTries {
-			t.log.Error("GitLab does not take the final state; its own timeout will close the job", service.Err(r.Why))
-			t.gone = true
-			return true
-		}
-		t.log.Warn("GitLab refuses the final state; Towline sends it again", service.Err(r.Why))
-		t.stumble(ctx)
+		return t.refuse(ctx, r.Why)
 	default:
 		t.log.Warn("final state not accepted; Towline sends it again", service.Err(r.Why))
 		t.stumble(ctx)
 	}
+	return false
+}
+
+// resend begins the trace anew, some times.
+func (t *tender) resend(ctx context.Context) (done bool) {
+	switch t.resends++; {
+	case t.resends <= resendTries:
+		t.acked = 0
+		t.log.Warn("GitLab wants the whole log again")
+		retry.Sleep(ctx, backoff.Backoff(t.resends))
+	case t.resends == resendTries+1:
+		t.log.Error("GitLab keeps asking for the whole log; the final state is sent without a checksum")
+	default:
+		return t.refuse(ctx, errNeverRight)
+	}
+	return false
+}
+
+// refuse counts a final state that GitLab did not take; true means that it is
+// not offered again.
+func (t *tender) refuse(ctx context.Context, why error) (done bool) {
+	if t.refusals++; t.refusals >= finalTries {
+		t.log.Error("GitLab does not take the final state; its own timeout will close the job", service.Err(why))
+		t.gone = true
+		return true
+	}
+	t.log.Warn("GitLab refuses the final state; Towline sends it again", service.Err(why))
+	t.stumble(ctx)
 	return false
 }
 

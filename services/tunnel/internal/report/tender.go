@@ -35,22 +35,28 @@ const (
 	admitWithin = 5 * time.Minute
 	// admitPause is the longest pause between two attempts at a decision.
 	admitPause = 5 * time.Second
-	// pulsePause is the longest pause between two pulses that GitLab does not
-	// answer.
-	pulsePause = 30 * time.Second
 	// logTries is how often in a row GitLab may refuse the rest of a trace before
 	// the final state is sent without it.
 	logTries = 10
 	// finalTries is how often GitLab may refuse the final state (section 8.2). One
 	// that is away is waited for.
 	finalTries = 10
+	// resendTries is how often GitLab may want the whole trace again. Then the
+	// final state goes out without a checksum, so that there is nothing to compare.
+	resendTries = 3
+	// smallestPiece of a trace is never halved, in bytes: what refuses it for its
+	// size would refuse anything.
+	smallestPiece = 1 << 10
 )
 
 var (
 	errTampered   = seal.ErrTampered
 	errUnreadable = errors.New("the payload is not a job that this version can read")
+	errNeverRight = errors.New("GitLab wants the whole log again, also when it is told no checksum")
 
-	backoff = retry.Policy{Min: time.Second, Max: time.Minute}
+	// backoff is short at its longest: somebody waits for the end of a job, and a
+	// GitLab that wants to be left alone for longer says so.
+	backoff = retry.Policy{Min: time.Second, Max: 15 * time.Second}
 )
 
 // tender brings one job to its end.
@@ -66,6 +72,7 @@ type tender struct {
 	started    bool          // state and acked are taken over from the record
 	acked      int64         // bytes of the trace that GitLab holds
 	interval   time.Duration // between pieces
+	piece      int64         // bytes of the largest piece that gets through
 	nextPatch  time.Time
 	nextPulse  time.Time
 	noPulse    int // pulses in a row that GitLab did not answer
@@ -74,9 +81,10 @@ type tender struct {
 	unleased   time.Time
 	failures   int           // calls in a row that came to nothing
 	asked      time.Duration // the pause that GitLab asked for with the last of them
-	refused    int           // pieces in a row that GitLab answered with a refusal
+	refused    int           // pieces in a row that GitLab did not take from a finished job
 	refusals   int           // final states that GitLab has refused
 	resends    int           // times GitLab wanted the whole trace again
+	blind      bool          // the trace cannot be read, and that was said
 	canceled   string        // what the record says of cancellation
 	gone       bool          // GitLab wants to hear no more of this job
 	told       bool          // GitLab has the final state
@@ -104,9 +112,9 @@ func (t *tender) run(ctx context.Context) {
 }
 
 // stumble waits after a call that came to nothing.
-func (t *tender) stumble(ctx context.Context) bool {
+func (t *tender) stumble(ctx context.Context) {
 	t.failures++
-	return retry.Sleep(ctx, max(t.asked, backoff.Backoff(t.failures)))
+	retry.Sleep(ctx, max(t.asked, backoff.Backoff(t.failures)))
 }
 
 // step does what a record calls for and then waits; true means that the job

@@ -332,7 +332,7 @@ func TestPulsesBackOff(t *testing.T) {
 	for range 12 {
 		last = pause(down)
 	}
-	if last < pulsePause/2 || last > pulsePause+time.Second {
+	if last < backoff.Max/2 || last > backoff.Max+time.Second {
 		t.Errorf("pause during an outage %s", last)
 	}
 	if p := pause(gitlab.UpdateResult{Outcome: gitlab.UpdateRetry, Interval: time.Minute, Why: errors.New("429")}); p < time.Minute {
