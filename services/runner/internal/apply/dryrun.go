@@ -21,11 +21,8 @@ func (r *run) foretell() {
 			it.result.Action = Configured
 		}
 	}
-	for _, it := range r.gone {
-		if it.result.Action == "" {
-			r.judge(it)
-		}
-		if it.result.Action == "" {
+	for _, its := range r.deletionOrder() {
+		for _, it := range r.doomed(its) {
 			it.result.Action = Pruned
 		}
 	}

@@ -74,7 +74,7 @@ func TestThroughTheGate(t *testing.T) {
 			}
 			g := s.as("gate-"+name, apply.MustMatch).behindGate(namespaces...)
 			g.tb = t
-			g.options.Health = apply.Health{Timeout: 20 * time.Second, All: true}
+			g.options.Health = apply.Health{Timeout: 20 * time.Second}
 			g.expect(g.sync(files), "3 created")
 			g.expect(g.sync(files), "3 unchanged")
 			delete(files, "b.yaml")

@@ -114,7 +114,11 @@ func (r *run) applied(it *item, after *metav1.PartialObjectMetadata) {
 	}
 	if r.opts.DryRun == DryRunNone {
 		owned := fields.Digest(fields.Own(after.ManagedFields, Manager), it.ignored)
-		r.record(it.ref, inventory.Record{Desired: it.digest, Owned: owned, Held: true})
+		rec := inventory.Record{Desired: it.digest, Owned: owned, Held: true}
+		if r.awaits() {
+			rec.Health = inventory.Awaited
+		}
+		r.record(it.ref, rec)
 	}
 }
 

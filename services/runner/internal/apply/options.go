@@ -78,15 +78,15 @@ type Prune struct {
 	// Timeout is how long deletions are waited for; DefaultPruneTimeout when 0.
 	// What is still there then stays in the inventory.
 	Timeout time.Duration
-	// AfterHealthy deletes only once everything applied is healthy.
+	// AfterHealthy deletes only once everything applied is healthy. It is looked
+	// at for that with a Health.Timeout of 0, too.
 	AfterHealthy bool
 }
 
-// Health says how a run waits. Timeout 0 does not wait.
+// Health says how long a run waits for what it has applied, and for what earlier
+// runs have applied and not seen healthy. Timeout 0 does not wait.
 type Health struct {
 	Timeout time.Duration
-	// All looks at unchanged objects, too.
-	All bool
 	// Rules say when objects of some kinds are healthy; kstatus says it of the
 	// others.
 	Rules []health.Rule

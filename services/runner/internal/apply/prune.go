@@ -127,27 +127,11 @@ func (r *run) judge(it *item) {
 		r.forget(it.ref)
 	case it.live.keep:
 		keep(ReasonAnnotation, "an annotation asks to leave it")
-	case it.ref.GroupKind() == namespaces && r.needed(it.ref.Name) != "":
-		keep(ReasonInUse, "the namespace still holds "+r.needed(it.ref.Name))
-	}
-}
-
-// needed names what a namespace is still needed for.
-func (r *run) needed(namespace string) string {
-	if r.inv.ConfigMap().Namespace == namespace {
-		return "the inventory"
-	}
-	for ref := range r.byRef {
-		if ref.Namespace == namespace {
-			return ref.String()
+	default:
+		if inside := r.inside(it); inside != nil {
+			it.result = r.holding(inside)
 		}
 	}
-	for ref := range r.held {
-		if ref.Namespace == namespace {
-			return ref.String()
-		}
-	}
-	return ""
 }
 
 // deleteOne deletes an object and waits until it is gone.

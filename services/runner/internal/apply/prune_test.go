@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/towline/towline/services/runner/internal/apply"
@@ -174,6 +175,60 @@ func TestNamespaceInUseStays(t *testing.T) {
 	rep := s.sync(map[string]string{"in.yaml": inside})
 	s.expect(rep, "1 unchanged, 1 kept")
 	s.expect(s.sync(nil), "2 pruned")
+}
+
+// definition is a CustomResourceDefinition of a kind in namespaces, whose spec
+// has the given fields of text.
+func definition(kind, plural string, fields ...string) string {
+	text := "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: " + plural + ".example.com}\nspec:\n  group: example.com\n  scope: Namespaced\n" +
+		"  names: {kind: " + kind + ", plural: " + plural + "}\n  versions:\n  - name: v1\n    served: true\n    storage: true\n    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {"
+	for i, f := range fields {
+		if i > 0 {
+			text += ", "
+		}
+		text += f + ": {type: string}"
+	}
+	return text + "}}}}}\n"
+}
+
+// TestWhatStaysKeepsItsPlace: a namespace or a definition does not take with it
+// what is reported as kept, now or in a later run.
+func TestWhatStaysKeepsItsPlace(t *testing.T) {
+	s := open(t)
+	s.options.Prune.Propagation = metav1.DeletePropagationBackground
+	const keep = "annotations: {cli-utils.sigs.k8s.io/on-remove: keep}"
+	files := map[string]string{
+		"ns.yaml":    "apiVersion: v1\nkind: Namespace\nmetadata: {name: NS-kept}\n",
+		"in.yaml":    strings.Replace(configMap("inside", "one"), "{name: inside}", "{name: inside, namespace: NS-kept, "+keep+"}", 1),
+		"crd.yaml":   definition("Vault", "vaults", "path"),
+		"vault.yaml": "apiVersion: example.com/v1\nkind: Vault\nmetadata: {name: kept, " + keep + "}\n",
+	}
+	t.Cleanup(func() {
+		_ = s.client.CoreV1().Namespaces().Delete(context.Background(), s.namespace+"-kept", metav1.DeleteOptions{})
+		_ = s.dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}).Delete(context.Background(), "vaults.example.com", metav1.DeleteOptions{})
+	})
+	s.sync(files)
+	// The definition leaves while an object of its kind is in the set.
+	crd := files["crd.yaml"]
+	delete(files, "crd.yaml")
+	s.expect(s.sync(files), "3 unchanged, 1 kept")
+	files["crd.yaml"] = crd
+	s.sync(files)
+	for _, dry := range []apply.DryRun{apply.DryRunClient, apply.DryRunServer, apply.DryRunNone} {
+		s.options.DryRun = dry
+		rep := s.sync(nil)
+		s.expect(rep, "4 kept")
+		for _, r := range rep.Results {
+			if kind := r.Object.Kind; (kind == "Namespace" || kind == "CustomResourceDefinition") && !strings.Contains(r.Message, "/inside, which stays") && !strings.Contains(r.Message, "/kept, which stays") {
+				t.Errorf("%s", r.Line())
+			}
+		}
+	}
+	s.expect(s.sync(nil), "")
+	_, err := s.client.CoreV1().ConfigMaps(s.namespace+"-kept").Get(t.Context(), "inside", metav1.GetOptions{})
+	s.must(err)
+	_, err = s.dynamic.Resource(schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "vaults"}).Namespace(s.namespace).Get(t.Context(), "kept", metav1.GetOptions{})
+	s.must(err)
 }
 
 // TestInventoryNamespaceComesWithTheSet: the namespace of the inventory is an

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/services/runner/internal/apply"
@@ -225,23 +226,54 @@ func TestMutationIsRefused(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	s := open(t)
-	s.options.Health = apply.Health{Timeout: 15 * time.Second, All: true}
+	s.options.Health = apply.Health{Timeout: 15 * time.Second}
 	files := map[string]string{"a.yaml": configMap("a", "one"), "web.yaml": deployment("web", "")}
-	for _, want := range []string{"2 created", "2 unchanged"} {
-		rep := s.sync(files)
-		s.expect(rep, want)
-		for _, r := range rep.Results {
-			if r.Health.State != "healthy" {
-				t.Errorf("%s: %+v", r.Object, r.Health)
-			}
+	rep := s.sync(files)
+	s.expect(rep, "2 created")
+	for _, r := range rep.Results {
+		if r.Health.State != "healthy" {
+			t.Errorf("%s: %+v", r.Object, r.Health)
 		}
 	}
-	s.options.Health.Timeout = time.Second
-	files["web.yaml"] = strings.Replace(files["web.yaml"], "replicas: 0", "replicas: 1", 1)
-	rep := s.apply(s.read(files))
-	if r := rep.Results[1]; r.Reason != apply.ReasonUnhealthy || !strings.Contains(r.Message, "not healthy within 1s: ") || r.Action != apply.Configured {
-		t.Errorf("%s", r.Line())
+	rep = s.sync(files)
+	if s.expect(rep, "2 unchanged"); rep.Results[1].Health.State != "" {
+		t.Errorf("what was healthy is looked at again: %+v", rep.Results[1].Health)
 	}
+}
+
+// TestUnhealthyStaysUnhealthy: what has not become healthy is no success of a
+// later run, which looks at it once if it changes nothing and waits if it does.
+func TestUnhealthyStaysUnhealthy(t *testing.T) {
+	s := open(t)
+	files := map[string]string{"a.yaml": configMap("a", "one"), "old.yaml": configMap("old", "one"), "web.yaml": strings.Replace(deployment("web", ""), "replicas: 0", "replicas: 1", 1)} // there are no nodes
+	want := func(ctx context.Context, timeout time.Duration, action apply.Action, message string) {
+		t.Helper()
+		s.options.Health.Timeout = timeout
+		rep, _ := s.engine.Apply(ctx, s.read(files), s.options)
+		r := rep.Results[len(files)-1]
+		if r.Object.Name != "web" || r.Reason != apply.ReasonUnhealthy || r.Action != action || !strings.Contains(r.Message, message) || rep.Err() == nil {
+			t.Errorf("%s, want %s", r.Line(), message)
+		}
+	}
+	s.options.Prune.AfterHealthy = true
+	stopped, stop := context.WithTimeout(t.Context(), 4*time.Second)
+	defer stop()
+	want(stopped, time.Hour, apply.Created, "not healthy when the run was stopped: ")
+	want(t.Context(), time.Second, apply.Unchanged, "not healthy within 1s: ")
+	want(t.Context(), time.Hour, apply.Unchanged, "still not healthy, after an earlier run has waited for it: ")
+	delete(files, "old.yaml")
+	want(t.Context(), time.Hour, apply.Unchanged, "still not healthy")
+	want(t.Context(), 0, apply.Unchanged, "still not healthy")
+	if s.value("old") != "one" {
+		t.Error("the old version was deleted while the new one is not healthy")
+	}
+	files["a.yaml"] = configMap("a", "two")
+	want(t.Context(), time.Second, apply.Unchanged, "not healthy within 1s: ")
+	s.patch("deployments", "web", `{"spec":{"replicas":0}}`, types.MergePatchType)
+	files["web.yaml"] = deployment("web", "")
+	s.options.Health.Timeout = 20 * time.Second
+	s.expect(s.sync(files), "1 configured, 1 unchanged, 1 pruned")
+	s.expect(s.sync(files), "2 unchanged")
 }
 
 // TestDependencyThatIsNotHealthy: what depends on it is not applied.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/towline/towline/pkg/retry"
 	"github.com/towline/towline/services/runner/internal/apply/health"
-	"github.com/towline/towline/services/runner/internal/apply/inventory"
 	"github.com/towline/towline/services/runner/internal/apply/kinds"
 	"github.com/towline/towline/services/runner/internal/apply/objref"
 )
@@ -197,49 +196,4 @@ func missingKind(err error) bool {
 	}
 	d := status.Status().Details
 	return d == nil || d.Name == "" || hasCause(status.Status(), metav1.CauseTypeUnexpectedServerResponse)
-}
-
-// health waits for targets, for the run's timeout or the given one.
-func (r *run) health(ctx context.Context, targets []health.Target, otherwise time.Duration) (map[objref.Ref]health.Status, error) {
-	if len(targets) == 0 {
-		return nil, nil
-	}
-	timeout := r.opts.Health.Timeout
-	if timeout <= 0 {
-		timeout = otherwise
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return r.checks.Wait(ctx, r.engine.dynamic, targets, inventory.LabelPartOf+"="+r.inv.ApplySet())
-}
-
-// await waits until what was applied is healthy.
-func (r *run) await(ctx context.Context) error {
-	if r.opts.Health.Timeout <= 0 || r.opts.DryRun != DryRunNone {
-		return nil
-	}
-	var targets []health.Target
-	for _, it := range r.items {
-		if usable(it) && (r.opts.Health.All || it.result.Action != Unchanged) {
-			targets = append(targets, health.Target{Ref: it.ref, Resource: it.resource.GroupVersionResource})
-		}
-	}
-	states, err := r.health(ctx, targets, 0)
-	if err != nil {
-		return fmt.Errorf("wait for health: %w", err)
-	}
-	for _, it := range r.items {
-		s, looked := states[it.ref]
-		if !looked {
-			continue
-		}
-		it.result.Health = s
-		if s.State != health.Healthy {
-			it.result.Reason, it.result.Message = ReasonUnhealthy, "it is "+string(s.State)+": "+s.Message
-			if s.State == health.Progressing {
-				it.result.Message = "not healthy within " + r.opts.Health.Timeout.String() + ": " + s.Message
-			}
-		}
-	}
-	return nil
 }

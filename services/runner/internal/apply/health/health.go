@@ -93,6 +93,15 @@ func Of(o *unstructured.Unstructured) Status {
 // and returns the last status of each. Selector narrows the lists and may be
 // empty. The error is only of the API: objects that are not healthy are none.
 func (c *Checks) Wait(ctx context.Context, client dynamic.Interface, targets []Target, selector string) (map[objref.Ref]Status, error) {
+	return c.watch(ctx, client, targets, selector, false)
+}
+
+// Look is Wait that is content with the first look at all targets.
+func (c *Checks) Look(ctx context.Context, client dynamic.Interface, targets []Target, selector string) (map[objref.Ref]Status, error) {
+	return c.watch(ctx, client, targets, selector, true)
+}
+
+func (c *Checks) watch(ctx context.Context, client dynamic.Interface, targets []Target, selector string, once bool) (map[objref.Ref]Status, error) {
 	out := make(map[objref.Ref]Status, len(targets))
 	left := make([]Target, 0, len(targets))
 	for _, t := range targets {
@@ -110,6 +119,8 @@ func (c *Checks) Wait(ctx context.Context, client dynamic.Interface, targets []T
 			return out, nil //nolint:nilerr // the end of the wait is no error
 		case err != nil && !passing(err):
 			return out, err
+		case err == nil && once:
+			return out, nil
 		}
 		left = slices.DeleteFunc(left, func(t Target) bool {
 			return out[t.Ref].State == Healthy || out[t.Ref].State == Failed

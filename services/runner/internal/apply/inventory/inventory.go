@@ -56,6 +56,29 @@ type Record struct {
 	Held bool
 	// Deleting means that the object has left the set and is still there.
 	Deleting bool
+	// Health is what is known of the object since it was applied.
+	Health Health
+}
+
+// Health says whether an object has to be waited for, in cli-utils' words.
+type Health string
+
+// Healths. The zero value is of an object that was healthy when it was waited
+// for, or that nobody wanted to wait for.
+const (
+	Awaited Health = "Pending" // no wait for it has come to its end
+	Overdue Health = "Timeout" // waited for in vain
+)
+
+// healthOf reads what cli-utils calls reconcile.
+func healthOf(word string) Health {
+	switch word {
+	case "Pending":
+		return Awaited
+	case "Timeout", "Failed":
+		return Overdue
+	}
+	return ""
 }
 
 // succeeded is what cli-utils calls an object that was applied.
@@ -65,6 +88,7 @@ const succeeded = "Succeeded"
 type value struct {
 	Actuation string `json:"actuation,omitempty"`
 	Strategy  string `json:"strategy,omitempty"`
+	Reconcile string `json:"reconcile,omitempty"`
 	Desired   string `json:"desired,omitempty"`
 	Owned     string `json:"owned,omitempty"`
 }
@@ -109,7 +133,7 @@ func Load(ctx context.Context, core typedcore.CoreV1Interface, p Place) (*Invent
 		var v value
 		// Older inventories have no values, and name only what was applied.
 		plain := json.Unmarshal([]byte(text), &v) != nil
-		i.Records[ref] = Record{Desired: v.Desired, Owned: v.Owned, Held: plain || v.Actuation == succeeded, Deleting: v.Strategy == "Delete"}
+		i.Records[ref] = Record{Desired: v.Desired, Owned: v.Owned, Held: plain || v.Actuation == succeeded, Deleting: v.Strategy == "Delete", Health: healthOf(v.Reconcile)}
 	}
 	return i, nil
 }
@@ -192,7 +216,7 @@ func (i *Inventory) render() (*corev1.ConfigMap, error) {
 	cm.Data = make(map[string]string, len(i.Records))
 	kinds, namespaces, size := map[string]bool{}, map[string]bool{}, 0
 	for ref, r := range i.Records {
-		v := value{Actuation: "Pending", Strategy: "Apply", Desired: r.Desired, Owned: r.Owned}
+		v := value{Actuation: "Pending", Strategy: "Apply", Desired: r.Desired, Owned: r.Owned, Reconcile: string(r.Health)}
 		if r.Deleting {
 			v.Strategy = "Delete"
 		}
