@@ -84,7 +84,7 @@ redis.call('SET', task, ARGV[2])
 touch(ARGV[3])
 local s = redis.call('HGET', sync, 'state')
 if s == 'claimed' and redis.call('EXISTS', lease) == 1 then
-  redis.call('HSET', sync, 'cancel', ARGV[4])
+  if ARGV[4] ~= '' then redis.call('HSET', sync, 'cancel', ARGV[4]) end
   return {n, ''}
 end
 redis.call('HSET', sync, 'state', 'queued')
@@ -97,7 +97,17 @@ const CancelSuperseded = "superseded"
 // WantSync makes a sealed task the wanted one and returns its serial. A runner
 // at work on an older task is asked to stop, and the newer one follows.
 func (l *Ledger) WantSync(ctx context.Context, name string, sealedTask []byte) (int64, error) {
-	v, err := wantSyncScript.Run(ctx, l.rdb, l.syncKeys(name), Schema, sealedTask, millis(SyncTTL), CancelSuperseded).Slice()
+	return l.wantSync(ctx, name, sealedTask, CancelSuperseded)
+}
+
+// WantSyncNext is WantSync for a task that asks for the same as the one before: a
+// runner at work on an older task brings that to its end first.
+func (l *Ledger) WantSyncNext(ctx context.Context, name string, sealedTask []byte) (int64, error) {
+	return l.wantSync(ctx, name, sealedTask, "")
+}
+
+func (l *Ledger) wantSync(ctx context.Context, name string, sealedTask []byte, cancel string) (int64, error) {
+	v, err := wantSyncScript.Run(ctx, l.rdb, l.syncKeys(name), Schema, sealedTask, millis(SyncTTL), cancel).Slice()
 	if err != nil {
 		return 0, fmt.Errorf("want sync %s: %w", name, err)
 	}

@@ -65,6 +65,28 @@ func TestTheNewestTaskWins(t *testing.T) {
 	}
 }
 
+func TestATaskOfTheSameLetsTheOlderOneEnd(t *testing.T) {
+	b := open(t)
+	one := b.want("one")
+	b.claimSync("r1", long)
+	two, err := b.WantSyncNext(t.Context(), entry, []byte("two"))
+	b.must(err)
+	if cancel, err := b.RenewSync(t.Context(), entry, "r1", long); cancel != "" || err != nil {
+		t.Errorf("renew: %q, %v", cancel, err)
+	}
+	b.must(b.FinishSync(t.Context(), entry, "r1", one, []byte("done")))
+	if n, task := b.claimSync("r2", long); n != two || task != "two" {
+		t.Errorf("claimed %d %q", n, task)
+	}
+	// Once it was asked to stop, nothing takes that back.
+	b.want("three")
+	_, err = b.WantSyncNext(t.Context(), entry, []byte("four"))
+	b.must(err)
+	if cancel, err := b.RenewSync(t.Context(), entry, "r2", long); cancel != ledger.CancelSuperseded || err != nil {
+		t.Errorf("renew: %q, %v", cancel, err)
+	}
+}
+
 func TestASyncOfADeadRunnerIsTakenAgain(t *testing.T) {
 	b := open(t)
 	n := b.want("task")

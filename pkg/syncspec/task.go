@@ -44,6 +44,9 @@ func (t Task) InventoryID(agent int64) string {
 type Order struct {
 	Task  json.RawMessage `json:"task"` // signed by its digest, so kept as it is
 	Grant string          `json:"grant"`
+	// Content is a digest of all that makes the task another one, but its commit.
+	// The tunnel compares it with what it wants next.
+	Content string `json:"content,omitempty"`
 }
 
 // State is how a sync ended.

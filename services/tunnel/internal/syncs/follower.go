@@ -58,6 +58,8 @@ type follower struct {
 	serial   int64  // of the task that was wanted last
 	since    int64  // serial from which results are of what is wanted now
 	reported int64  // serial of the result that was told last
+	heard    bool   // the ledger was asked for one
+	task     wantedTask
 	last     syncspec.Report
 	failures int       // in a row
 	again    time.Time // when the cluster is compared without a new commit
@@ -156,10 +158,11 @@ func (f *follower) step(ctx context.Context) {
 	}
 	if known {
 		f.hear(ctx, rec)
-		if rec.State != ledger.SyncDone && !rec.Leased {
-			if err := f.Ledger.RepairSync(ctx, f.entry.Name); err != nil {
-				f.Log.Warn("sync not queued again", service.KeyEntry, f.entry.Name, service.Err(err))
-			}
+	}
+	f.heard = true
+	if known && rec.State != ledger.SyncDone && !rec.Leased {
+		if err := f.Ledger.RepairSync(ctx, f.entry.Name); err != nil {
+			f.Log.Warn("sync not queued again", service.KeyEntry, f.entry.Name, service.Err(err))
 		}
 	}
 	if f.entry.Suspend || !f.entry.OpenAt(time.Now()) || time.Now().Before(f.lookAt) {
@@ -208,9 +211,12 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 	f.relate(ctx, token)
 	busy := known && rec.State != ledger.SyncDone
 	inherited := busy && f.serial == 0
+	if inherited {
+		f.inherit(ctx)
+	}
 	switch {
 	case f.head.ID != f.commit, f.standing() != f.elsewhere.wanted, f.newVariables(): // a new commit waits for nothing
-	case busy, time.Now().Before(f.again):
+	case busy && !inherited, time.Now().Before(f.again): // what is inherited is looked at once
 		return nil
 	}
 	ready, err := f.dependenciesReady(ctx)
@@ -218,7 +224,7 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 	if err != nil || !ready {
 		return err
 	}
-	return f.want(ctx, token, inherited)
+	return f.want(ctx, token, busy)
 }
 
 // dependenciesReady says whether all that the entry depends on has succeeded.

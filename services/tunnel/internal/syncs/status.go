@@ -21,7 +21,7 @@ func (f *follower) hear(ctx context.Context, rec ledger.SyncRecord) {
 		f.Log.Error("result of a sync cannot be read", service.KeyEntry, f.entry.Name, service.Err(err))
 		return
 	}
-	old := f.reported == 0 && f.serial == 0 // told by the tunnel before this one
+	old := !f.heard // told by the tunnel before this one
 	f.reported = rec.Of
 	if r.State == syncspec.Superseded {
 		return

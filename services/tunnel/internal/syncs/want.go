@@ -14,14 +14,14 @@ import (
 	"github.com/towline/towline/services/tunnel/internal/sources"
 )
 
-// want makes the head the wanted state. An error means that it could not be
-// tried; what is wrong with the repository itself is told like a failed sync.
-// A task that was inherited from another tunnel is pending in GitLab, which
-// refuses to hear it twice.
-func (f *follower) want(ctx context.Context, token string, inherited bool) error {
+// want makes the head the wanted state; busy says that a task waits or is under
+// way. An error means that it could not be tried; what is wrong with the
+// repository itself is told like a failed sync. A task that was inherited from
+// another tunnel is pending in GitLab, which refuses to hear it twice.
+func (f *follower) want(ctx context.Context, token string, busy bool) error {
 	head := f.head.ID
-	standing := f.standing()
-	if head != f.commit || standing != f.elsewhere.wanted {
+	inherited := busy && f.serial == 0 && f.task.commit == head
+	if head != f.commit || f.standing() != f.elsewhere.wanted {
 		f.bundle = ""
 	}
 	if wrong := f.variables.now.wrong; wrong != "" {
@@ -41,12 +41,7 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 		f.refused(ctx, head, wrong.Error())
 		return nil
 	}
-	task, err := json.Marshal(f.task(head))
-	if err != nil {
-		return err
-	}
-	_, conf := f.Entries()
-	d, err := f.Policy.DecideSync(ctx, policyapi.SyncEvidence{Entry: f.entry.Name, Commit: head, PayloadDigest: grant.Digest(task)}, conf)
+	order, d, err := f.order(ctx, head)
 	if err != nil {
 		return err
 	}
@@ -54,21 +49,64 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 		f.refused(ctx, head, denial(d))
 		return nil
 	}
-	order, err := json.Marshal(syncspec.Order{Task: task, Grant: d.Grant})
+	if !busy || !f.task.is(head, order.Content) { // else it is what waits or is under way
+		if err := f.put(ctx, head, order); err != nil {
+			return err
+		}
+	} else {
+		f.serial = f.rec.Wanted
+	}
+	f.wanted(ctx, inherited, d)
+	return nil
+}
+
+// order is the task of a commit as policy has signed it; it is empty when policy
+// refuses it.
+func (f *follower) order(ctx context.Context, commit string) (*syncspec.Order, *policyapi.Decision, error) {
+	t := f.taskOf(commit)
+	text, err := json.Marshal(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, conf := f.Entries()
+	d, err := f.Policy.DecideSync(ctx, policyapi.SyncEvidence{Entry: f.entry.Name, Commit: commit, PayloadDigest: grant.Digest(text)}, conf)
+	if err != nil || !d.Allow {
+		return nil, d, err
+	}
+	content, err := f.content(t, d)
+	return &syncspec.Order{Task: text, Grant: d.Grant, Content: content}, d, err
+}
+
+// put makes an order the wanted one in the ledger. What is under way goes on if
+// it has the same content, or it would never end where commits come faster.
+func (f *follower) put(ctx context.Context, commit string, order *syncspec.Order) error {
+	text, err := json.Marshal(order)
 	if err != nil {
 		return err
 	}
-	sealed, err := ledger.SealTask(f.Seal, f.entry.Name, order)
+	sealed, err := ledger.SealTask(f.Seal, f.entry.Name, text)
 	if err != nil {
 		return err
 	}
 	if err := f.mark(ctx); err != nil {
 		return err
 	}
+	want := f.Ledger.WantSync
+	if f.task.content == order.Content {
+		want = f.Ledger.WantSyncNext
+	}
 	f.rec = ledger.SyncRecord{} // what was read of it is over
-	if f.serial, err = f.Ledger.WantSync(ctx, f.entry.Name, sealed); err != nil {
+	if f.serial, err = want(ctx, f.entry.Name, sealed); err != nil {
+		f.task = wantedTask{} // it may have come there
 		return err
 	}
+	f.task = wantedTask{known: true, commit: commit, content: order.Content}
+	return nil
+}
+
+// wanted notes that the head is wanted now.
+func (f *follower) wanted(ctx context.Context, inherited bool, d *policyapi.Decision) {
+	head := f.head.ID
 	f.since = f.serial
 	f.outlook.Refused = nil
 	if head != f.commit {
@@ -77,14 +115,13 @@ func (f *follower) want(ctx context.Context, token string, inherited bool) error
 	} else {
 		f.sayNewVariables()
 	}
-	f.commit, f.elsewhere.wanted, f.variables.wanted = head, standing, f.variables.now
+	f.commit, f.elsewhere.wanted, f.variables.wanted = head, f.standing(), f.variables.now
 	f.again = time.Now().Add(f.entry.Interval)
-	return nil
 }
 
-// task has the cluster hold a commit. The salt has its digest, which others see,
+// taskOf has the cluster hold a commit. The salt has its digest, which others see,
 // tell nothing of the variables.
-func (f *follower) task(commit string) syncspec.Task {
+func (f *follower) taskOf(commit string) syncspec.Task {
 	t := syncspec.Task{Schema: syncspec.Schema, Entry: f.entry, ProjectID: f.project, Commit: commit, Bundle: f.bundle}
 	if values := f.variables.now.values; len(values) > 0 {
 		t.Variables, t.Salt = values, rand.Text()
