@@ -24,16 +24,21 @@ func explain(err error, it *item) (Reason, string, string) {
 		return ReasonAPI, "", shorten(text) + "; it is tried again with the next run"
 	}
 	s := status.Status()
-	text = message(s)
+	text = message(s, it.ref)
 	switch {
 	case webhook(text):
 		return ReasonWebhook, "", text + "; see the webhook named, or take it out of the way (kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations)"
 	case len(fields.Conflicts(err)) > 0:
 		return ReasonConflict, it.result.Conflicts[0].Field, "held by another manager: " + list(it.result.Conflicts) + "; remove them from the manifest, or leave them with an ignore rule"
-	case strings.HasPrefix(text, untyped):
+	case strings.HasPrefix(s.Message, untyped):
 		// Server-side apply says so of a field that the kind does not have.
-		at, problem := undeclared(text)
-		return ReasonInvalid, at, problem
+		at, problem := undeclared(s.Message)
+		if secret(it.ref) && problem != notDeclared {
+			if problem = text; at != "" {
+				problem = "its value is not of the field's type"
+			}
+		}
+		return ReasonInvalid, at, shorten(problem)
 	case hasCause(s, namespaceTerminating):
 		return ReasonTerminating, "", "its namespace " + it.ref.Namespace + " is being deleted; wait for it, or see what it waits for: kubectl get namespace " + it.ref.Namespace + " -o yaml"
 	case it.live != nil && immutable(err):
@@ -52,6 +57,9 @@ func explain(err error, it *item) (Reason, string, string) {
 // kind, with the code of an internal error.
 const untyped = "failed to create typed patch object"
 
+// notDeclared is said there of a field that the kind does not have.
+const notDeclared = "field not declared in schema"
+
 // undeclared takes the field out of such a message:
 // "... (ns/name; v1, Kind=ConfigMap): .dta: field not declared in schema".
 func undeclared(text string) (field, problem string) {
@@ -64,19 +72,6 @@ func undeclared(text string) (field, problem string) {
 		return "", rest
 	}
 	return at, problem
-}
-
-// message is what the API server says, without the object's value: of an invalid
-// Secret it repeats what is wrong.
-func message(s metav1.Status) string {
-	if s.Reason != metav1.StatusReasonInvalid || s.Details == nil || s.Details.Kind != "Secret" {
-		return shorten(s.Message)
-	}
-	var parts []string
-	for _, c := range s.Details.Causes {
-		parts = append(parts, c.Field+": "+string(c.Type))
-	}
-	return shorten("the API server refuses it: " + strings.Join(parts, ", "))
 }
 
 func shorten(text string) string {

@@ -167,6 +167,13 @@ func (r *run) examine(it *item) bool {
 		r.fault(o, ".metadata.name", "this is the name of the inventory", "choose another name")
 		return false
 	}
+	if err := it.ref.CheckKey(); err != nil {
+		r.fault(o, ".metadata", err.Error(), "rename it")
+		return false
+	}
+	if secret(it.ref) && !r.checkSecret(it) {
+		return false
+	}
 	notes := body.GetAnnotations()
 	if notes[mutation] != "" {
 		r.fault(o, ".metadata.annotations", mutation+" is not supported", "write the value out, or let kustomize replace it (replacements)")

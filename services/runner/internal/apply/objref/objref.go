@@ -1,10 +1,13 @@
 package objref
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Ref names one object. The version is no part of it: the same object is served
@@ -28,17 +31,85 @@ func (r Ref) String() string {
 	return kind + " " + r.Name
 }
 
-// separator stands between the parts of a key; colons, which the names of RBAC
-// objects may hold and keys of a ConfigMap may not, are written as two of it.
+// separator stands between the parts of a key. Names of RBAC objects may hold
+// what keys of a ConfigMap may not, and the separator: a colon is written as two
+// of it, as cli-utils does, and other bytes as _x and two hexadecimal digits.
 const (
 	separator = "_"
-	colon     = "__"
+	escape    = "_x"
+	rbac      = "rbac.authorization.k8s.io"
 )
 
 // Key is the ref as a key of an inventory, in the format of cli-utils:
 // namespace_name_group_kind.
 func (r Ref) Key() string {
-	return strings.Join([]string{r.Namespace, strings.ReplaceAll(r.Name, ":", colon), r.Group, r.Kind}, separator)
+	return strings.Join([]string{r.Namespace, escaped(r.Name), r.Group, r.Kind}, separator)
+}
+
+// CheckKey says why the object cannot be named in an inventory.
+func (r Ref) CheckKey() error {
+	key := r.Key()
+	if over := len(key) - validation.DNS1123SubdomainMaxLength; over > 0 {
+		return fmt.Errorf("its namespace, name, group and kind are %d characters too long together for the inventory", over)
+	}
+	if again, err := ParseKey(key); err != nil || again != r || len(validation.IsConfigMapKey(key)) > 0 {
+		return errors.New("its namespace, group or kind is no name that Kubernetes allows")
+	}
+	return nil
+}
+
+// plain says whether a byte of a name stands for itself in a key.
+func plain(c byte) bool {
+	return c == '-' || c == '.' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+func escaped(name string) string {
+	var b strings.Builder
+	for i := range len(name) {
+		switch c := name[i]; {
+		case plain(c):
+			b.WriteByte(c)
+		case c == ':':
+			b.WriteString(separator + separator)
+		default:
+			fmt.Fprintf(&b, escape+"%02x", c)
+		}
+	}
+	return b.String()
+}
+
+// unescaped reads what escaped writes. With lenient, any other separator stands
+// for itself.
+func unescaped(text string, lenient bool) (string, bool) {
+	var b strings.Builder
+	for text != "" {
+		rest, isColon := strings.CutPrefix(text, separator+separator)
+		c, isEscape := escapedByte(text)
+		switch {
+		case isColon:
+			b.WriteByte(':')
+			text = rest
+		case isEscape:
+			b.WriteByte(c)
+			text = text[len(escape)+2:]
+		case !plain(text[0]) && (!lenient || text[0] != '_'):
+			return "", false
+		default:
+			b.WriteByte(text[0])
+			text = text[1:]
+		}
+	}
+	return b.String(), true
+}
+
+// escapedByte reads an escape at the beginning of a text.
+func escapedByte(text string) (c byte, ok bool) {
+	rest, ok := strings.CutPrefix(text, escape)
+	if !ok || len(rest) < 2 || rest[:2] != strings.ToLower(rest[:2]) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(rest[:2], 16, 8)
+	return byte(n), err == nil && !plain(byte(n)) && n != ':'
 }
 
 // ParseKey reads a key of an inventory.
@@ -58,8 +129,9 @@ func ParseKey(key string) (Ref, error) {
 	if at = strings.LastIndex(rest, separator); at < 0 {
 		return bad()
 	}
-	r := Ref{Namespace: namespace, Name: strings.ReplaceAll(rest[:at], colon, ":"), Group: rest[at+1:], Kind: kind}
-	if r.Name == "" || r.Kind == "" || strings.Contains(r.Name, separator) {
+	r := Ref{Namespace: namespace, Group: rest[at+1:], Kind: kind}
+	// Earlier versions wrote an underscore as it is.
+	if r.Name, ok = unescaped(rest[:at], r.Group == rbac); !ok || r.Name == "" || r.Kind == "" {
 		return bad()
 	}
 	return r, nil
