@@ -222,7 +222,7 @@ func TestConnectionsAreTheOnesThatAreNeeded(t *testing.T) {
 		}), "tunnel > gitlab 443", "tunnel > gitlab 3128"),
 		// Ports that only the values know: of pods, of a proxy, of hosts anywhere.
 		"ports-behind-services": append(append(slices.Clone(base), anywhere("tunnel", 5000)...),
-			"tunnel > gitlab 8181", "tunnel > gitlab 8888", "tunnel > stranger 22",
+			"tunnel > gitlab 8181", "tunnel > gitlab 8888", "tunnel > internet 22",
 			"runner > dns 80", "runner > keda 80", "runner > other 80", "runner > prometheus 80", "runner > stranger 80",
 			"runner > dns 9880", "runner > keda 9880", "runner > other 9880", "runner > prometheus 9880", "runner > stranger 9880"),
 		"from-gitlabs-chart": append(slices.Clone(base), anywhere("tunnel", 3128)...),

@@ -24,7 +24,7 @@ func TestSelectorsStayTheSameOverVersions(t *testing.T) {
 	eachCombination(t, func(t *testing.T, r rendered) {
 		for _, s := range services {
 			d := deployment(t, r, s)
-			want := map[string]string{"app.kubernetes.io/name": "towline", "app.kubernetes.io/instance": release, "app.kubernetes.io/component": s}
+			want := map[string]string{"app.kubernetes.io/name": d.Labels["app.kubernetes.io/name"], "app.kubernetes.io/instance": release, "app.kubernetes.io/component": s}
 			if diff := cmp.Diff(want, d.Spec.Selector.MatchLabels); diff != "" {
 				t.Errorf("%s selects otherwise (-want +got):\n%s", s, diff)
 			}
@@ -250,6 +250,45 @@ func TestReleasesKeepApart(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Kubernetes makes labels and host names of names, none of which may be longer
+// than 63 characters; a StatefulSet's get 11 of its own behind them.
+func TestNamesLeaveRoomForWhatKubernetesAdds(t *testing.T) {
+	const longest, revision = 63, 11
+	names := []string{strings.Repeat("a", 53), strings.Repeat("b", 36) + "-towline-" + strings.Repeat("c", 8)}
+	for _, name := range names {
+		r, err := renderFor(t, target{release: name, namespace: "towline"}, combinations["minimal"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range r.objects {
+			room := longest
+			if o.GetKind() == "StatefulSet" {
+				room -= revision
+			}
+			if slices.Contains([]string{"Deployment", "StatefulSet", "Service", "Pod"}, o.GetKind()) && len(o.GetName()) > room {
+				t.Errorf("%s has %d characters, more than %d", id(o), len(o.GetName()), room)
+			}
+		}
+	}
+	if _, err := renderFor(t, target{release: release, namespace: "towline"}, minimal+"---\nfullnameOverride: "+strings.Repeat("a", 47)+"\n"); err == nil {
+		t.Error("fullnameOverride may be longer than that")
+	}
+}
+
+// Helm refuses to install what has an object twice.
+func TestNoObjectIsRenderedTwice(t *testing.T) {
+	eachCombination(t, func(t *testing.T, r rendered) {
+		seen := map[string]bool{}
+		for _, o := range r.objects {
+			name := o.GetNamespace() + "/" + id(o)
+			if seen[name] {
+				t.Errorf("%s is there twice", name)
+			}
+			seen[name] = true
+		}
+	})
 }
 
 func TestEveryObjectIsLabelled(t *testing.T) {

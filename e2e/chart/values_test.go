@@ -30,6 +30,9 @@ func TestMissingOrWrongValuesAreToldInSentences(t *testing.T) {
 		"an order without files":      {minimal + "---\nconfigSources: [local]\n", []string{"configSources names local, and config is empty"}},
 		"an order without a token":    {minimal + "---\nconfig: {ci_access: {}}\nconfigSources: [local, repository]\n", []string{"configSources names repository, and credentials.config has no token"}},
 		"towline without config":      {minimal + "---\ntowline: {refine: []}\n---" + withCredentials, []string{"towline is given and config is empty"}},
+		"an account without a name":   {minimal + "---\naccess: {mode: serviceAccount, namespaces: [a], agentServiceAccount: {create: false}}\n", []string{"access.agentServiceAccount.create is false, and name does not say which"}},
+		"GitLab's names without one":  {minimal + "---\nserviceAccount: {create: false}\nrbac: {useExistingRole: x}\n", []string{"access.agentServiceAccount.create is false, and name does not say which"}},
+		"a binding for no account":    {minimal + "---\naccess: {bindings: [{agent: true, role: x, namespaces: [a]}]}\n", []string{"access.bindings[0] is for the agent's ServiceAccount, and there is none"}},
 		"a token in the open":         {minimal + "---\nconfig: {agent: {token: x}}\n", []string{"config.agent.token would lie open in a ConfigMap"}},
 		"a secret value is not shown": {"agent: x\ncredentials: {runner: {value: glrt-hidden}}\n", []string{"gitlab.url is missing"}},
 	}

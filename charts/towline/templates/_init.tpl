@@ -70,34 +70,35 @@
 {{- define "towline.initAccount" -}}
 {{- $own := .Values.access.agentServiceAccount -}}
 {{- $theirs := .Values.serviceAccount -}}
-{{- if $theirs.create -}}
-{{- $_ := set $own "create" true -}}
+{{- if not (kindIs "invalid" $theirs.create) -}}
+{{- $_ := set $own "create" $theirs.create -}}
 {{- include "towline.notice" (dict "root" . "text" "serviceAccount.create is taken for access.agentServiceAccount.create") -}}
 {{- end -}}
 {{- with $theirs.name -}}
 {{- $_ := set $own "name" . -}}
-{{- $_ := set $own "allowed" true -}}
 {{- include "towline.notice" (dict "root" $ "text" "serviceAccount.name is taken for access.agentServiceAccount.name: jobs with access_as: agent act as it") -}}
 {{- end -}}
 {{- with $theirs.annotations -}}
 {{- $_ := set $own "annotations" . -}}
 {{- include "towline.notice" (dict "root" $ "text" "serviceAccount.annotations are taken for access.agentServiceAccount.annotations") -}}
 {{- end -}}
+{{- $whole := eq .Values.access.mode "impersonate" -}}
 {{- with .Values.rbac.useExistingRole -}}
 {{- if eq . "cluster-admin" -}}
 {{- include "towline.fault" (dict "root" $ "text" "rbac.useExistingRole is cluster-admin, which this chart gives to nobody: name a narrower ClusterRole, or bind namespaces with access.bindings") -}}
 {{- else -}}
-{{- $_ := set $own "create" (ne (toString $theirs.create) "false") -}}
-{{- $_ := set $own "allowed" true -}}
-{{- include "towline.notice" (dict "root" $ "text" (printf "rbac.useExistingRole gives the ClusterRole %s, in the whole cluster, to the ServiceAccount of jobs with access_as: agent" .)) -}}
+{{- $where := ternary "the whole cluster" (join ", " $.Values.access.namespaces) $whole -}}
+{{- include "towline.notice" (dict "root" $ "text" (printf "rbac.useExistingRole gives the ClusterRole %s, in %s, to the ServiceAccount of jobs with access_as: agent" . $where)) -}}
 {{- end -}}
 {{- end -}}
-{{- if or $own.create (eq .Values.access.mode "serviceAccount") -}}
-{{- $_ := set $own "allowed" true -}}
+{{- $needed := or (not $whole) (ne .Values.rbac.useExistingRole "") -}}
+{{- if and $needed (kindIs "invalid" $own.create) -}}
+{{- $_ := set $own "create" true -}}
 {{- end -}}
-{{- if eq .Values.access.mode "serviceAccount" -}}
-{{- $_ := set $own "create" (ne (toString $theirs.create) "false") -}}
+{{- if and $needed (not $own.create) (not $own.name) -}}
+{{- include "towline.fault" (dict "root" . "text" "access.agentServiceAccount.create is false, and name does not say which ServiceAccount jobs with access_as: agent act as: name one of the release's namespace") -}}
 {{- end -}}
+{{- $_ := set $own "allowed" (or $needed $own.create (ne $own.name "")) -}}
 {{- end -}}
 
 {{- define "towline.initRest" -}}

@@ -162,7 +162,7 @@
 {{- $faults = append $faults (printf "access.bindings[%d] has an environment, which belongs to a project and stands without a tier" $i) -}}
 {{- end -}}
 {{- if and $b.agent (not $v.access.agentServiceAccount.allowed) -}}
-{{- $faults = append $faults (printf "access.bindings[%d] is for the agent's ServiceAccount, and there is none: set access.agentServiceAccount.create" $i) -}}
+{{- $faults = append $faults (printf "access.bindings[%d] is for the agent's ServiceAccount, and there is none: set access.agentServiceAccount.create, or name one of yours there" $i) -}}
 {{- end -}}
 {{- if and (eq $v.access.mode "serviceAccount") (not $b.agent) -}}
 {{- $faults = append $faults (printf "access.bindings[%d] is for identities that jobs do not have with access.mode serviceAccount: give agent: true" $i) -}}
