@@ -141,10 +141,14 @@ func (r *run) send(ctx context.Context, it *item, dry bool) (*metav1.PartialObje
 		}
 		after, err = r.patch(ctx, it, text, true, dry)
 	}
-	if err != nil && r.opts.Replace && it.live != nil && immutable(err) && !dry {
-		if after, err = r.replace(ctx, it, text); err == nil {
-			it.result.Action = Replaced
-		}
+	if err == nil || !r.opts.Replace || it.live == nil || !immutable(err) || dry {
+		return after, err
+	}
+	if it.spared = sparedFor(it); it.spared != "" {
+		return nil, err
+	}
+	if after, err = r.replace(ctx, it, text); err == nil {
+		it.result.Action = Replaced
 	}
 	return after, err
 }

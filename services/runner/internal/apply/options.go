@@ -20,9 +20,8 @@ const Manager = "towline"
 
 // Defaults of Options.
 const (
-	DefaultNamespace    = "default"
-	DefaultWorkers      = 32
-	DefaultPruneTimeout = time.Hour
+	DefaultNamespace = "default"
+	DefaultWorkers   = 32
 )
 
 // Set is what a cluster should hold.
@@ -75,7 +74,7 @@ const (
 type Prune struct {
 	Off         bool
 	Propagation metav1.DeletionPropagation // foreground when empty
-	// Timeout is how long deletions are waited for; DefaultPruneTimeout when 0.
+	// Timeout is how long deletions are waited for; 0 deletes without waiting.
 	// What is still there then stays in the inventory.
 	Timeout time.Duration
 	// AfterHealthy deletes only once everything applied is healthy. It is looked
@@ -114,7 +113,8 @@ type Options struct {
 	YieldOnConflict bool
 	Ignore          []fields.Rule
 	// Replace deletes and makes again what cannot be changed in place
-	// (immutable fields), if its replacement would be valid.
+	// (immutable fields), if its replacement would be valid and nothing forbids
+	// deleting it: see AnnotationReplace.
 	Replace bool
 	Prune   Prune
 	Health  Health
@@ -146,9 +146,6 @@ func (o Options) checked() (Options, error) {
 	}
 	if o.Prune.Propagation == "" {
 		o.Prune.Propagation = metav1.DeletePropagationForeground
-	}
-	if o.Prune.Timeout <= 0 {
-		o.Prune.Timeout = DefaultPruneTimeout
 	}
 	if o.Inventory.ID == "" {
 		return o, errors.New("the inventory has no id")

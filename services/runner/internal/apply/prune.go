@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,7 +23,8 @@ import (
 var deletions = retry.Policy{Min: 50 * time.Millisecond, Max: 2 * time.Second}
 
 // prune deletes what has left the set, in the opposite order, each phase once
-// the one before is gone. What may not be deleted now is tracked on.
+// the one before is gone, or has been asked to go if nothing is waited for. What
+// may not be deleted now is tracked on.
 func (r *run) prune(ctx context.Context) {
 	if reason, why := r.mayPrune(); why != "" {
 		for _, it := range r.gone {
@@ -32,10 +34,14 @@ func (r *run) prune(ctx context.Context) {
 		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Prune.Timeout)
-	defer cancel()
+	limited := ctx
+	if r.opts.Prune.Timeout > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, r.opts.Prune.Timeout)
+		defer cancel()
+	}
 	for _, its := range r.deletionOrder() {
-		each(ctx, r.opts.Workers, r.doomed(its), func(it *item) { r.deleteOne(ctx, it) })
+		r.deleteAll(limited, r.doomed(its))
 	}
 	for _, it := range r.gone {
 		if it.result.Action == "" {
@@ -127,6 +133,8 @@ func (r *run) judge(it *item) {
 		r.forget(it.ref)
 	case it.live.keep:
 		keep(ReasonAnnotation, "an annotation asks to leave it")
+	case it.live.deleting && r.opts.Prune.Timeout <= 0:
+		keep(ReasonTerminating, "it is being deleted"+waitsFor(it.live.stays))
 	default:
 		if inside := r.inside(it); inside != nil {
 			it.result = r.holding(inside)
@@ -134,7 +142,29 @@ func (r *run) judge(it *item) {
 	}
 }
 
-// deleteOne deletes an object and waits until it is gone.
+// deleteAll deletes the objects of a phase and then waits until they are gone, so
+// that one which does not go keeps no other one from being deleted.
+func (r *run) deleteAll(ctx context.Context, its []*item) {
+	each(ctx, r.opts.Workers, its, func(it *item) { r.deleteOne(ctx, it) })
+	its = slices.DeleteFunc(its, func(it *item) bool { return it.result.Action != deleting })
+	left := r.awaitDeletions(ctx, its, r.opts.Prune.Timeout <= 0)
+	for _, it := range its {
+		it.result.Action = Pruned
+		switch {
+		case !slices.Contains(left, it):
+			r.forget(it.ref)
+		case r.opts.Prune.Timeout <= 0 && it.unseen == nil:
+			it.result.Message = "its deletion is not waited for" + waitsFor(it.live.stays)
+		default:
+			it.result = Result{Action: Failed, Reason: ReasonTerminating, Message: r.notGone(ctx, it).Error()}
+		}
+	}
+}
+
+// deleting is the action of an object whose deletion has been accepted.
+const deleting Action = "deleting"
+
+// deleteOne has an object deleted.
 func (r *run) deleteOne(ctx context.Context, it *item) {
 	opts := metav1.DeleteOptions{PropagationPolicy: &r.opts.Prune.Propagation, Preconditions: &metav1.Preconditions{UID: &it.live.uid}}
 	if r.opts.DryRun == DryRunServer {
@@ -144,53 +174,73 @@ func (r *run) deleteOne(ctx context.Context, it *item) {
 	err := r.patiently(ctx, func() error { return client.Delete(ctx, it.ref.Name, opts) })
 	switch {
 	case apierrors.IsNotFound(err):
+		it.result.Action = Pruned
+		r.forget(it.ref)
 	case apierrors.IsConflict(err):
 		it.result = Result{Action: Failed, Reason: ReasonAPI, Message: "somebody has made it anew meanwhile; it is looked at again by the next run"}
-		return
 	case err != nil:
 		it.result.Action = Failed
 		it.result.Reason, it.result.Path, it.result.Message = explain(err, it)
-		return
 	case r.opts.DryRun == DryRunServer:
 		it.result.Action = Pruned
-		return
 	default:
-		if err := r.awaitDeletion(ctx, it); err != nil {
-			it.result = Result{Action: Failed, Reason: ReasonTerminating, Message: err.Error()}
-			return
-		}
+		it.result.Action = deleting
 	}
-	it.result.Action = Pruned
-	r.forget(it.ref)
 }
 
-// awaitDeletion returns when the object is gone.
-func (r *run) awaitDeletion(ctx context.Context, it *item) error {
-	client := r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace)
-	stays := it.live.stays
-	var last error
-	gone := deletions.Loop(ctx, func(ctx context.Context) retry.Result {
-		o, err := client.Get(ctx, it.ref.Name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err), err == nil && o.UID != it.live.uid:
+// awaitDeletions returns when the objects are gone, when ctx ends, or after the
+// first look; left are those that may still be there.
+func (r *run) awaitDeletions(ctx context.Context, its []*item, once bool) (left []*item) {
+	left = slices.Clone(its)
+	var blind []*item
+	deletions.Loop(ctx, func(ctx context.Context) retry.Result {
+		var mu sync.Mutex
+		var still []*item
+		each(ctx, r.opts.Workers, left, func(it *item) {
+			gone := r.isGone(ctx, it)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case it.unseen != nil:
+				blind = append(blind, it)
+			case !gone:
+				still = append(still, it)
+			}
+		})
+		if ctx.Err() != nil {
+			return retry.Result{Outcome: retry.Failed} // not all have been looked at
+		}
+		if left = still; len(left) == 0 || once {
 			return retry.Result{Outcome: retry.Done}
-		case apierrors.IsForbidden(err):
-			last = err
-			return retry.Result{Outcome: retry.Failed}
-		case err == nil:
-			stays = o.Finalizers
 		}
 		return retry.Result{Outcome: retry.Failed}
 	})
+	return append(left, blind...)
+}
+
+// isGone looks whether a deleted object is gone.
+func (r *run) isGone(ctx context.Context, it *item) bool {
+	o, err := r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace).Get(ctx, it.ref.Name, metav1.GetOptions{})
 	switch {
-	case gone:
-		return nil
-	case last != nil:
-		return fmt.Errorf("it was deleted, but the identity may not see whether it is gone: %w", last)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("its deletion was not done within %v%s; it stays in the inventory", r.opts.Prune.Timeout, waitsFor(stays))
+	case apierrors.IsNotFound(err), err == nil && o.UID != it.live.uid:
+		return true
+	case apierrors.IsForbidden(err):
+		it.unseen = err
+	case err == nil:
+		it.live.stays = o.Finalizers
 	}
-	return fmt.Errorf("the run was stopped while it was being deleted%s; it stays in the inventory", waitsFor(stays))
+	return false
+}
+
+// notGone says why a deletion has not come to its end.
+func (r *run) notGone(ctx context.Context, it *item) error {
+	switch {
+	case it.unseen != nil:
+		return fmt.Errorf("it was deleted, but the identity may not see whether it is gone: %w", it.unseen)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("its deletion was not done within %v%s; it stays in the inventory", r.deletionTimeout(), waitsFor(it.live.stays))
+	}
+	return fmt.Errorf("the run was stopped while it was being deleted%s; it stays in the inventory", waitsFor(it.live.stays))
 }
 
 // release takes our marks off an object that stays, and forgets it.

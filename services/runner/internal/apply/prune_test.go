@@ -72,11 +72,12 @@ func TestPropagation(t *testing.T) {
 func TestFailedDeletionIsTrackedOn(t *testing.T) {
 	s := open(t)
 	s.options.Prune.Timeout = 500 * time.Millisecond
-	s.sync(map[string]string{"a.yaml": configMap("a", "one")})
+	s.options.Workers = 1
+	s.sync(map[string]string{"a.yaml": configMap("a", "one"), "b.yaml": configMap("b", "one")})
 	s.patch("configmaps", "a", `{"metadata":{"finalizers":["example.com/wait"]}}`, types.MergePatchType)
-	for range 2 {
+	for _, want := range []string{"1 pruned, 1 failed", "1 failed"} { // b does not wait for a
 		rep := s.apply(s.read(nil))
-		s.expect(rep, "1 failed")
+		s.expect(rep, want)
 		if r := rep.Results[0]; r.Reason != apply.ReasonTerminating || !strings.Contains(r.Message, "example.com/wait") {
 			t.Errorf("%s", r.Line())
 		}
@@ -89,6 +90,24 @@ func TestFailedDeletionIsTrackedOn(t *testing.T) {
 	s.patch("configmaps", "a", `{"metadata":{"finalizers":null}}`, types.MergePatchType)
 	s.expect(s.sync(map[string]string{"a.yaml": configMap("a", "one")}), "1 created")
 	s.expect(s.sync(nil), "1 pruned")
+}
+
+// TestDeletionsThatAreNotWaitedFor: they are tracked until they are done.
+func TestDeletionsThatAreNotWaitedFor(t *testing.T) {
+	s := open(t)
+	s.options.Prune = apply.Prune{Propagation: metav1.DeletePropagationBackground}
+	s.sync(map[string]string{"a.yaml": configMap("a", "one"), "b.yaml": configMap("b", "one")})
+	s.patch("configmaps", "a", `{"metadata":{"finalizers":["example.com/wait"]}}`, types.MergePatchType)
+	for _, want := range []string{"2 pruned", "1 kept"} {
+		rep := s.sync(nil)
+		s.expect(rep, want)
+		if r := rep.Results[0]; !strings.Contains(r.Message, "example.com/wait") {
+			t.Errorf("%s", r.Line())
+		}
+	}
+	s.patch("configmaps", "a", `{"metadata":{"finalizers":null}}`, types.MergePatchType)
+	s.expect(s.sync(nil), "1 pruned")
+	s.expect(s.sync(nil), "")
 }
 
 func TestPruneOff(t *testing.T) {

@@ -91,6 +91,29 @@ func TestImmutable(t *testing.T) {
 	s.expect(s.sync(secret("two", "")), "2 unchanged")
 }
 
+// TestNotReplaced: what is to stay, and what holds other things, is not deleted to
+// be made again unless its manifest says so.
+func TestNotReplaced(t *testing.T) {
+	s := open(t)
+	s.options.Replace = true
+	files := func(value, notes string) map[string]string {
+		return map[string]string{
+			"a.yaml": "apiVersion: v1\nkind: Secret\nimmutable: true\nmetadata: {name: fixed, annotations: {cli-utils.sigs.k8s.io/on-remove: keep}}\nstringData: {value: " + value + "}\n",
+			"b.yaml": "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data, annotations: {" + notes + "}}\nspec: {accessModes: [ReadWriteOnce], storageClassName: " + value + ", resources: {requests: {storage: 1Gi}}}\n",
+		}
+	}
+	s.sync(files("one", ""))
+	rep := s.apply(s.read(files("two", "")))
+	s.expect(rep, "2 failed")
+	for i, want := range []string{"an annotation asks to leave it", "give it the annotation towline.dev/replace: allow"} {
+		if r := rep.Results[i]; r.Reason != apply.ReasonImmutable || !strings.HasSuffix(r.Message, want) {
+			t.Errorf("%s", r.Line())
+		}
+	}
+	rep = s.apply(s.read(files("two", "towline.dev/replace: allow")))
+	s.expect(rep, "1 replaced, 1 failed")
+}
+
 // TestFailingWebhook: the object that a broken webhook stands in front of fails
 // and names it; the others arrive, and it does too once the webhook is gone.
 func TestFailingWebhook(t *testing.T) {

@@ -4,11 +4,48 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/towline/towline/services/runner/internal/apply/kinds"
 )
+
+// AnnotationReplace with the value allow, on an object of a set, has Options.Replace
+// count for it although others would go with it.
+const AnnotationReplace = "towline.dev/replace"
+
+// replaceTimeout is how long the deletion of an object that is to be made again
+// may take when the run waits for no deletion.
+const replaceTimeout = 5 * time.Minute
+
+// deletionTimeout is how long a deletion that is waited for may take.
+func (r *run) deletionTimeout() time.Duration {
+	if r.opts.Prune.Timeout > 0 {
+		return r.opts.Prune.Timeout
+	}
+	return replaceTimeout
+}
+
+// precious are kinds whose objects take others, or data, with them.
+var precious = []schema.GroupKind{namespaces, kinds.Definition, {Kind: "PersistentVolume"}, {Kind: "PersistentVolumeClaim"}}
+
+// sparedFor says why an object is not deleted to be made again, empty if it may
+// be.
+func sparedFor(it *item) string {
+	notes := it.object.Body.GetAnnotations()
+	switch {
+	case it.live.keep || kept(notes):
+		return "it is not deleted to be made again, for an annotation asks to leave it"
+	case slices.Contains(precious, it.ref.GroupKind()) && notes[AnnotationReplace] != "allow":
+		return "it is not deleted to be made again, for what it holds would be lost; undo the change, or give it the annotation " + AnnotationReplace + ": allow"
+	}
+	return ""
+}
 
 // replace deletes an object that cannot be changed in place and makes it again.
 // It deletes nothing before the API server has said that the new one is valid.
@@ -24,10 +61,10 @@ func (r *run) replace(ctx context.Context, it *item, text []byte) (*metav1.Parti
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("delete it to make it again: %w", err)
 	}
-	wait, cancel := context.WithTimeout(ctx, r.opts.Prune.Timeout)
+	wait, cancel := context.WithTimeout(ctx, r.deletionTimeout())
 	defer cancel()
-	if err := r.awaitDeletion(wait, it); err != nil {
-		return nil, fmt.Errorf("it was to be made again: %w", err)
+	if left := r.awaitDeletions(wait, []*item{it}, false); len(left) > 0 {
+		return nil, fmt.Errorf("it was to be made again: %w", r.notGone(wait, it))
 	}
 	return r.patch(ctx, it, text, true, false)
 }

@@ -53,8 +53,10 @@ type item struct {
 	digest   string
 	phase    int
 
-	live   *live // nil when it does not exist
-	unsure bool  // may not be read
+	live   *live  // nil when it does not exist
+	unsure bool   // may not be read
+	spared string // why it is not replaced
+	unseen error  // of a look whether it is gone
 	apply  bool
 	result Result
 	// lookAs is how the object is read: in a version that is served already.

@@ -39,6 +39,10 @@ const (
 	annotationDeletion = "client.lifecycle.config.k8s.io/deletion" // detach
 )
 
+func kept(annotations map[string]string) bool {
+	return annotations[annotationOnRemove] == "keep" || annotations[annotationDeletion] == "detach"
+}
+
 var namespaces = schema.GroupKind{Kind: "Namespace"}
 
 // group is what one list can tell about.
@@ -230,7 +234,7 @@ func (r *run) read(it *item, o *metav1.PartialObjectMetadata) *live {
 	l := &live{
 		uid: o.UID, version: o.ResourceVersion, deleting: o.DeletionTimestamp != nil, stays: o.Finalizers,
 		owner: o.Annotations[inventory.AnnotationOwner], part: o.Labels[inventory.LabelPartOf],
-		keep:      o.Annotations[annotationOnRemove] == "keep" || o.Annotations[annotationDeletion] == "detach",
+		keep:      kept(o.Annotations),
 		dependsOn: o.Annotations[order.Annotation],
 		owned:     fields.Digest(fields.Own(o.ManagedFields, Manager), it.ignored),
 	}
