@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -218,21 +219,27 @@ func TestTheSealingKeyChangesWithoutAnUnreadableJob(t *testing.T) {
 	}
 }
 
-func TestTheSigningKeyChangesAndTheOneBeforeCounts(t *testing.T) {
+// The signing key changes in one step likewise: what one generation signs the one
+// before publishes and the one after, so that neither an upgrade nor a rollback
+// ends a job.
+func TestTheSigningKeyChangesAndItsNeighboursCount(t *testing.T) {
 	s := newServer(t)
-	keys := func(r rendered) map[string][]byte {
-		return find[corev1.Secret](t, r, "Secret/towline-signing").Data
+	var all []map[string][]byte
+	for generation := 1; generation <= 3; generation++ {
+		r := s.render(t, minimal+"\n---\ncredentials: {runner: {value: x}, signing: {generation: "+strconv.Itoa(generation)+"}}\n")
+		s.install(t, r)
+		all = append(all, find[corev1.Secret](t, r, "Secret/towline-signing").Data)
 	}
-	first := s.render(t, minimal)
-	s.install(t, first)
-	changed := s.render(t, minimal+"\n---\ncredentials: {runner: {value: x}, signing: {generation: 2}}\n")
-	if names := slices.Sorted(maps.Keys(keys(changed))); !slices.Equal(names, []string{"0001.pem", "0002.pem"}) ||
-		string(keys(changed)["0001.pem"]) != string(keys(first)["0001.pem"]) || string(keys(changed)["0002.pem"]) == string(keys(first)["0001.pem"]) {
-		t.Errorf("the keys are %v", names)
-	}
-	s.install(t, changed)
-	last := s.render(t, minimal+"\n---\ncredentials: {runner: {value: x}, signing: {generation: 3}}\n")
-	if names := slices.Sorted(maps.Keys(keys(last))); !slices.Equal(names, []string{"0002.pem", "0003.pem"}) {
-		t.Errorf("after another step the keys are %v", names)
+	for i, want := range [][]string{{"0000.pem", "0001.pem"}, {"0000.pem", "0001.pem", "0002.pem"}, {"0000.pem", "0002.pem", "0003.pem"}} {
+		if names := slices.Sorted(maps.Keys(all[i])); !slices.Equal(names, want) {
+			t.Errorf("step %d: the keys are %v, want %v", i+1, names, want)
+		}
+		if i == 0 {
+			continue
+		}
+		before, now := fmt.Sprintf("%04d.pem", i), fmt.Sprintf("%04d.pem", i+1)
+		if string(all[i][now]) != string(all[i-1]["0000.pem"]) || string(all[i][before]) != string(all[i-1][before]) || string(all[i]["0000.pem"]) == string(all[i][now]) {
+			t.Errorf("steps %d and %d do not know each other's keys", i, i+1)
+		}
 	}
 }

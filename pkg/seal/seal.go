@@ -149,7 +149,9 @@ func (b *Box) Seal(plain []byte, purpose string) ([]byte, error) {
 	return k.aead.Seal(out, nonce, plain, aad(out[:1+idSize], purpose)), nil
 }
 
-// Open decrypts what Seal made for the same purpose, or returns ErrTampered.
+// Open decrypts what Seal made for the same purpose, or returns an error that
+// wraps ErrTampered. It tells apart what names a key that is not here: that may
+// be an honest text whose key was taken away.
 func (b *Box) Open(sealed []byte, purpose string) ([]byte, error) {
 	if len(sealed) < header || sealed[0] != version {
 		return nil, ErrTampered
@@ -167,7 +169,8 @@ func (b *Box) Open(sealed []byte, purpose string) ([]byte, error) {
 		}
 		return plain, nil
 	}
-	return nil, ErrTampered
+	return nil, fmt.Errorf("%w: it names the key %x, which is none of the %d in the file of sealing keys; if that key was taken out, or a rollback brought back an older file, "+
+		"what it has sealed is lost", ErrTampered, sealed[1:1+idSize], len(keys))
 }
 
 func aad(head []byte, purpose string) []byte {

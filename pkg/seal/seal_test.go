@@ -121,8 +121,12 @@ func TestKeysRotate(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if _, err := tt.box.Open(tt.sealed, "p"); (err == nil) != tt.opens {
+			_, err := tt.box.Open(tt.sealed, "p")
+			if (err == nil) != tt.opens {
 				t.Errorf("Open: %v, want opens = %t", err, tt.opens)
+			}
+			if err != nil && !strings.Contains(err.Error(), "which is none of the 1 in the file of sealing keys") {
+				t.Errorf("the error does not say that the key is not here: %v", err)
 			}
 		})
 	}

@@ -64,6 +64,7 @@ func TestARotation(t *testing.T) {
 			}
 		}()
 		change := func(content []byte) {
+			synctest.Wait() // nobody reads a file that is half written
 			put(content)
 			<-time.After(filewatch.Interval + time.Millisecond)
 			synctest.Wait()

@@ -76,6 +76,7 @@ func TestARotation(t *testing.T) {
 			t.Fatal(err)
 		}
 		put := func(content ...[]byte) {
+			synctest.Wait() // nobody reads a file that is half written
 			if err := os.WriteFile(path, bytes.Join(content, []byte("\n")), 0o600); err != nil {
 				t.Fatal(err)
 			}
