@@ -16,9 +16,14 @@ func (r *run) decide() {
 func (r *run) decideOne(it *item) {
 	rec := r.inv.Records[it.ref]
 	same := it.digest != "" && rec.Desired == it.digest
+	if it.unsure != nil && r.opts.Policy != AdoptAll {
+		// It may be there, and somebody else's.
+		it.result = Result{Action: Failed, Reason: ReasonForbidden, Message: shorten(it.unsure.Error()) + "; allow get, or nobody knows whose it is"}
+		return
+	}
 	if it.live == nil {
 		it.apply = true
-		it.result.Drifted = same && !it.unsure
+		it.result.Drifted = same && it.unsure == nil
 		return
 	}
 	if problem := r.foreign(it, rec.Held); problem != "" {

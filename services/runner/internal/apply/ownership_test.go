@@ -191,6 +191,27 @@ func TestLostInventoryIsFoundAgain(t *testing.T) {
 	}
 }
 
+// TestTwoEntriesWithOneInventory: the second is refused before it deletes what is
+// the first one's, and may be told to take its place.
+func TestTwoEntriesWithOneInventory(t *testing.T) {
+	s := open(t)
+	first, second := s.as("7-42", apply.MustMatch), s.as("7-42", apply.MustMatch)
+	first.options.Inventory.Entry, second.options.Inventory.Entry = "shop", "other"
+	first.sync(map[string]string{"a.yaml": configMap("a", "one")})
+	template := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: inventory-7-42, labels: {cli-utils.sigs.k8s.io/inventory-id: 7-42}}\n"
+	set := second.read(map[string]string{"b.yaml": configMap("b", "one"), "i.yaml": template})
+	_, err := s.engine.Apply(t.Context(), set, second.options)
+	want := "kubectl annotate configmap -n " + s.namespace + " inventory-7-42 towline.dev/entry-"
+	if err == nil || !strings.Contains(err.Error(), "is of the entry shop") || !strings.HasSuffix(err.Error(), "if other stands in the place of shop now, "+want) || s.value("a") != "one" {
+		t.Errorf("%v", err)
+	}
+	s.patch("configmaps", "inventory-7-42", `{"metadata":{"annotations":{"towline.dev/entry":null}}}`, types.MergePatchType)
+	s.expect(second.apply(set), "1 created, 1 pruned")
+	if _, err := s.engine.Apply(t.Context(), apply.Set{}, first.options); err == nil || !strings.Contains(err.Error(), "is of the entry other") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestSecondRunAtOnceEndsWithAnError: an inventory that somebody else writes
 // meanwhile is not overwritten.
 func TestSecondRunAtOnceEndsWithAnError(t *testing.T) {

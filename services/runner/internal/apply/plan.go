@@ -59,7 +59,7 @@ func (r *run) plan(set Set) {
 
 // template takes the inventory's place from an object of the set.
 func (r *run) template(o *unstructured.Unstructured) {
-	r.opts.Inventory = inventory.Place{ID: o.GetLabels()[inventory.LabelID], Name: o.GetName(), Namespace: o.GetNamespace()}
+	r.opts.Inventory = inventory.Place{ID: o.GetLabels()[inventory.LabelID], Name: o.GetName(), Namespace: o.GetNamespace(), Entry: r.opts.Inventory.Entry}
 	if r.opts.Inventory.Namespace == "" {
 		r.opts.Inventory.Namespace = r.opts.DefaultNamespace
 	}

@@ -121,10 +121,10 @@ func (r *run) judge(it *item) {
 		it.result = Result{Action: Kept, Reason: reason, Message: message}
 	}
 	switch {
-	case it.live == nil && !it.unsure:
+	case it.live == nil && it.unsure == nil:
 		it.result = Result{Action: Pruned, Message: "it was gone already"}
 		r.forget(it.ref)
-	case it.unsure:
+	case it.unsure != nil:
 		it.result = Result{Action: Failed, Reason: ReasonForbidden, Message: "the identity may not read it, so nobody knows whose it is; allow get and delete"}
 	case it.resource.Namespaced && !r.opts.allows(it.ref.Namespace), !it.resource.Namespaced && !r.permitted(it):
 		keep(ReasonForbidden, "this entry may not write there any more; delete it by hand")

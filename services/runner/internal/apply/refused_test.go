@@ -195,7 +195,10 @@ func TestNarrowIdentity(t *testing.T) {
 	s := open(t)
 	_, err := s.client.RbacV1().Roles(s.namespace).Create(t.Context(), &rbacv1.Role{
 		ObjectMeta: metav1.ObjectMeta{Name: "deployer"},
-		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"*"}}},
+		Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"*"}},
+			{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create", "patch"}},
+		},
 	}, metav1.CreateOptions{})
 	s.must(err)
 	_, err = s.client.RbacV1().RoleBindings(s.namespace).Create(t.Context(), &rbacv1.RoleBinding{
@@ -211,16 +214,21 @@ func TestNarrowIdentity(t *testing.T) {
 	s.must(err)
 	narrow.sync(map[string]string{"a.yaml": configMap("a", "one"), "b.yaml": configMap("b", "one")})
 	narrow.expect(narrow.sync(map[string]string{"a.yaml": configMap("a", "one")}), "1 unchanged, 1 pruned")
-	rep := narrow.apply(narrow.read(map[string]string{
+	files := map[string]string{
 		"a.yaml": configMap("a", "one"), "s.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n",
 		"ns.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: NS-more}\n", "c.yaml": strings.Replace(configMap("c", "one"), "{name: c}", "{name: c, namespace: kube-system}", 1),
-	}))
+	}
+	rep := narrow.apply(narrow.read(files))
 	narrow.expect(rep, "1 unchanged, 3 failed")
 	for _, r := range rep.Results[1:] {
-		if r.Reason != apply.ReasonForbidden || !strings.Contains(r.Message, "cannot patch") && !strings.Contains(r.Message, "cannot create") {
+		if r.Reason != apply.ReasonForbidden || !strings.Contains(r.Message, "cannot get") || !strings.HasSuffix(r.Message, "; allow get, or nobody knows whose it is") {
 			t.Errorf("%s", r.Line())
 		}
 	}
+	// Whose it is does not matter to a set that takes everything.
+	narrow.options.Policy = apply.AdoptAll
+	rep = narrow.apply(narrow.read(files))
+	narrow.expect(rep, "1 created, 1 unchanged, 2 failed")
 }
 
 // TestTargetNamespaces: an entry writes to its namespaces only.

@@ -54,7 +54,7 @@ type item struct {
 	phase    int
 
 	live   *live  // nil when it does not exist
-	unsure bool   // may not be read
+	unsure error  // may not be read
 	spared string // why it is not replaced
 	unseen error  // of a look whether it is gone
 	apply  bool

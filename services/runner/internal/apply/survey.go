@@ -110,7 +110,7 @@ func (r *run) lookFor(ctx context.Context, unknown []*item) error {
 	}
 	_, others = part(others, func(it *item) bool {
 		ns := r.byRef[objref.Ref{Kind: "Namespace", Name: it.ref.Namespace}]
-		return it.ref.Namespace != "" && ns != nil && ns.live == nil && !ns.unsure
+		return it.ref.Namespace != "" && ns != nil && ns.live == nil && ns.unsure == nil
 	})
 	return r.lookAll(ctx, others)
 }
@@ -327,7 +327,7 @@ func (r *run) look(ctx context.Context, it *item) error {
 	case apierrors.IsNotFound(err):
 		it.live = nil
 	case apierrors.IsForbidden(err):
-		it.unsure = true
+		it.unsure = err
 	default:
 		return fmt.Errorf("look at %s: %w", it.ref, err)
 	}

@@ -74,7 +74,7 @@ func options(req *Request) apply.Options {
 	m := req.Task.Entry
 	o := apply.Options{
 		DefaultNamespace: m.DefaultNamespace, Namespaces: req.Namespaces,
-		Inventory: inventory.Place{ID: req.Task.InventoryID(req.AgentID), Namespace: m.DefaultNamespace},
+		Inventory: inventory.Place{ID: req.Task.InventoryID(req.AgentID), Namespace: m.DefaultNamespace, Entry: m.Name},
 		Policy:    apply.Policy(m.InventoryPolicy), Invalid: apply.InvalidPolicy(m.OnInvalid), YieldOnConflict: m.OnConflict == "fail",
 		Replace: m.Replace, DryRun: apply.DryRun(m.DryRun), Health: apply.Health{Timeout: m.ReconcileTimeout},
 		Prune: apply.Prune{Off: !m.Prune, Propagation: propagation(m.PrunePropagation), Timeout: m.PruneTimeout, AfterHealthy: m.PruneWhen == "healthy"},

@@ -22,7 +22,7 @@ func TestEachKeyReachesTheEngine(t *testing.T) {
 		Ignore: []agentconfig.Ignore{{Kind: "Deployment", Paths: []string{"/spec/replicas"}}},
 	}}}
 	want := apply.Options{
-		DefaultNamespace: "shop", Namespaces: []string{"shop"}, Inventory: inventory.Place{ID: "7-42", Namespace: "shop"},
+		DefaultNamespace: "shop", Namespaces: []string{"shop"}, Inventory: inventory.Place{ID: "7-42", Namespace: "shop", Entry: "acme/shop"},
 		Policy: apply.AdoptAll, Invalid: apply.InvalidStopsAll, YieldOnConflict: true, Replace: true, DryRun: apply.DryRunServer,
 		Health: apply.Health{Timeout: time.Minute},
 		Prune:  apply.Prune{Propagation: metav1.DeletePropagationOrphan, Timeout: time.Hour, AfterHealthy: true},

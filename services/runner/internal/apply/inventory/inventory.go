@@ -28,6 +28,8 @@ const (
 	// LabelPartOf on an object names the ApplySet it belongs to.
 	LabelPartOf = "applyset.kubernetes.io/part-of"
 
+	// annotationEntry on an inventory names the entry that it is of.
+	annotationEntry      = "towline.dev/entry"
 	labelApplySet        = "applyset.kubernetes.io/id"
 	annotationTooling    = "applyset.kubernetes.io/tooling"
 	annotationKinds      = "applyset.kubernetes.io/contains-group-kinds"
@@ -98,6 +100,7 @@ type Inventory struct {
 	ID      string
 	Records map[objref.Ref]Record
 
+	entry  string
 	client typedcore.ConfigMapInterface
 	object *corev1.ConfigMap // as last read or written
 	exists bool
@@ -108,6 +111,8 @@ type Place struct {
 	ID        string // the value of LabelID
 	Name      string // of the ConfigMap; empty means inventory-<ID>
 	Namespace string
+	// Entry is whose inventory it is; empty does not say.
+	Entry string
 }
 
 // Load reads an inventory. One that is missing is empty.
@@ -120,10 +125,14 @@ func Load(ctx context.Context, core typedcore.CoreV1Interface, p Place) (*Invent
 	if err != nil {
 		return nil, fmt.Errorf("inventory %s/%s: %w", p.Namespace, p.Name, err)
 	}
-	i := &Inventory{ID: p.ID, Records: map[objref.Ref]Record{}, client: client, object: cm, exists: cm != nil}
+	i := &Inventory{ID: p.ID, Records: map[objref.Ref]Record{}, entry: p.Entry, client: client, object: cm, exists: cm != nil}
 	if cm == nil {
 		i.object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace, Labels: map[string]string{LabelID: p.ID}}}
 		return i, nil
+	}
+	if of := cm.Annotations[annotationEntry]; of != "" && p.Entry != "" && of != p.Entry {
+		return nil, fmt.Errorf("inventory %s/%s is of the entry %s: two entries with one inventory would delete each other's objects; give each its own (label %s), or, if %s stands in the place of %[3]s now, kubectl annotate configmap -n %[1]s %[2]s %[6]s-",
+			cm.Namespace, cm.Name, of, LabelID, p.Entry, annotationEntry)
 	}
 	for key, text := range cm.Data {
 		ref, err := objref.ParseKey(key)
@@ -242,6 +251,9 @@ func (i *Inventory) render() (*corev1.ConfigMap, error) {
 	cm.Annotations = with(cm.Annotations, map[string]string{
 		annotationTooling: tooling, annotationKinds: joined(kinds), annotationNamespaces: joined(namespaces),
 	})
+	if i.entry != "" {
+		cm.Annotations[annotationEntry] = i.entry
+	}
 	return cm, nil
 }
 
