@@ -4,11 +4,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 func TestAddressesOfKASBecomeGitLabs(t *testing.T) {
 	for kas, want := range map[string]string{
 		"wss://kas.gitlab.com":                              "https://gitlab.com",
+		"grpcs://kas.gitlab.com":                            "https://gitlab.com",
+		"grpcs://kas.gitlab.com:443":                        "https://gitlab.com",
 		"wss://gitlab.example.com/-/kubernetes-agent/":      "https://gitlab.example.com",
 		"ws://gitlab.example.com:8080/-/kubernetes-agent":   "http://gitlab.example.com:8080",
 		"wss://gitlab.example.com:8443/-/kubernetes-agent/": "https://gitlab.example.com:8443",
@@ -17,6 +21,27 @@ func TestAddressesOfKASBecomeGitLabs(t *testing.T) {
 		if args := deployment(t, r, "tunnel").Spec.Template.Spec.Containers[0].Args; !slices.Contains(args, "--gitlab-url="+want) {
 			t.Errorf("%s: %v, want %s", kas, args, want)
 		}
+	}
+}
+
+// Values of GitLab's chart that say nothing here leave a notice, and no
+// config.yaml that lets nobody in.
+func TestWhatHasNoMeaningHereIsTold(t *testing.T) {
+	for values, want := range map[string]string{
+		"{api: {listenAddress: ':8082'}}":                         "config.api is not used",
+		"{privateApi: {listenAddress: ':8081'}}":                  "config.privateApi is not used",
+		"{operational_container_scanning: {enabled: true}}":       "config.operational_container_scanning is not used",
+		"{observability: {enabled: true, tls: {enabled: false}}}": "config.observability.enabled and .tls are not used",
+	} {
+		r := render(t, minimal+"\n---\n"+withCredentials+"\n---\nconfig: "+values+"\n")
+		if !strings.Contains(r.notes, "NOTICE: "+want) || r.has("ConfigMap/towline-config") {
+			t.Errorf("%s: a ConfigMap is rendered: %t, and the notes say\n%s", values, r.has("ConfigMap/towline-config"), r.notes)
+		}
+	}
+	r := render(t, minimal+"\n---\nconfig: {observability: {enabled: true, logging: {level: debug}}, ci_access: {projects: [{id: a/b}]}}\n")
+	want := "ci_access:\n  projects:\n  - id: a/b\nobservability:\n  logging:\n    level: debug\n"
+	if got := find[corev1.ConfigMap](t, r, "ConfigMap/towline-config").Data["config.yaml"]; got != want {
+		t.Errorf("config.yaml is %q, want %q", got, want)
 	}
 }
 

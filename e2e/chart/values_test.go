@@ -33,6 +33,11 @@ func TestMissingOrWrongValuesAreToldInSentences(t *testing.T) {
 		"an account without a name":   {minimal + "---\naccess: {mode: serviceAccount, namespaces: [a], agentServiceAccount: {create: false}}\n", []string{"access.agentServiceAccount.create is false, and name does not say which"}},
 		"GitLab's names without one":  {minimal + "---\nserviceAccount: {create: false}\nrbac: {useExistingRole: x}\n", []string{"access.agentServiceAccount.create is false, and name does not say which"}},
 		"a binding for no account":    {minimal + "---\naccess: {bindings: [{agent: true, role: x, namespaces: [a]}]}\n", []string{"access.bindings[0] is for the agent's ServiceAccount, and there is none"}},
+		"CA of Redis without TLS":     {minimal + "---\nredis: {external: {addresses: ['r:6379'], tls: {caBundle: {existingSecret: x}}}}\n", []string{"redis.external.tls.caBundle is given, and Redis is reached without TLS"}},
+		"CA for an address without":   {minimal + "---\nredis: {external: {url: 'redis://r', tls: {caBundle: {existingConfigMap: x}}}}\n", []string{"redis.external.tls.caBundle is given, and Redis is reached without TLS"}},
+		"a database of a Cluster":     {minimal + "---\nredis: {external: {addresses: ['r:6379'], cluster: true, database: 2}}\n", []string{"redis.external.database is 2, and a Cluster has only database 0"}},
+		"fewest more than most":       {minimal + "---\nrunner: {autoscaling: {kind: hpa, minReplicas: 5, maxReplicas: 3}}\n", []string{"runner.autoscaling.minReplicas is 5, more than maxReplicas, which is 3"}},
+		"most fewer than the default": {minimal + "---\nredis: {external: {addresses: ['r:6379']}}\nrunner: {autoscaling: {kind: keda, maxReplicas: 1}}\n", []string{"runner.autoscaling.minReplicas is 2, more than maxReplicas, which is 1"}},
 		"a token in the open":         {minimal + "---\nconfig: {agent: {token: x}}\n", []string{"config.agent.token would lie open in a ConfigMap"}},
 		"a secret value is not shown": {"agent: x\ncredentials: {runner: {value: glrt-hidden}}\n", []string{"gitlab.url is missing"}},
 	}

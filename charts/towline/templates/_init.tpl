@@ -8,6 +8,7 @@
 {{- $_ := set $v "faults" list -}}
 {{- include "towline.initRunner" . -}}
 {{- include "towline.initKas" . -}}
+{{- include "towline.initObservability" . -}}
 {{- include "towline.initAccount" . -}}
 {{- include "towline.initRest" . -}}
 {{- $_ := set $v "config" (omit $v.config "token" "secretName" "kasAddress" "kasCaCert" "caCert" "kasHeaders" "receptive" "api" "privateApi" "operational_container_scanning") -}}
@@ -45,13 +46,13 @@
 
 {{- define "towline.initKas" -}}
 {{- with .Values.config.kasAddress -}}
-{{- $host := regexReplaceAll "^wss?://(kas\\.)?(gitlab\\.com)/?$|^wss?://([^/]+)/-/kubernetes-agent/?$" . "${2}${3}" -}}
+{{- $host := regexReplaceAll "^(?:wss?|grpcs?)://(?:kas\\.)?(gitlab\\.com)(?::443)?/?$|^wss?://([^/]+)/-/kubernetes-agent/?$" . "${1}${2}" -}}
 {{- if $.Values.gitlab.url -}}
 {{- include "towline.notice" (dict "root" $ "text" "config.kasAddress is not used: gitlab.url says where GitLab is") -}}
 {{- else if eq $host . -}}
 {{- include "towline.fault" (dict "root" $ "text" "config.kasAddress is an address that only the agent tunnel (KAS) honours, and that is not built yet: give GitLab's own address as gitlab.url") -}}
 {{- else -}}
-{{- $_ := set $.Values.gitlab "url" (printf "%s://%s" (ternary "https" "http" (hasPrefix "wss:" .)) $host) -}}
+{{- $_ := set $.Values.gitlab "url" (printf "%s://%s" (ternary "http" "https" (or (hasPrefix "ws:" .) (hasPrefix "grpc:" .))) $host) -}}
 {{- include "towline.notice" (dict "root" $ "text" (printf "config.kasAddress is taken for gitlab.url, as %s" $.Values.gitlab.url)) -}}
 {{- end -}}
 {{- end -}}
@@ -62,8 +63,28 @@
 {{- if .Values.config.kasHeaders -}}
 {{- include "towline.fault" (dict "root" . "text" "config.kasHeaders are headers that only the agent tunnel (KAS) honours, and that is not built yet: remove them") -}}
 {{- end -}}
+{{- range list "api" "privateApi" -}}
+{{- if hasKey $.Values.config . -}}
+{{- include "towline.notice" (dict "root" $ "text" (printf "config.%s is not used: Towline never listens to the outside" .)) -}}
+{{- end -}}
+{{- end -}}
+{{- if hasKey .Values.config "operational_container_scanning" -}}
+{{- include "towline.notice" (dict "root" . "text" "config.operational_container_scanning is not used: Towline scans no images, and makes no account for that") -}}
+{{- end -}}
 {{- if dig "receptive" "enabled" false .Values.config -}}
 {{- include "towline.fault" (dict "root" . "text" "config.receptive is what only the agent tunnel (KAS) honours, and Towline never listens to the outside: remove it") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The chart's own part of config.observability; the rest is config.yaml's. */}}
+{{- define "towline.initObservability" -}}
+{{- with .Values.config.observability -}}
+{{- if and (kindIs "map" .) (or (hasKey . "enabled") (hasKey . "tls")) -}}
+{{- include "towline.notice" (dict "root" $ "text" "config.observability.enabled and .tls are not used: metrics are at the port http of each pod, for whom networkPolicy.metricsFrom names; see monitoring") -}}
+{{- $rest := omit . "enabled" "tls" -}}
+{{- $others := omit $.Values.config "observability" -}}
+{{- $_ := set $.Values "config" (ternary (merge (dict "observability" $rest) $others) $others (gt (len $rest) 0)) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -105,13 +126,6 @@
 {{- with .Values.extraEnv -}}
 {{- $_ := set $.Values.tunnel "extraEnv" (concat $.Values.tunnel.extraEnv .) -}}
 {{- include "towline.notice" (dict "root" $ "text" "extraEnv is taken for tunnel.extraEnv; for proxies there is gitlab.proxy") -}}
-{{- end -}}
-{{- if include "towline.proxyEnv" . | fromYamlArray -}}
-{{- range .Values.tunnel.extraEnv -}}
-{{- if and (eq (upper .name) "NO_PROXY") .value (not (regexMatch "(^|,)[.]?svc(,|$)" .value)) -}}
-{{- include "towline.notice" (dict "root" $ "text" "tunnel.extraEnv sends the tunnel through the proxy to policy, since its NO_PROXY lacks .svc: add .svc to it") -}}
-{{- end -}}
-{{- end -}}
 {{- end -}}
 {{- if not (kindIs "invalid" .Values.replicas) -}}
 {{- $_ := set .Values.tunnel "replicas" .Values.replicas -}}

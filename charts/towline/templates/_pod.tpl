@@ -153,13 +153,6 @@ readinessProbe:
      reached without it. */}}
 {{- define "towline.tunnelEnv" -}}
 {{- include "towline.env" (dict "root" . "name" "tunnel") }}
-{{- $inside := list "localhost" "127.0.0.1" ".svc" ".cluster.local" }}
-{{- $names := list }}
-{{- range .Values.tunnel.extraEnv }}{{ $names = append $names (upper .name) }}{{ end }}
-{{- if and (include "towline.proxyEnv" . | fromYamlArray) (not (or (has "NO_PROXY" $names) .Values.gitlab.proxy.https .Values.gitlab.proxy.existingSecret)) }}
-- name: NO_PROXY
-  value: {{ join "," $inside | quote }}
-{{- end }}
 {{- with .Values.gitlab.proxy }}
 {{- if or .https .existingSecret }}
 {{- range list "HTTPS_PROXY" "HTTP_PROXY" }}
@@ -174,7 +167,7 @@ readinessProbe:
   {{- end }}
 {{- end }}
 - name: NO_PROXY
-  value: {{ concat $inside .noProxy | join "," | quote }}
+  value: {{ concat (list "localhost" "127.0.0.1" ".svc" ".cluster.local") .noProxy | join "," | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}

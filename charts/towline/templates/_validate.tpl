@@ -5,6 +5,7 @@
 {{- include "towline.validateCredentials" . -}}
 {{- include "towline.validateRedis" . -}}
 {{- include "towline.validateAccess" . -}}
+{{- include "towline.validateRunner" . -}}
 {{- with .Values.faults -}}
 {{- fail (printf "\n\n%s\n\nvalues.yaml of the chart says more about each value.\n" (join "\n" .)) -}}
 {{- end -}}
@@ -120,6 +121,13 @@
 {{- if and .password.existingSecret .password.value -}}
 {{- $faults = append $faults "redis.external.password has both existingSecret and value: leave one of them empty" -}}
 {{- end -}}
+{{- $plain := or .addresses (hasPrefix "redis://" .url) -}}
+{{- if and (or .tls.caBundle.existingConfigMap .tls.caBundle.existingSecret) $plain (not .tls.enabled) -}}
+{{- $faults = append $faults "redis.external.tls.caBundle is given, and Redis is reached without TLS: set redis.external.tls.enabled, or leave caBundle empty" -}}
+{{- end -}}
+{{- if and .cluster (gt (int .database) 0) -}}
+{{- $faults = append $faults (printf "redis.external.database is %d, and a Cluster has only database 0: leave it out" (int .database)) -}}
+{{- end -}}
 {{- if and .tls.caBundle.existingConfigMap .tls.caBundle.existingSecret -}}
 {{- $faults = append $faults "redis.external.tls.caBundle has both existingConfigMap and existingSecret: leave one of them empty" -}}
 {{- end -}}
@@ -166,6 +174,17 @@
 {{- end -}}
 {{- if and (eq $v.access.mode "serviceAccount") (not $b.agent) -}}
 {{- $faults = append $faults (printf "access.bindings[%d] is for identities that jobs do not have with access.mode serviceAccount: give agent: true" $i) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $v "faults" (concat $v.faults $faults) -}}
+{{- end -}}
+
+{{- define "towline.validateRunner" -}}
+{{- $faults := list -}}
+{{- $v := .Values -}}
+{{- with $v.runner.autoscaling -}}
+{{- if and (ne .kind "off") (gt (int .minReplicas) (int .maxReplicas)) -}}
+{{- $faults = append $faults (printf "runner.autoscaling.minReplicas is %d, more than maxReplicas, which is %d" (int .minReplicas) (int .maxReplicas)) -}}
 {{- end -}}
 {{- end -}}
 {{- $_ := set $v "faults" (concat $v.faults $faults) -}}
