@@ -26,6 +26,13 @@ type CommitStatus struct {
 
 var statusStates = []string{"pending", "running", "success", "failed", "canceled", "skipped"}
 
+// statusBecomes is what an open status can become, by GitLab's state machine of
+// commit statuses. One that has ended is followed by a new one.
+var statusBecomes = map[string][]string{
+	"pending": {"running", "success", "failed", "canceled", "skipped"},
+	"running": {"success", "failed", "canceled"},
+}
+
 // maxStatusText is GitLab's limit on the description and on the address of a
 // status, each in characters.
 const maxStatusText = 255
@@ -75,8 +82,8 @@ func (s *Server) setStatus(w http.ResponseWriter, r *http.Request) {
 	}
 	name := orDefault(orDefault(in.Name, in.Context), "default")
 	st := s.openStatus(p, sha, name)
-	if st != nil && st.Status == in.State {
-		s.note(Statuses, 0, "status %s is %s already", name, in.State)
+	if st != nil && !slices.Contains(statusBecomes[st.Status], in.State) {
+		s.note(Statuses, 0, "status %s is %s and cannot become %s", name, st.Status, in.State)
 		writeJSON(w, http.StatusBadRequest, obj{"message": "Cannot transition status via :" + in.State + " from :" + st.Status})
 		return
 	}

@@ -13,6 +13,8 @@ const (
 	MaxHeads = 50
 	// MaxName bounds the name of an entry in bytes.
 	MaxName = 255
+	// MaxTold is of how many commits is remembered what GitLab was told.
+	MaxTold = 20
 )
 
 // View is what the tunnel that follows an entry lets be known of it: runners
@@ -31,8 +33,17 @@ type View struct {
 	// Refused is a state that could not even be tried; Refusals counts those.
 	Refused  *Report `json:"refused,omitempty"`
 	Refusals int64   `json:"refusals,omitempty"`
+	// Told are the commit statuses that GitLab has been told last, of each commit
+	// one, the newest last.
+	Told []Told `json:"told,omitempty"`
 	// Deployment is the record that GitLab has of the newest commit.
 	Deployment *Deployment `json:"deployment,omitempty"`
+}
+
+// Told is what GitLab has been told of a commit.
+type Told struct {
+	Commit string `json:"commit"`
+	State  string `json:"state"` // in GitLab's words
 }
 
 // Deployment is a record of GitLab's that was made for a commit.
@@ -40,6 +51,29 @@ type Deployment struct {
 	ID     int64  `json:"id,omitempty"` // 0: it could not be made, or is being made
 	Commit string `json:"commit"`
 	State  string `json:"state"` // in GitLab's words
+	// Owed says that GitLab may not have heard of State yet.
+	Owed bool `json:"owed,omitempty"`
+	// Before is the record of an older commit that is to be canceled first; 0 is none.
+	Before int64 `json:"before,omitempty"`
+}
+
+// Tell notes what GitLab has been told of a commit.
+func (v *View) Tell(commit, state string) {
+	v.Told = slices.DeleteFunc(v.Told, func(t Told) bool { return t.Commit == commit })
+	v.Told = append(v.Told, Told{commit, state})
+	if extra := len(v.Told) - MaxTold; extra > 0 {
+		v.Told = slices.Delete(v.Told, 0, extra)
+	}
+}
+
+// ToldOf is what GitLab has been told of a commit last; "" is nothing.
+func (v *View) ToldOf(commit string) string {
+	for _, t := range v.Told {
+		if t.Commit == commit {
+			return t.State
+		}
+	}
+	return ""
 }
 
 // Stood notes where the ref stands now.

@@ -60,3 +60,14 @@ func TestNamesOfEntries(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatGitLabWasTold(t *testing.T) {
+	var v View
+	for n := range MaxTold + 1 {
+		v.Tell(fmt.Sprint(n), "pending")
+	}
+	v.Tell("1", "success")
+	if len(v.Told) != MaxTold || v.ToldOf("0") != "" || v.ToldOf("1") != "success" || v.Told[0].Commit != "2" {
+		t.Errorf("%+v", v.Told)
+	}
+}

@@ -274,15 +274,27 @@ func (q *call) plain(err error) error {
 
 // answerError is an answer that was none to the question.
 type answerError struct {
-	text  string
-	after time.Duration
+	text    string
+	after   time.Duration
+	passing bool // another time the answer may be another
 }
 
 // Error implements error.
 func (e *answerError) Error() string { return e.text }
 
 func (a *answer) unexpected() error {
-	return &answerError{"GitLab answers " + a.message(), retryAfter(a.header)}
+	return &answerError{"GitLab answers " + a.message(), retryAfter(a.header), retriable(a.code)}
+}
+
+// Passing says whether what a call has failed with may pass: there was no answer,
+// or it was one of a GitLab that is busy or at fault. What is refused stays so
+// until somebody changes something.
+func Passing(err error) bool {
+	if err == nil || errors.Is(err, ErrRefused) || errors.Is(err, ErrNoFile) {
+		return false
+	}
+	var e *answerError
+	return !errors.As(err, &e) || e.passing
 }
 
 // After is how long GitLab asked, with the answer that led to err, to be left

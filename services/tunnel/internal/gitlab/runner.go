@@ -99,7 +99,7 @@ func (c *Client) Verify(ctx context.Context) (outcome VerifyOutcome, why error) 
 	case a.code == http.StatusForbidden, a.code == http.StatusUnprocessableEntity:
 		return VerifyRejected, c.rejected(a)
 	}
-	return VerifyUnknown, &answerError{fmt.Sprintf("GitLab at %s answers %d to the runner's token check; Towline asks again", c.base, a.code), retryAfter(a.header)}
+	return VerifyUnknown, &answerError{fmt.Sprintf("GitLab at %s answers %d to the runner's token check; Towline asks again", c.base, a.code), retryAfter(a.header), true}
 }
 
 func (c *Client) rejected(a *answer) error {

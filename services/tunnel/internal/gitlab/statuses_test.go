@@ -54,3 +54,20 @@ func TestCommitStatuses(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestWhatMayPass(t *testing.T) {
+	codes := map[int]bool{400: false, 401: false, 403: false, 404: false, 408: true, 422: false, 429: true, 500: true, 502: true, 503: true}
+	for code, want := range codes {
+		s := serve(t, reply{code, asJSON, `{"message":"no"}`})
+		err := client(t, s.URL, nil).SetCommitStatus(t.Context(), "secret", 42, "c1", gitlab.CommitStatus{State: "success"})
+		if err == nil || gitlab.Passing(err) != want {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+	s := serve(t)
+	c := client(t, s.URL, nil)
+	s.Close()
+	if err := c.SetCommitStatus(t.Context(), "secret", 42, "c1", gitlab.CommitStatus{State: "success"}); !gitlab.Passing(err) || gitlab.Passing(nil) {
+		t.Error(err)
+	}
+}

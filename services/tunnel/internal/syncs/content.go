@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/policyapi"
 	"github.com/towline/towline/pkg/syncspec"
 )
@@ -14,6 +15,7 @@ type wantedTask struct {
 	known   bool
 	commit  string
 	content string // digest; "" is like no other
+	before  string // commit of an older task of the same content that is under way
 }
 
 func (w wantedTask) is(commit, content string) bool {
@@ -46,3 +48,6 @@ func (f *follower) inherit(ctx context.Context) {
 		f.task.commit, f.task.content = task.Commit, order.Content
 	}
 }
+
+// underWay says whether the newest task waits for a runner or has one.
+func (f *follower) underWay() bool { return f.task.commit != "" && f.rec.State != ledger.SyncDone }

@@ -2,22 +2,16 @@ package syncs
 
 import (
 	"context"
+	"errors"
 
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
 
-// Commit statuses of what waits for its archive or a runner, and of what has
-// waited for its archive and waits for a runner now.
-const (
-	statePending = "pending"
-	stateRunning = "running"
-)
-
 // deploy keeps the record of a commit in its environment. state is one of commit
-// statuses. What GitLab is about to be told is written down first, so that it is
-// told nothing twice, whichever tunnel goes on.
+// statuses. What GitLab is about to be told is written down first, so that
+// whichever tunnel goes on tells it.
 func (f *follower) deploy(ctx context.Context, commit, state string) {
 	if f.entry.Environment == "" {
 		return
@@ -29,25 +23,50 @@ func (f *follower) deploy(ctx context.Context, commit, state string) {
 	if before != nil && f.settled(before, commit, state) {
 		return
 	}
-	next := &syncspec.Deployment{Commit: commit, State: state}
-	same := before != nil && before.Commit == commit
-	if same {
-		next.ID = before.ID
+	next := &syncspec.Deployment{Commit: commit, State: state, Owed: true}
+	switch {
+	case before == nil:
+	case before.Commit == commit:
+		next.ID, next.Before = before.ID, before.Before
+	case before.ID != 0 && before.State == gitlab.DeploymentRunning:
+		next.Before = before.ID
 	}
 	f.outlook.Deployment = next
 	f.publish(ctx, false)
+	f.tellDeployment(ctx, next)
+}
+
+// tellDeployment brings a record to GitLab.
+func (f *follower) tellDeployment(ctx context.Context, d *syncspec.Deployment) {
+	err := f.setDeployment(ctx, d)
+	settled, news := f.deployments.outcome(err)
+	if news && ctx.Err() == nil {
+		f.Log.Warn("deployment not shown in GitLab", service.KeyEntry, f.entry.Name, "environment", f.entry.Environment, "commit", d.Commit, service.Err(err))
+	}
+	d.Owed = !settled // one that GitLab refuses is not worth a loop
+}
+
+func (f *follower) setDeployment(ctx context.Context, d *syncspec.Deployment) error {
 	token, _, err := f.Token(f.entry.Project)
-	if err == nil && before != nil && !same && before.ID != 0 && before.State == gitlab.DeploymentRunning {
-		err = f.GitLab.UpdateDeployment(ctx, token, f.project, before.ID, gitlab.DeploymentCanceled)
+	if err == nil {
+		err = f.number(ctx, token)
 	}
-	if err == nil && next.ID != 0 {
-		err = f.GitLab.UpdateDeployment(ctx, token, f.project, next.ID, state)
-	} else if err == nil {
-		next.ID, err = f.createDeployment(ctx, token, next)
+	if err != nil {
+		return err
 	}
-	if err != nil { // like a status, it is not worth a loop
-		f.Log.Warn("deployment not shown in GitLab", service.KeyEntry, f.entry.Name, "environment", f.entry.Environment, "commit", commit, service.Err(err))
+	if d.Before != 0 {
+		err = f.GitLab.UpdateDeployment(ctx, token, f.project, d.Before, gitlab.DeploymentCanceled)
+		if gitlab.Passing(err) {
+			return err
+		}
+		d.Before = 0
 	}
+	if d.ID != 0 {
+		return errors.Join(err, f.GitLab.UpdateDeployment(ctx, token, f.project, d.ID, d.State))
+	}
+	var failed error
+	d.ID, failed = f.createDeployment(ctx, token, d)
+	return errors.Join(err, failed)
 }
 
 // settled says whether GitLab need not hear of a state. What has succeeded once

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/towline/towline/pkg/syncspec"
 	"github.com/towline/towline/services/tunnel/internal/gitlab"
@@ -27,6 +28,9 @@ func (w *world) CreateDeployment(_ context.Context, _ string, project int64, d g
 func (w *world) UpdateDeployment(_ context.Context, _ string, project, id int64, status string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.noDeployments {
+		return errors.New("not now")
+	}
 	w.deployments = append(w.deployments, fmt.Sprintf("%d %d %s", project, id, status))
 	return nil
 }
@@ -99,6 +103,35 @@ func TestARecordThatCouldNotBeMadeIsMadeWithTheResult(t *testing.T) {
 	if len(b.world.statuses) != 2 {
 		t.Errorf("statuses: %v", b.world.statuses)
 	}
+}
+
+// What GitLab could not be told it is told later, by whichever tunnel.
+func TestARecordThatIsOwed(t *testing.T) {
+	production := shop
+	production.Environment, production.Ref.Branch = "production", "release"
+	b := open(t, production)
+	f := b.follower("t1")
+	f.step(t.Context())
+	serial, _ := b.claim("shop")
+	b.world.noDeployments = true
+	b.finish("shop", serial, syncspec.Report{State: syncspec.Succeeded, Commit: "c1", Entry: "shop", Objects: 1})
+	f.step(t.Context())
+	b.world.noDeployments = false
+	f.step(t.Context())
+	const first = "42 new production c1 release tag=false running"
+	b.deployed(first) // it is not asked at each look
+	if err := b.ledger.LeaveSync(t.Context(), "shop", "t1"); err != nil {
+		t.Fatal(err)
+	}
+	next := b.follower("t2")
+	next.step(t.Context())
+	next.step(t.Context())
+	b.deployed(first, "42 1 success")
+	b.world.noDeployments, b.world.head = true, "c2"
+	next.step(t.Context())
+	b.world.noDeployments, next.deployments.at = false, time.Time{}
+	next.step(t.Context())
+	b.deployed(first, "42 1 success", "42 new production c2 release tag=false running")
 }
 
 func TestWithoutAnEnvironmentNothingIsRecorded(t *testing.T) {

@@ -63,11 +63,13 @@ type follower struct {
 	last     syncspec.Report
 	failures int       // in a row
 	again    time.Time // when the cluster is compared without a new commit
-	posted   string    // commit and state that GitLab was told last
-	long     bool      // its files took long when they were fetched last
-	waiting  waiting
-	outlook  outlook
-	gone     atomic.Bool // from the configuration
+	debts    debts     // statuses that GitLab was not told
+	// deployments says when it is told of the record that is owed.
+	deployments owed
+	long        bool // its files took long when they were fetched last
+	waiting     waiting
+	outlook     outlook
+	gone        atomic.Bool // from the configuration
 
 	elsewhere elsewhere
 	variables variables
@@ -79,6 +81,7 @@ func (f *follower) run(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		if f.gone.Load() {
+			f.leave(ctx)
 			_ = f.Ledger.DropView(ctx, f.entry.Name)
 		}
 		_ = f.Ledger.LeaveSync(ctx, f.entry.Name, f.Tunnel)
@@ -160,6 +163,7 @@ func (f *follower) step(ctx context.Context) {
 		f.hear(ctx, rec)
 	}
 	f.heard = true
+	f.pay(ctx)
 	if known && rec.State != ledger.SyncDone && !rec.Leased {
 		if err := f.Ledger.RepairSync(ctx, f.entry.Name); err != nil {
 			f.Log.Warn("sync not queued again", service.KeyEntry, f.entry.Name, service.Err(err))
@@ -168,7 +172,9 @@ func (f *follower) step(ctx context.Context) {
 	if f.entry.Suspend || !f.entry.OpenAt(time.Now()) || time.Now().Before(f.lookAt) {
 		return
 	}
-	if err := f.advance(ctx, rec, known); err != nil && ctx.Err() == nil {
+	err = f.advance(ctx, rec, known)
+	f.retire(ctx)
+	if err != nil && ctx.Err() == nil {
 		f.looks++
 		f.lookAt = time.Now().Add(max(looking.Backoff(f.looks), min(gitlab.After(err), retry.MaxAfter)))
 		f.complain(err)

@@ -23,10 +23,8 @@ const (
 // look learns where the ref stands.
 func (f *follower) look(ctx context.Context, token string) (err error) {
 	defer func() { err = f.explain(err) }()
-	if f.project == 0 {
-		if f.project, err = f.GitLab.ProjectID(ctx, token, f.entry.Project); err != nil {
-			return err
-		}
+	if err := f.number(ctx, token); err != nil {
+		return err
 	}
 	if f.entry.Ref.Commit != "" && f.head.ID != "" {
 		return nil // it can never move
@@ -40,6 +38,14 @@ func (f *follower) look(ctx context.Context, token string) (err error) {
 	}
 	f.head = *at
 	return nil
+}
+
+// number learns the number of the entry's project, once.
+func (f *follower) number(ctx context.Context, token string) (err error) {
+	if f.project == 0 {
+		f.project, err = f.GitLab.ProjectID(ctx, token, f.entry.Project)
+	}
+	return err
 }
 
 func ref(r agentconfig.GitRef) string {

@@ -33,8 +33,9 @@ type outlook struct {
 	asked     atomic.Bool // somebody wishes a look
 	commits   commits     // that somebody asks about
 	hurried   time.Time
-	looked    bool // this step has learnt where the ref stands
-	blocked   bool // an entry that it depends on has not succeeded
+	tellings  int64 // of statuses
+	looked    bool  // this step has learnt where the ref stands
+	blocked   bool  // an entry that it depends on has not succeeded
 	written   string
 	writtenAt time.Time
 	of        parts // of what is written
@@ -45,13 +46,14 @@ type outlook struct {
 type parts struct {
 	note, head         string
 	answered, refusals int64
+	tellings           int64
 	project            int64
 	refused            *syncspec.Report
 	deployment         syncspec.Deployment
 }
 
 func (o *outlook) parts() parts {
-	p := parts{note: o.Note, head: o.Head(), answered: o.Answered, refusals: o.Refusals, project: o.ProjectID, refused: o.Refused}
+	p := parts{note: o.Note, head: o.Head(), answered: o.Answered, refusals: o.Refusals, tellings: o.tellings, project: o.ProjectID, refused: o.Refused}
 	if o.Deployment != nil {
 		p.deployment = *o.Deployment
 	}
@@ -149,6 +151,9 @@ func (f *follower) recall(ctx context.Context) error {
 	}
 	if old.Entry.Ref != f.entry.Ref || old.Entry.Project != f.entry.Project {
 		old.Heads = nil
+	}
+	if old.Entry.Project != f.entry.Project {
+		old.Told = nil
 	}
 	if old.Entry.Environment != f.entry.Environment || old.Entry.Project != f.entry.Project {
 		old.Deployment = nil

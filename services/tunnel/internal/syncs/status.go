@@ -7,7 +7,6 @@ import (
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/pkg/syncspec"
-	"github.com/towline/towline/services/tunnel/internal/gitlab"
 )
 
 // hear takes over the result of a task, once.
@@ -22,7 +21,7 @@ func (f *follower) hear(ctx context.Context, rec ledger.SyncRecord) {
 		return
 	}
 	old := !f.heard // told by the tunnel before this one
-	f.reported = rec.Of
+	f.reported, f.task.before = rec.Of, ""
 	if r.State == syncspec.Superseded {
 		return
 	}
@@ -40,7 +39,6 @@ func (f *follower) hear(ctx context.Context, rec ledger.SyncRecord) {
 	}
 	if old {
 		f.again = time.Time{} // the configuration may be another since
-		f.posted = r.Commit + " " + gitlabState(r)
 		f.commit = r.Commit
 	}
 	news := r.Summary() != f.last.Summary() || r.Commit != f.last.Commit
@@ -76,26 +74,7 @@ func (f *follower) sayEnded(r syncspec.Report) {
 
 func gitlabState(r syncspec.Report) string {
 	if r.State == syncspec.Succeeded {
-		return "success"
+		return stateSuccess
 	}
-	return "failed"
-}
-
-// show tells GitLab about a commit. It is told again when the state is another
-// one, not at each comparison.
-func (f *follower) show(ctx context.Context, commit, state, text string) {
-	f.deploy(ctx, commit, state)
-	now := commit + " " + state
-	if f.posted == now {
-		return
-	}
-	token, _, err := f.Token(f.entry.Project)
-	if err == nil {
-		s := gitlab.CommitStatus{State: state, Name: "towline/" + f.Agent + "/" + f.entry.Name, Ref: f.entry.Ref.Branch, Description: text, TargetURL: f.Page}
-		err = f.GitLab.SetCommitStatus(ctx, token, f.project, commit, s)
-	}
-	if err != nil {
-		f.Log.Warn("commit status not shown in GitLab", service.KeyEntry, f.entry.Name, "commit", commit, service.Err(err))
-	}
-	f.posted = now // a status that could not be shown is not worth a loop
+	return stateFailed
 }

@@ -33,6 +33,7 @@ type world struct {
 	archives int
 	looks    int
 	statuses []string
+	unheard  error           // why GitLab does not take statuses
 	pages    map[string]bool // that statuses lead to
 	refuse   string
 	heads    map[string]string  // of single projects
@@ -145,6 +146,9 @@ func (w *world) Archive(ctx context.Context, _, project, commit, _ string) ([]by
 func (w *world) SetCommitStatus(_ context.Context, _ string, project int64, commit string, s gitlab.CommitStatus) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.unheard != nil {
+		return w.unheard
+	}
 	w.pages[s.TargetURL] = true
 	w.statuses = append(w.statuses, fmt.Sprintf("%d %s %s %s: %s", project, commit, s.Name, s.State, s.Description))
 	return nil
@@ -323,6 +327,13 @@ func TestACommitOfTheSameContentWaits(t *testing.T) {
 	if task.Commit != "c3" || serial != 3 {
 		t.Errorf("%d, %+v", serial, task)
 	}
+	var states []string
+	for _, s := range b.world.statuses {
+		states = append(states, strings.Fields(s)[1]+" "+strings.Fields(s)[3])
+	}
+	if got := strings.Join(states, " "); got != "c1 pending: c2 pending: c3 pending: c2 canceled: c1 success:" {
+		t.Error(got)
+	}
 	b.world.head, b.world.files = "c4", map[string]string{"a.yaml": "another"}
 	f.step(t.Context())
 	if got := word(); got != ledger.CancelSuperseded {
@@ -384,7 +395,8 @@ func TestAPendingCommitIsToldOnce(t *testing.T) {
 	f.step(t.Context())
 	b.finish("shop", serial, syncspec.Report{State: syncspec.Succeeded, Commit: "c1", Entry: "shop", Objects: 1})
 	f.step(t.Context())
-	want := "42 c1 towline/prod/shop pending: waiting for a runner\n42 c2 towline/prod/shop pending: waiting for a runner\n42 c1 towline/prod/shop success: 1 objects"
+	want := "42 c1 towline/prod/shop pending: waiting for a runner\n42 c2 towline/prod/shop pending: waiting for a runner\n" +
+		"42 c1 towline/prod/shop canceled: superseded by c2\n42 c1 towline/prod/shop success: 1 objects"
 	if got := strings.Join(b.world.statuses, "\n"); got != want {
 		t.Error(got)
 	}

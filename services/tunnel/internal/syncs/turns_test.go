@@ -67,6 +67,7 @@ func TestSlowRepositoriesHoldUpNobody(t *testing.T) {
 		want = append(want, "42 "+commit+" towline/prod/slow pending: waiting for the archive of acme/slow: it comes slowly and is given more time",
 			"42 "+commit+" towline/prod/slow running: the archive has come; waiting for a runner")
 	}
+	want = append(want, "42 c1 towline/prod/slow canceled: superseded by c2")
 	said := slices.DeleteFunc(b.world.statuses, func(s string) bool { return strings.Contains(s, "prod/shop") })
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)

@@ -26,6 +26,7 @@ type waiting struct {
 	// untold means that GitLab shows something better of this commit: what it came
 	// to before, or that another tunnel's task of it is under way.
 	untold bool
+	told   bool // GitLab was told that it waits
 	note   string
 }
 
@@ -53,6 +54,7 @@ func (f *follower) await(commit string, untold bool) {
 func (f *follower) waits(ctx context.Context, why string) {
 	f.waiting.note = fmt.Sprintf("waiting for the archive of %s: %s", f.waiting.project, why)
 	if !f.waiting.untold {
+		f.waiting.told = true
 		f.show(ctx, f.waiting.commit, statePending, f.waiting.note)
 	}
 }

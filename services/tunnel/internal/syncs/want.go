@@ -36,6 +36,7 @@ func (f *follower) want(ctx context.Context, token string, busy bool) error {
 		f.missed(ctx, err, inherited)
 		return err
 	}
+	waited := f.waiting.told
 	f.waiting = waiting{}
 	if wrong != nil {
 		f.refused(ctx, head, wrong.Error())
@@ -56,7 +57,7 @@ func (f *follower) want(ctx context.Context, token string, busy bool) error {
 	} else {
 		f.serial = f.rec.Wanted
 	}
-	f.wanted(ctx, inherited, d)
+	f.wanted(ctx, inherited, waited, d)
 	return nil
 }
 
@@ -91,27 +92,31 @@ func (f *follower) put(ctx context.Context, commit string, order *syncspec.Order
 	if err := f.mark(ctx); err != nil {
 		return err
 	}
+	next := wantedTask{known: true, commit: commit, content: order.Content}
 	want := f.Ledger.WantSync
 	if f.task.content == order.Content {
 		want = f.Ledger.WantSyncNext
+		if next.before = f.task.before; next.before == "" && f.rec.Leased {
+			next.before = f.task.commit
+		}
 	}
 	f.rec = ledger.SyncRecord{} // what was read of it is over
 	if f.serial, err = want(ctx, f.entry.Name, sealed); err != nil {
 		f.task = wantedTask{} // it may have come there
 		return err
 	}
-	f.task = wantedTask{known: true, commit: commit, content: order.Content}
+	f.task = next
 	return nil
 }
 
 // wanted notes that the head is wanted now.
-func (f *follower) wanted(ctx context.Context, inherited bool, d *policyapi.Decision) {
+func (f *follower) wanted(ctx context.Context, inherited, waited bool, d *policyapi.Decision) {
 	head := f.head.ID
 	f.since = f.serial
 	f.outlook.Refused = nil
 	if head != f.commit {
 		f.Log.Info("sync wanted", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", head, "identity_user", d.Identity.User)
-		f.showWanted(ctx, head, inherited)
+		f.showWanted(ctx, head, inherited, waited)
 	} else {
 		f.sayNewVariables()
 	}
@@ -127,18 +132,6 @@ func (f *follower) taskOf(commit string) syncspec.Task {
 		t.Variables, t.Salt = values, rand.Text()
 	}
 	return t
-}
-
-// showWanted tells GitLab that a commit waits for a runner now. GitLab refuses to
-// hear that it is pending of one that has been so before, for its files.
-func (f *follower) showWanted(ctx context.Context, commit string, inherited bool) {
-	switch {
-	case inherited:
-	case f.posted == commit+" "+statePending:
-		f.show(ctx, commit, stateRunning, "the archive has come; waiting for a runner")
-	default:
-		f.show(ctx, commit, statePending, "waiting for a runner")
-	}
 }
 
 func denial(d *policyapi.Decision) string {
@@ -224,6 +217,6 @@ func (f *follower) refused(ctx context.Context, commit, why string) {
 	f.Metrics.ended(f.last, false)
 	if news {
 		f.Log.Error("sync failed", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project, "commit", commit, service.KeyError, why)
-		f.show(ctx, commit, "failed", why)
+		f.show(ctx, commit, stateFailed, why)
 	}
 }
