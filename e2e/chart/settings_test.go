@@ -36,7 +36,7 @@ func settings(t *testing.T, service string) map[string]string {
 	}
 	found := map[string]string{}
 	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
+		if strings.HasSuffix(file, "_test.go") || filepath.Base(file) == "selfcheck.go" { // a command with options of its own
 			continue
 		}
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
@@ -98,6 +98,41 @@ func TestArgumentsAreOptionsOfTheServices(t *testing.T) {
 			checkEnvironment(t, s, c, known[s], seen)
 		}
 	})
+}
+
+// inside are options that are no values, with the reason.
+var inside = map[string]string{
+	"tunnel --config":     "a place of the token in a local file; the chart takes it from a Secret",
+	"policy --kubeconfig": "a pod has its ServiceAccount",
+	"runner --kubeconfig": "a pod has its ServiceAccount",
+}
+
+// Every option can be set by a value: some combination gives it to its service.
+func TestOptionsAreValuesOfTheChart(t *testing.T) {
+	given := map[string]bool{}
+	for _, documents := range combinations {
+		r := render(t, documents)
+		for _, s := range services {
+			c := deployment(t, r, s).Spec.Template.Spec.Containers[0]
+			for _, arg := range c.Args {
+				name, _, _ := strings.Cut(arg, "=")
+				given[s+" "+name] = true
+			}
+			for _, e := range c.Env {
+				if option, ok := strings.CutPrefix(e.Name, "TOWLINE_"); ok {
+					given[s+" --"+strings.ReplaceAll(strings.ToLower(option), "_", "-")] = true
+				}
+			}
+		}
+	}
+	for _, s := range services {
+		for option := range settings(t, s) {
+			name := s + " --" + option
+			if reason := inside[name]; given[name] == (reason != "") {
+				t.Errorf("%s is given by a combination in ci: %t, and the reason why there is no value for it: %q", name, given[name], reason)
+			}
+		}
+	}
 }
 
 func checkValue(t *testing.T, service, arg, kind, value string) {

@@ -126,7 +126,7 @@
 {{/* The way to tunnel.egressHosts, of which only names are known. */}}
 {{- define "towline.allowHosts" -}}
 {{- $ports := list -}}
-{{- range .Values.tunnel.egressHosts }}{{ $ports = append $ports (regexReplaceAll "^.*:" . "" | int) }}{{ end -}}
+{{- range include "towline.egressHosts" . | fromYamlArray }}{{ $ports = append $ports (regexReplaceAll "^.*:" . "" | int) }}{{ end -}}
 {{- with $ports | uniq -}}
 - ports:
     {{- range . }}

@@ -6,6 +6,7 @@
 {{- include "towline.validateRedis" . -}}
 {{- include "towline.validateAccess" . -}}
 {{- include "towline.validateRunner" . -}}
+{{- include "towline.validateCache" . -}}
 {{- with .Values.faults -}}
 {{- fail (printf "\n\n%s\n\nvalues.yaml of the chart says more about each value.\n" (join "\n" .)) -}}
 {{- end -}}
