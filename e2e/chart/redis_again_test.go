@@ -1,12 +1,17 @@
 package chart
 
 import (
+	"bytes"
 	"crypto/tls"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	helmchart "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -75,5 +80,35 @@ func write(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What Redis reads when it starts has it start again when Helm changes it:
+// settings, users and the script alike.
+func TestRedisStartsAgainForAnotherConfiguration(t *testing.T) {
+	all, err := chartutil.ToRenderValues(loaded(), values(t, combinations["minimal"]), chartutil.ReleaseOptions{Name: release, Namespace: "towline"}, target{}.capabilities())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const configuration = "checksum/configuration: "
+	sum := func(was, is string) string {
+		c := *loaded()
+		c.Templates = nil
+		for _, f := range loaded().Templates {
+			c.Templates = append(c.Templates, &helmchart.File{Name: f.Name, Data: bytes.ReplaceAll(f.Data, []byte(was), []byte(is))})
+		}
+		files, err := engine.Render(&c, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(files["towline/templates/redis.yaml"], configuration)
+		line, _, _ := strings.Cut(after, "\n")
+		return line
+	}
+	same := sum("", "")
+	for was, is := range map[string]string{"appendfsync everysec": "appendfsync always", "umask 077": "umask 007", "+llen": "+llen +lrange"} {
+		if got := sum(was, is); got == same || got == "" {
+			t.Errorf("%s instead of %s: the checksum is %q, as before", is, was, got)
+		}
 	}
 }

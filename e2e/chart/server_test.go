@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -293,6 +294,28 @@ func (s *server) apiServerSlice(t *testing.T) *discoveryv1.EndpointSlice {
 		}
 	})
 	return got
+}
+
+// A claim that all runners can have is nothing to warn of.
+func TestNotesKnowTheClaimOfCaches(t *testing.T) {
+	s := newServer(t)
+	for mode, warned := range map[corev1.PersistentVolumeAccessMode]bool{corev1.ReadWriteOnce: true, corev1.ReadWriteMany: false} {
+		name := strings.ToLower(string(mode))
+		claim := &corev1.PersistentVolumeClaim{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec: corev1.PersistentVolumeClaimSpec{
+				AccessModes: []corev1.PersistentVolumeAccessMode{mode},
+				Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+			},
+		}
+		if _, err := s.kube.CoreV1().PersistentVolumeClaims(s.namespace).Create(t.Context(), claim, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		notes := s.render(t, minimal+"---\nrunner: {cache: {volume: {persistentVolumeClaim: {claimName: "+name+"}}}}\n").notes
+		if got := strings.Contains(notes, "several runners share the caches"); got != warned {
+			t.Errorf("%s: warned %t, want %t", mode, got, warned)
+		}
+	}
 }
 
 // memory is discovery without a cache on disk.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -241,5 +242,10 @@ func TestTheSigningKeyChangesAndItsNeighboursCount(t *testing.T) {
 		if string(all[i][now]) != string(all[i-1]["0000.pem"]) || string(all[i][before]) != string(all[i-1][before]) || string(all[i]["0000.pem"]) == string(all[i][now]) {
 			t.Errorf("steps %d and %d do not know each other's keys", i, i+1)
 		}
+	}
+	// A key is never taken back: it would sign no more than it does by its name.
+	_, err := renderFor(t, target{release: release, namespace: s.namespace, api: s.api}, minimal+"\n---\ncredentials: {runner: {value: x}, signing: {generation: 2}}\n")
+	if want := "credentials.signing.generation is 2, and the key of generation 3 signs already"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a lower generation: %v, want %q", err, want)
 	}
 }

@@ -41,6 +41,8 @@ func TestMissingOrWrongValuesAreToldInSentences(t *testing.T) {
 		"a database of a Cluster":     {minimal + "---\nredis: {external: {addresses: ['r:6379'], cluster: true, database: 2}}\n", []string{"redis.external.database is 2, and a Cluster has only database 0"}},
 		"fewest more than most":       {minimal + "---\nrunner: {autoscaling: {kind: hpa, minReplicas: 5, maxReplicas: 3}}\n", []string{"runner.autoscaling.minReplicas is 5, more than maxReplicas, which is 3"}},
 		"most fewer than the default": {minimal + "---\nredis: {external: {addresses: ['r:6379']}}\nrunner: {autoscaling: {kind: keda, maxReplicas: 1}}\n", []string{"runner.autoscaling.minReplicas is 2, more than maxReplicas, which is 1"}},
+		"no room for one job":         {minimal + "---\nrunner: {scratch: {sizeLimit: 1Gi}}\n", []string{"runner.scratch.sizeLimit is 1Gi, less than one job may take (jobs.limits.scratch, 2147483648)"}},
+		"no room, as a number":        {minimal + "---\nrunner: {scratch: {sizeLimit: 2e9}}\n", []string{"less than one job may take"}},
 		"a token in the open":         {minimal + "---\nconfig: {agent: {token: x}}\n", []string{"config.agent.token would lie open in a ConfigMap"}},
 		"a secret value is not shown": {"agent: x\ncredentials: {runner: {value: glrt-hidden}}\n", []string{"gitlab.url is missing"}},
 	}

@@ -69,6 +69,18 @@ labels:
 {{- mul (regexFind "^[0-9]+" . | int64) (get $unit (regexFind "[smh]$" .)) -}}
 {{- end -}}
 
+{{/* A quantity like 512Mi, 5G or 1e9 as a number. */}}
+{{- define "towline.bytes" -}}
+{{- $units := dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
+{{- $text := toString . -}}
+{{- mulf (regexFind "^[0-9.]+([eE][+-]?[0-9]+)?" $text | float64) (get $units (regexFind "[a-zA-Z]+$" $text) | default 1.0) -}}
+{{- end -}}
+
+{{/* What the files of all jobs and syncs of a runner may take, in bytes. */}}
+{{- define "towline.scratchNeed" -}}
+{{- mul (add .Values.jobs.concurrent (ternary .Values.gitops.concurrent 0 .Values.gitops.enabled)) (int64 .Values.jobs.limits.scratch) -}}
+{{- end -}}
+
 {{/* Addresses of the services. */}}
 {{- define "towline.policyURL" -}}
 {{ ternary "http" "https" (eq .Values.tls.mode "off") }}://{{ include "towline.fullname" . }}-policy.{{ .Release.Namespace }}.svc:8081

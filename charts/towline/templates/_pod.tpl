@@ -16,12 +16,7 @@ spec:
   # Variables named after Services could be mistaken for settings.
   enableServiceLinks: false
   securityContext:
-    runAsNonRoot: true
-    runAsUser: 65532
-    runAsGroup: 65532
-    fsGroup: 65532
-    seccompProfile:
-      type: RuntimeDefault
+    {{- include "towline.podSecurity" .root | nindent 4 }}
   {{- with .root.Values.image.pullSecrets }}
   imagePullSecrets:
     {{- range . }}
@@ -56,6 +51,18 @@ spec:
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- end -}}
+
+{{/* As whom all pods run, which Pod Security "restricted" accepts. */}}
+{{- define "towline.podSecurity" -}}
+runAsNonRoot: true
+{{- if eq .Values.podUser "fixed" }}
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+{{- end }}
+seccompProfile:
+  type: RuntimeDefault
 {{- end -}}
 
 {{/* What all containers share: root, name. */}}

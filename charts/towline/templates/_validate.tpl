@@ -67,6 +67,13 @@
 {{- $faults = append $faults "config is given and configSources does not name local: leave one of them empty" -}}
 {{- end -}}
 {{- end -}}
+{{- if not $v.credentials.signing.existingSecret -}}
+{{- $known := lookup "v1" "Secret" .Release.Namespace (printf "%s-signing" (include "towline.fullname" .)) | default dict -}}
+{{- $last := dig "data" dict $known | keys | sortAlpha | last | default "" | trimSuffix ".pem" | atoi -}}
+{{- if gt $last (int $v.credentials.signing.generation) -}}
+{{- $faults = append $faults (printf "credentials.signing.generation is %d, and the key of generation %d signs already: keys are never taken back, so give %d, or more for another key" (int $v.credentials.signing.generation) $last $last) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $v.towline (not $v.config) -}}
 {{- $faults = append $faults "towline is given and config is empty: a towline.yaml in the configuration project stands beside the config.yaml there" -}}
 {{- end -}}
@@ -183,6 +190,11 @@
 {{- define "towline.validateRunner" -}}
 {{- $faults := list -}}
 {{- $v := .Values -}}
+{{- with $v.runner.scratch.sizeLimit -}}
+{{- if lt (include "towline.bytes" . | float64) (float64 $v.jobs.limits.scratch) -}}
+{{- $faults = append $faults (printf "runner.scratch.sizeLimit is %v, less than one job may take (jobs.limits.scratch, %d): the pod would be evicted with all its jobs. Raise it, or leave it empty" . (int64 $v.jobs.limits.scratch)) -}}
+{{- end -}}
+{{- end -}}
 {{- with $v.runner.autoscaling -}}
 {{- if and (ne .kind "off") (gt (int .minReplicas) (int .maxReplicas)) -}}
 {{- $faults = append $faults (printf "runner.autoscaling.minReplicas is %d, more than maxReplicas, which is %d" (int .minReplicas) (int .maxReplicas)) -}}
