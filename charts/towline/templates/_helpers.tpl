@@ -94,8 +94,9 @@ labels:
 {{- $image := .Values.redis.embedded.image -}}
 {{- with .Values.image.registry }}{{ . }}/{{ end -}}
 {{- $image.repository -}}
-{{- with $image.tag }}:{{ . }}{{ end -}}
-{{- with $image.digest }}@{{ . }}{{ end -}}
+{{- $pinned := splitList "@" $image.tag -}}
+{{- with first $pinned }}:{{ . }}{{ end -}}
+{{- with $image.digest | default (rest $pinned | first) }}@{{ . }}{{ end -}}
 {{- end -}}
 
 {{/* All images, for mirrors and for who looks what a release needs. */}}
