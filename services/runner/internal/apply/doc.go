@@ -15,5 +15,6 @@
 // when two meet, one of them ends with an error.
 //
 // Its parts: manifests (text to objects), objref (names), kinds (what the cluster
-// has), order (phases), fields (who owns what), inventory, health.
+// has), order (phases), fields (who owns what), inventory, health, transient (failures that
+// pass).
 package apply

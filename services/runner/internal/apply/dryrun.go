@@ -8,17 +8,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/towline/towline/services/runner/internal/apply/transient"
 )
 
 // foretell fills in the results of a client-side dry run.
 func (r *run) foretell() {
 	for _, it := range r.items {
-		switch {
-		case !it.apply:
-		case it.live == nil:
-			it.result.Action = Created
-		default:
-			it.result.Action = Configured
+		if it.apply {
+			it.result.Action = foretold(it)
 		}
 	}
 	for _, its := range r.deletionOrder() {
@@ -26,6 +24,14 @@ func (r *run) foretell() {
 			it.result.Action = Pruned
 		}
 	}
+}
+
+// foretold is what would become of an object that is applied.
+func foretold(it *item) Action {
+	if it.live == nil {
+		return Created
+	}
+	return Configured
 }
 
 // patchDry tries an apply and compares the object before with the one after: a
@@ -38,7 +44,7 @@ func (r *run) patchDry(ctx context.Context, it *item, text []byte, opts metav1.P
 			return nil, err
 		}
 	}
-	err = r.patiently(ctx, func() error {
+	err = transient.Do(ctx, func() error {
 		o, err = client.Patch(ctx, it.ref.Name, types.ApplyPatchType, text, opts)
 		return err
 	})

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"cmp"
 	"errors"
 	"strings"
 
@@ -42,8 +41,10 @@ func explain(err error, it *item) (Reason, string, string) {
 		return ReasonInvalid, at, shorten(problem)
 	case hasCause(s, namespaceTerminating):
 		return ReasonTerminating, "", "its namespace " + it.ref.Namespace + " is being deleted; wait for it, or see what it waits for: kubectl get namespace " + it.ref.Namespace + " -o yaml"
+	case it.spared != "":
+		return ReasonProtected, causePath(s), text + "; " + it.spared
 	case it.live != nil && immutable(err):
-		return ReasonImmutable, causePath(s), text + "; " + cmp.Or(it.spared, "delete the object, or let the entry replace what cannot be changed")
+		return ReasonImmutable, causePath(s), text + "; delete the object, or let the entry replace what cannot be changed"
 	case apierrors.IsForbidden(err):
 		return ReasonForbidden, "", text
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):

@@ -12,40 +12,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 
-	"github.com/towline/towline/pkg/retry"
 	"github.com/towline/towline/services/runner/internal/apply/fields"
 	"github.com/towline/towline/services/runner/internal/apply/inventory"
+	"github.com/towline/towline/services/runner/internal/apply/transient"
 )
-
-// patience with an API server that does not answer, or has too much to do.
-var patience = retry.Policy{Min: 200 * time.Millisecond, Max: 5 * time.Second, Attempts: 5}
-
-// patiently repeats a request that can be repeated while its failure is one that
-// passes. It returns the last error.
-func (r *run) patiently(ctx context.Context, request func() error) error {
-	err := context.Cause(ctx) // of a run that has ended already
-	patience.Loop(ctx, func(context.Context) retry.Result {
-		if err = request(); err == nil || !passing(err) {
-			return retry.Result{Outcome: retry.Done}
-		}
-		res := retry.Result{Outcome: retry.Failed}
-		if after, ok := apierrors.SuggestsClientDelay(err); ok {
-			res.After = time.Duration(after) * time.Second
-		}
-		return res
-	})
-	return err
-}
-
-func passing(err error) bool {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsServerTimeout(err)
-	}
-	return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) || utilnet.IsHTTP2ConnectionLost(err)
-}
 
 // applyAll applies what has to be, one phase after the other.
 func (r *run) applyAll(ctx context.Context) {
@@ -81,7 +52,14 @@ func (r *run) applyOne(ctx context.Context, it *item) {
 	}
 	ctx, said := collect(ctx)
 	after, err := r.send(ctx, it, r.opts.DryRun == DryRunServer)
+	if crd := r.redefined(it); err != nil && crd != nil {
+		after, err = r.sendAgain(ctx, it, crd, err)
+	}
 	it.result.Warnings = said.text
+	if errors.Is(err, errUntried) {
+		it.result.Action, it.result.Message = foretold(it), err.Error()
+		return
+	}
 	if err != nil {
 		r.failed(it, err)
 		return
@@ -113,6 +91,7 @@ func (r *run) applied(it *item, after *metav1.PartialObjectMetadata) {
 		it.result.Drift = fields.Regained(it.live.managed, after.ManagedFields, Manager)
 	}
 	if r.opts.DryRun == DryRunNone {
+		it.since = time.Now()
 		owned := fields.Digest(fields.Own(after.ManagedFields, Manager), it.ignored)
 		rec := inventory.Record{Desired: it.digest, Owned: owned, Held: true}
 		if r.awaits() {
@@ -141,10 +120,10 @@ func (r *run) send(ctx context.Context, it *item, dry bool) (*metav1.PartialObje
 		}
 		after, err = r.patch(ctx, it, text, true, dry)
 	}
-	if err == nil || !r.opts.Replace || it.live == nil || !immutable(err) || dry {
+	if err == nil || !r.opts.Replace || it.live == nil || !immutable(err) {
 		return after, err
 	}
-	if it.spared = sparedFor(it); it.spared != "" {
+	if it.spared = sparedFor(it); it.spared != "" || dry {
 		return nil, err
 	}
 	if after, err = r.replace(ctx, it, text); err == nil {
@@ -165,7 +144,7 @@ func (r *run) patch(ctx context.Context, it *item, text []byte, force, dry bool)
 		return r.patchDry(ctx, it, text, opts)
 	}
 	client := r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace)
-	err = r.patiently(ctx, func() error {
+	err = transient.Do(ctx, func() error {
 		after, err = client.Patch(ctx, it.ref.Name, types.ApplyPatchType, text, opts)
 		return err
 	})
@@ -181,8 +160,8 @@ func (r *run) prepareBody(ctx context.Context, it *item, dry bool) (map[string]a
 	}
 	own := fields.Own(it.live.managed, Manager)
 	if own == nil && fields.HasPredecessor(it.live.managed) && !dry {
-		if err := r.inherit(ctx, it); err != nil {
-			return nil, err
+		if err := r.inherit(ctx, it); err != nil || it.live == nil {
+			return body, err
 		}
 		own = fields.Own(it.live.managed, Manager)
 	}
@@ -204,9 +183,34 @@ func (r *run) prepareBody(ctx context.Context, it *item, dry bool) (map[string]a
 	return body, nil
 }
 
+// inheritances is how often it is tried to take over an object that changes
+// meanwhile.
+const inheritances = 3
+
 // inherit makes the fields of predecessors ours, so that what has left their
-// files since leaves the object, too.
+// files since leaves the object, too. An object that changes meanwhile is looked
+// at again; when it is gone, there is nothing to inherit.
 func (r *run) inherit(ctx context.Context, it *item) error {
+	for n := 1; ; n++ {
+		err := r.takeOver(ctx, it)
+		if !apierrors.IsConflict(err) || n == inheritances {
+			return err
+		}
+		if err := r.look(ctx, it); err != nil {
+			return err
+		}
+		switch {
+		case it.live == nil:
+			return it.unsure
+		case r.foreign(it, r.recordOf(it.ref).Held) != "" || it.live.deleting:
+			return errors.New("somebody has taken it over or deleted it meanwhile")
+		case fields.Own(it.live.managed, Manager) != nil || !fields.HasPredecessor(it.live.managed):
+			return nil
+		}
+	}
+}
+
+func (r *run) takeOver(ctx context.Context, it *item) error {
 	entries, err := fields.Inherit(it.live.managed, Manager)
 	if err != nil {
 		return err

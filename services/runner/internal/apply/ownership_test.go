@@ -4,13 +4,19 @@ package apply_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/services/runner/internal/apply"
 	"github.com/towline/towline/services/runner/internal/apply/inventory"
@@ -63,6 +69,39 @@ func TestOldInventoryIsAdopted(t *testing.T) {
 		t.Errorf("what has left the set: %s", got)
 	}
 	s.expect(s.sync(map[string]string{"a.yaml": configMap("stays", "one"), "b.yaml": configMap("changes", "two")}), "2 unchanged")
+}
+
+// TestBusyObjectIsAdopted: one that changes between the look at it and its
+// adoption is looked at again, and answers that are lost are asked for again.
+func TestBusyObjectIsAdopted(t *testing.T) {
+	s := open(t)
+	body := `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"busy"},"data":{"value":"one","more":"yes"}}`
+	_, err := s.client.CoreV1().ConfigMaps(s.namespace).Patch(t.Context(), "busy", types.ApplyPatchType, []byte(body), metav1.PatchOptions{FieldManager: "agentk"})
+	s.must(err)
+	var changes, lost atomic.Int64
+	cfg := rest.CopyConfig(s.config)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Header.Get("Content-Type") == string(types.JSONPatchType) && changes.Add(1) <= 2 {
+				s.patch("configmaps", "busy", fmt.Sprintf(`{"metadata":{"labels":{"beat":"%d"}}}`, changes.Load()), types.MergePatchType)
+			}
+			resp, err := next.RoundTrip(r)
+			if strings.Contains(r.URL.Path, "/configmaps") && (r.Method == http.MethodPost || r.Method == http.MethodPut) && lost.Add(1)%2 == 1 {
+				resp.Body.Close()
+				return nil, &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
+			}
+			return resp, err
+		})
+	})
+	s.engine, err = apply.New(cfg)
+	s.must(err)
+	s.options.Policy = apply.AdoptIfNoInventory
+	s.expect(s.sync(map[string]string{"a.yaml": configMap("busy", "two")}), "1 configured")
+	cm, err := s.client.CoreV1().ConfigMaps(s.namespace).Get(t.Context(), "busy", metav1.GetOptions{})
+	s.must(err)
+	if cm.Data["value"] != "two" || cm.Data["more"] != "" || cm.Labels["beat"] != "2" || changes.Load() != 3 || lost.Load() != 4 {
+		t.Errorf("%v %v, %d adoptions, %d saves", cm.Data, cm.Labels, changes.Load(), lost.Load())
+	}
 }
 
 // TestInventoryReadsAsOthersDo: keys and label of cli-utils, labels and

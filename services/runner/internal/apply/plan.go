@@ -233,9 +233,9 @@ func (r *run) arrange() {
 	})
 }
 
-// transient are fields that only the API server writes; what an export left of
+// serverOnly are fields that only the API server writes; what an export left of
 // them would make every apply fail or differ.
-var transient = []string{"creationTimestamp", "resourceVersion", "uid", "generation", "managedFields", "selfLink"}
+var serverOnly = []string{"creationTimestamp", "resourceVersion", "uid", "generation", "managedFields", "selfLink"}
 
 // body is what is sent for an item: a copy with the engine's marks, sharing all
 // that it does not change.
@@ -244,7 +244,7 @@ func (r *run) body(it *item) map[string]any {
 	delete(body, "status")
 	have, _ := body["metadata"].(map[string]any)
 	metadata := maps.Clone(have)
-	for _, f := range transient {
+	for _, f := range serverOnly {
 		delete(metadata, f)
 	}
 	if it.resource.Namespaced {

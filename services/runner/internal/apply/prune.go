@@ -17,6 +17,7 @@ import (
 	"github.com/towline/towline/services/runner/internal/apply/inventory"
 	"github.com/towline/towline/services/runner/internal/apply/objref"
 	"github.com/towline/towline/services/runner/internal/apply/order"
+	"github.com/towline/towline/services/runner/internal/apply/transient"
 )
 
 // deletions are looked after at these pauses.
@@ -171,7 +172,7 @@ func (r *run) deleteOne(ctx context.Context, it *item) {
 		opts.DryRun = []string{metav1.DryRunAll}
 	}
 	client := r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace)
-	err := r.patiently(ctx, func() error { return client.Delete(ctx, it.ref.Name, opts) })
+	err := transient.Do(ctx, func() error { return client.Delete(ctx, it.ref.Name, opts) })
 	switch {
 	case apierrors.IsNotFound(err):
 		it.result.Action = Pruned
@@ -254,7 +255,7 @@ func (r *run) release(ctx context.Context, it *item) {
 		return
 	}
 	client := r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace)
-	err = r.patiently(ctx, func() error {
+	err = transient.Do(ctx, func() error {
 		_, err := client.Patch(ctx, it.ref.Name, types.MergePatchType, text, metav1.PatchOptions{FieldManager: Manager})
 		return err
 	})

@@ -4,6 +4,7 @@ package apply_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -233,6 +234,22 @@ func TestWhatStaysKeepsItsPlace(t *testing.T) {
 	s.expect(s.sync(files), "3 unchanged, 1 kept")
 	files["crd.yaml"] = crd
 	s.sync(files)
+	// An object with a field that its kind gets in the same commit, again and
+	// again: the API server needs a moment to see it.
+	fields := []string{"path"}
+	vault := files["vault.yaml"]
+	for i := range 5 {
+		fields = append(fields, fmt.Sprintf("f%d", i))
+		files["crd.yaml"] = definition("Vault", "vaults", fields...)
+		files["vault.yaml"] = vault + "spec: {" + fields[i+1] + ": x}\n"
+		s.options.Invalid = []apply.InvalidPolicy{apply.InvalidStops, apply.InvalidStopsAll}[i%2]
+		if i == 2 {
+			s.options.DryRun = apply.DryRunServer
+			s.expect(s.sync(files), "2 configured, 2 unchanged")
+			s.options.DryRun = apply.DryRunNone
+		}
+		s.expect(s.sync(files), "2 configured, 2 unchanged")
+	}
 	for _, dry := range []apply.DryRun{apply.DryRunClient, apply.DryRunServer, apply.DryRunNone} {
 		s.options.DryRun = dry
 		rep := s.sync(nil)

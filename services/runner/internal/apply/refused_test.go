@@ -106,7 +106,7 @@ func TestNotReplaced(t *testing.T) {
 	rep := s.apply(s.read(files("two", "")))
 	s.expect(rep, "2 failed")
 	for i, want := range []string{"an annotation asks to leave it", "give it the annotation towline.dev/replace: allow"} {
-		if r := rep.Results[i]; r.Reason != apply.ReasonImmutable || !strings.HasSuffix(r.Message, want) {
+		if r := rep.Results[i]; r.Reason != apply.ReasonProtected || !strings.HasSuffix(r.Message, want) {
 			t.Errorf("%s", r.Line())
 		}
 	}
@@ -287,7 +287,7 @@ func TestUnhealthyStaysUnhealthy(t *testing.T) {
 		}
 	}
 	s.options.Prune.AfterHealthy = true
-	stopped, stop := context.WithTimeout(t.Context(), 4*time.Second)
+	stopped, stop := context.WithTimeout(t.Context(), 3*time.Second)
 	defer stop()
 	want(stopped, time.Hour, apply.Created, "not healthy when the run was stopped: ")
 	want(t.Context(), time.Second, apply.Unchanged, "not healthy within 1s: ")

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/towline/towline/services/runner/internal/apply/kinds"
+	"github.com/towline/towline/services/runner/internal/apply/transient"
 )
 
 // AnnotationReplace with the value allow, on an object of a set, has Options.Replace
@@ -57,7 +58,7 @@ func (r *run) replace(ctx context.Context, it *item, text []byte) (*metav1.Parti
 	}
 	client := r.engine.meta.Resource(it.resource.GroupVersionResource).Namespace(it.ref.Namespace)
 	opts := metav1.DeleteOptions{PropagationPolicy: &r.opts.Prune.Propagation, Preconditions: &metav1.Preconditions{UID: &it.live.uid}}
-	err := r.patiently(ctx, func() error { return client.Delete(ctx, it.ref.Name, opts) })
+	err := transient.Do(ctx, func() error { return client.Delete(ctx, it.ref.Name, opts) })
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("delete it to make it again: %w", err)
 	}

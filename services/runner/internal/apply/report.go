@@ -37,6 +37,7 @@ const (
 	ReasonNotOwned    Reason = "not-owned"   // the inventory policy leaves it alone
 	ReasonConflict    Reason = "conflict"    // another manager holds a field
 	ReasonImmutable   Reason = "immutable"   // cannot be changed in place
+	ReasonProtected   Reason = "protected"   // nor deleted to be made again
 	ReasonWebhook     Reason = "webhook"     // an admission webhook failed or refused
 	ReasonTerminating Reason = "terminating" // it or its namespace is being deleted
 	ReasonDependency  Reason = "dependency"  // what it depends on is not there

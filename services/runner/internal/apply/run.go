@@ -59,6 +59,7 @@ type item struct {
 	unseen error  // of a look whether it is gone
 	apply  bool
 	result Result
+	since  time.Time // of its definition: when it was applied
 	// lookAs is how the object is read: in a version that is served already.
 	lookAs kinds.Resource
 }
@@ -217,6 +218,12 @@ func (r *run) record(ref objref.Ref, rec inventory.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.inv.Records[ref] = rec
+}
+
+func (r *run) recordOf(ref objref.Ref) inventory.Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.inv.Records[ref]
 }
 
 func (r *run) forget(ref objref.Ref) {

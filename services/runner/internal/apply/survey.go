@@ -17,6 +17,7 @@ import (
 	"github.com/towline/towline/services/runner/internal/apply/kinds"
 	"github.com/towline/towline/services/runner/internal/apply/objref"
 	"github.com/towline/towline/services/runner/internal/apply/order"
+	"github.com/towline/towline/services/runner/internal/apply/transient"
 )
 
 const (
@@ -210,7 +211,7 @@ func (r *run) list(ctx context.Context, res kinds.Resource, namespace, selector 
 	opts := metav1.ListOptions{LabelSelector: selector, Limit: page}
 	for n := 1; ; n++ {
 		var l *metav1.PartialObjectMetadataList
-		err := r.patiently(ctx, func() (err error) {
+		err := transient.Do(ctx, func() (err error) {
 			l, err = r.engine.meta.Resource(res.GroupVersionResource).Namespace(namespace).List(ctx, opts)
 			return err
 		})
@@ -240,7 +241,7 @@ func (r *run) read(it *item, o *metav1.PartialObjectMetadata) *live {
 	}
 	// What is as it was left needs no closer look; for thousands of objects that
 	// is most of the memory.
-	if rec := r.inv.Records[it.ref]; rec.Desired == "" || rec.Desired != it.digest || rec.Owned != l.owned {
+	if rec := r.recordOf(it.ref); rec.Desired == "" || rec.Desired != it.digest || rec.Owned != l.owned {
 		l.managed = o.ManagedFields
 	}
 	return l
@@ -317,7 +318,7 @@ func (r *run) lookByList(ctx context.Context, its []*item) bool {
 
 func (r *run) look(ctx context.Context, it *item) error {
 	var o *metav1.PartialObjectMetadata
-	err := r.patiently(ctx, func() (err error) {
+	err := transient.Do(ctx, func() (err error) {
 		o, err = r.engine.meta.Resource(it.lookAs.GroupVersionResource).Namespace(it.ref.Namespace).Get(ctx, it.ref.Name, metav1.GetOptions{})
 		return err
 	})

@@ -53,7 +53,7 @@ func (r *run) tryAll(ctx context.Context) bool {
 	})
 	ok := true
 	for i, it := range its {
-		if trial[i].Reason == ReasonInvalid {
+		if trial[i].Reason == ReasonInvalid && r.redefined(it) == nil {
 			it.result, ok = trial[i], false
 		}
 	}
@@ -90,7 +90,7 @@ func (r *run) ready(ctx context.Context, its []*item) bool {
 	for _, it := range its {
 		if r.opts.DryRun == DryRunServer {
 			if r.premature(it) {
-				it.result.Action, it.result.Message = Created, "not tried: its namespace or kind comes with the set"
+				it.result.Action, it.result.Message = foretold(it), "not tried: its namespace or kind comes with the set"
 			}
 			continue
 		}
@@ -166,7 +166,7 @@ func (r *run) serve(ctx context.Context, its []*item) {
 
 // defined says whether the definition of a promised kind has been applied.
 func (r *run) defined(it *item) error {
-	crd := r.byRef[objref.Ref{Group: kinds.Definition.Group, Kind: kinds.Definition.Kind, Name: it.resource.Resource + "." + it.resource.Group}]
+	crd := r.definition(it)
 	if crd == nil || !usable(crd) {
 		return errors.New("its CustomResourceDefinition was not applied")
 	}

@@ -17,6 +17,7 @@ import (
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/towline/towline/services/runner/internal/apply/objref"
+	"github.com/towline/towline/services/runner/internal/apply/transient"
 )
 
 // Labels and annotations of cli-utils and of kubectl's ApplySets.
@@ -147,9 +148,17 @@ func Load(ctx context.Context, core typedcore.CoreV1Interface, p Place) (*Invent
 	return i, nil
 }
 
+func read(ctx context.Context, client typedcore.ConfigMapInterface, name string) (cm *corev1.ConfigMap, err error) {
+	err = transient.Do(ctx, func() error {
+		cm, err = client.Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
+	return cm, err
+}
+
 // find returns the ConfigMap by its name, or by its label as cli-utils does.
 func find(ctx context.Context, client typedcore.ConfigMapInterface, p Place) (*corev1.ConfigMap, error) {
-	cm, err := client.Get(ctx, p.Name, metav1.GetOptions{})
+	cm, err := read(ctx, client, p.Name)
 	switch {
 	case err == nil:
 		if id := cm.Labels[LabelID]; id != p.ID {
@@ -159,7 +168,11 @@ func find(ctx context.Context, client typedcore.ConfigMapInterface, p Place) (*c
 	case !apierrors.IsNotFound(err):
 		return nil, err
 	}
-	list, err := client.List(ctx, metav1.ListOptions{LabelSelector: LabelID + "=" + p.ID})
+	var list *corev1.ConfigMapList
+	err = transient.Do(ctx, func() (err error) {
+		list, err = client.List(ctx, metav1.ListOptions{LabelSelector: LabelID + "=" + p.ID})
+		return err
+	})
 	switch {
 	case apierrors.IsForbidden(err):
 		return nil, nil // may read its own and no other: then there is none
@@ -201,14 +214,23 @@ func (i *Inventory) Save(ctx context.Context, manager string) error {
 	if err != nil {
 		return fmt.Errorf("inventory %s: %w", i.Name(), err)
 	}
-	if i.exists && maps.Equal(wanted.Data, i.object.Data) && maps.Equal(wanted.Labels, i.object.Labels) && maps.Equal(wanted.Annotations, i.object.Annotations) {
+	if i.exists && same(wanted, i.object) {
 		return nil
 	}
 	var written *corev1.ConfigMap
-	if i.exists {
-		written, err = i.client.Update(ctx, wanted, metav1.UpdateOptions{FieldManager: manager})
-	} else {
-		written, err = i.client.Create(ctx, wanted, metav1.CreateOptions{FieldManager: manager})
+	err = transient.Do(ctx, func() (err error) {
+		if i.exists {
+			written, err = i.client.Update(ctx, wanted, metav1.UpdateOptions{FieldManager: manager})
+		} else {
+			written, err = i.client.Create(ctx, wanted, metav1.CreateOptions{FieldManager: manager})
+		}
+		return err
+	})
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		// An answer that was lost, and a request that came again, look the same.
+		if is, failed := read(ctx, i.client, i.object.Name); failed == nil && same(wanted, is) {
+			written, err = is, nil
+		}
 	}
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err) && i.exists:
@@ -218,6 +240,10 @@ func (i *Inventory) Save(ctx context.Context, manager string) error {
 	}
 	i.object, i.exists = written, true
 	return nil
+}
+
+func same(a, b *corev1.ConfigMap) bool {
+	return maps.Equal(a.Data, b.Data) && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations)
 }
 
 func (i *Inventory) render() (*corev1.ConfigMap, error) {
