@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // windows have time zones, and images have no files of them
 )
 
 // GitOps is the section gitops: what the cluster shall be kept equal to
@@ -158,7 +159,7 @@ type HealthRule struct {
 // Window is a part of some days.
 type Window struct {
 	Days     []string `json:"days,omitempty"` // mon to sun; none is each
-	From, To string   // hh:mm; To before From ends on the next day
+	From, To string   // hh:mm; To at or before From is on the next day
 	Zone     string   `json:"zone,omitempty"` // of the tz database; UTC
 }
 
@@ -173,7 +174,7 @@ func (w Window) Open(t time.Time) bool {
 	t = t.In(zone)
 	now := t.Format("15:04")
 	day := int(t.Weekday())
-	if w.From <= w.To {
+	if w.From < w.To {
 		return w.on(day) && w.From <= now && now < w.To
 	}
 	return w.on(day) && now >= w.From || w.on((day+len(weekdays)-1)%len(weekdays)) && now < w.To

@@ -150,4 +150,17 @@ func TestWindows(t *testing.T) {
 			t.Errorf("%s: open %v", text, !want)
 		}
 	}
+	weekend := Window{Days: []string{"sat", "sun"}, From: "00:00", To: "00:00"}
+	shifted := Window{Days: []string{"sat"}, From: "06:00", To: "06:00"}
+	for day, want := range map[int]bool{27: false, 28: true, 29: true, 30: false} { // from Friday
+		for hour := range 24 {
+			at := time.Date(2026, time.November, day, hour, 59, 0, 0, time.UTC)
+			if weekend.Open(at) != want {
+				t.Errorf("%s: open %v", at, !want)
+			}
+			if open := day == 28 && hour >= 6 || day == 29 && hour < 6; shifted.Open(at) != open {
+				t.Errorf("%s: open %v", at, !open)
+			}
+		}
+	}
 }

@@ -45,9 +45,7 @@ func (l *Ledger) HoldMarked(ctx context.Context, names []string) error {
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.PExpire(ctx, l.marks(), SyncTTL)
 		for _, name := range names {
-			for _, key := range l.syncKeys(name)[:2] { // not the lease
-				p.PExpire(ctx, key, SyncTTL)
-			}
+			l.holdSync(ctx, p, name)
 		}
 		return nil
 	})

@@ -222,6 +222,34 @@ func (l *Ledger) RepairSync(ctx context.Context, name string) error {
 	return err
 }
 
+var withdrawSyncScript = syncScript(`
+local s = redis.call('HGET', sync, 'state')
+if not s then return 'unknown' end
+if s == 'done' or s == 'claimed' and redis.call('EXISTS', lease) == 1 then return 'state' end
+redis.call('HSET', sync, 'state', 'done', 'runner', '')
+return 'ok'`)
+
+// WithdrawSync takes a task back that no runner has: nothing is wanted until the
+// next one. ErrState means that a runner has it, or that it is over.
+func (l *Ledger) WithdrawSync(ctx context.Context, name string) error {
+	return l.runSync(ctx, withdrawSyncScript, name)
+}
+
+// HoldSync keeps what is known of a sync for another SyncTTL.
+func (l *Ledger) HoldSync(ctx context.Context, name string) error {
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		l.holdSync(ctx, p, name)
+		return nil
+	})
+	return err
+}
+
+func (l *Ledger) holdSync(ctx context.Context, p redis.Pipeliner, name string) {
+	for _, key := range l.syncKeys(name)[:2] { // not the lease
+		p.PExpire(ctx, key, SyncTTL)
+	}
+}
+
 // LoadSync reads the record of a sync. ErrUnknown means that there is none.
 func (l *Ledger) LoadSync(ctx context.Context, name string) (SyncRecord, error) {
 	k := l.syncKeys(name)

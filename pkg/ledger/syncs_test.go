@@ -128,6 +128,42 @@ func TestASyncThatIsMissingInTheQueueIsPutBack(t *testing.T) {
 	}
 }
 
+func TestAWithdrawnTaskIsNotClaimed(t *testing.T) {
+	b := open(t)
+	if err := b.WithdrawSync(t.Context(), entry); !errors.Is(err, ledger.ErrUnknown) {
+		t.Errorf("unknown: %v", err)
+	}
+	b.want("one")
+	b.must(b.WithdrawSync(t.Context(), entry))
+	b.must(b.RepairSync(t.Context(), entry))
+	name, err := b.NextSync(t.Context(), time.Second) // it stays in the queue, and means nothing
+	b.must(err)
+	if _, _, err := b.ClaimSync(t.Context(), name, "r1", long); !errors.Is(err, ledger.ErrState) {
+		t.Errorf("claimed: %v", err)
+	}
+	two := b.want("two")
+	if n, _ := b.claimSync("r1", long); n != two {
+		t.Errorf("claimed %d", n)
+	}
+	if err := b.WithdrawSync(t.Context(), entry); !errors.Is(err, ledger.ErrState) {
+		t.Errorf("withdrawn from a runner: %v", err)
+	}
+}
+
+func TestWhatIsKnownOfASyncIsHeld(t *testing.T) {
+	b := open(t)
+	b.want("one")
+	for _, key := range []string{"", ":task"} {
+		b.must(b.rdb.PExpire(t.Context(), b.key("{sync:"+entry+"}"+key), time.Minute).Err())
+	}
+	b.must(b.HoldSync(t.Context(), entry))
+	for _, key := range []string{"", ":task"} {
+		if left := b.rdb.PTTL(t.Context(), b.key("{sync:"+entry+"}"+key)).Val(); left < ledger.SyncTTL-time.Minute {
+			t.Errorf("%q goes in %s", key, left)
+		}
+	}
+}
+
 func TestOneTunnelFollows(t *testing.T) {
 	b := open(t)
 	for i, want := range []bool{true, false} {

@@ -65,6 +65,7 @@ type site struct {
 	ledger    *ledger.Ledger
 	box       *seal.Box
 	signer    *grant.Signer
+	windows   []agentconfig.Window // of the entry
 }
 
 func newSite(t testing.TB) *site {
@@ -123,7 +124,7 @@ func (s *site) want(files map[string]string) {
 	s.must(s.ledger.PutBundle(s.Context(), s.box, digest, bundle))
 	task, err := json.Marshal(syncspec.Task{Schema: syncspec.Schema, ProjectID: 42, Commit: commit, Bundle: digest, Entry: agentconfig.Manifests{
 		Name: entryName, Project: entryName, DefaultNamespace: s.namespace, DryRun: "none", Prune: true, PruneTimeout: within, PrunePropagation: "background",
-		InventoryPolicy: "must_match", OnInvalid: "stop", OnConflict: "take", PruneWhen: "applied", Replace: true,
+		Windows: s.windows, InventoryPolicy: "must_match", OnInvalid: "stop", OnConflict: "take", PruneWhen: "applied", Replace: true,
 	}})
 	s.must(err)
 	sync := grant.Sync{Entry: entryName, Project: entryName, Commit: commit}
@@ -166,6 +167,19 @@ func (s *site) result(runner <-chan struct{}) (report syncspec.Report, ended boo
 			s.Fatalf("the sync is %s", rec.State)
 		case <-tick.C:
 		}
+	}
+}
+
+// TestAWindowThatHasClosed: what was wanted inside of a window is not done behind it.
+func TestAWindowThatHasClosed(t *testing.T) {
+	s := newSite(t)
+	day := strings.ToLower(time.Now().UTC().AddDate(0, 0, 3).Format("Mon"))
+	s.windows = []agentconfig.Window{{Days: []string{day}, From: "00:00", To: "00:00"}}
+	r := s.start(death{})
+	defer r.stop()
+	s.want(map[string]string{"none.yaml": "# nothing\n"})
+	if report, _ := s.result(r.done); report.State != syncspec.Lost || !strings.HasPrefix(report.Summary(), "the entry's window has closed") {
+		t.Errorf("%s: %s", report.State, report.Summary())
 	}
 }
 

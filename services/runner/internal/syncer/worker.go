@@ -239,6 +239,8 @@ func (c *claim) check(task []byte) error {
 		return fmt.Errorf("the task has the version %d, and this runner knows %d", c.task.Schema, syncspec.Schema)
 	case s.Entry != c.name || c.task.Entry.Name != c.name || s.Commit != c.task.Commit || s.Project != c.task.Entry.Project:
 		return errors.New("the grant is for another sync")
+	case !c.task.Remove && !c.task.Entry.OpenAt(time.Now()):
+		return errors.New("the entry's window has closed while it waited for a runner; it is synced in the next one")
 	}
 	return nil
 }

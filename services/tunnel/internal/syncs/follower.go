@@ -43,6 +43,7 @@ type follower struct {
 	followed time.Time
 	rec      ledger.SyncRecord // as it was at recAt
 	recAt    time.Time
+	kept     time.Time // when the ledger was asked to keep the record
 
 	project int64
 	origin  string // of the token, as people set it
@@ -82,6 +83,7 @@ func (f *follower) run(ctx context.Context) {
 		defer cancel()
 		if f.gone.Load() {
 			f.leave(ctx)
+			_ = f.Ledger.WithdrawSync(ctx, f.entry.Name)
 			_ = f.Ledger.DropView(ctx, f.entry.Name)
 		}
 		_ = f.Ledger.LeaveSync(ctx, f.entry.Name, f.Tunnel)
@@ -164,12 +166,12 @@ func (f *follower) step(ctx context.Context) {
 	}
 	f.heard = true
 	f.pay(ctx)
+	f.keep(ctx, known)
+	closed := f.entry.Suspend || !f.entry.OpenAt(time.Now())
 	if known && rec.State != ledger.SyncDone && !rec.Leased {
-		if err := f.Ledger.RepairSync(ctx, f.entry.Name); err != nil {
-			f.Log.Warn("sync not queued again", service.KeyEntry, f.entry.Name, service.Err(err))
-		}
+		f.repair(ctx, closed)
 	}
-	if f.entry.Suspend || !f.entry.OpenAt(time.Now()) || time.Now().Before(f.lookAt) {
+	if closed || time.Now().Before(f.lookAt) {
 		return
 	}
 	err = f.advance(ctx, rec, known)
@@ -181,6 +183,32 @@ func (f *follower) step(ctx context.Context) {
 		return
 	}
 	f.looks = 0
+}
+
+// keep has the ledger keep what is known of the entry: others may depend on it,
+// and nothing changes it while it is suspended.
+func (f *follower) keep(ctx context.Context, known bool) {
+	if known && time.Since(f.kept) > holdEvery && f.Ledger.HoldSync(ctx, f.entry.Name) == nil {
+		f.kept = time.Now()
+	}
+}
+
+// repair has a task that no runner has be taken, or withdraws it while the entry
+// may not be synced: then it is wanted again as soon as it may.
+func (f *follower) repair(ctx context.Context, closed bool) {
+	if !closed {
+		if err := f.Ledger.RepairSync(ctx, f.entry.Name); err != nil {
+			f.Log.Warn("sync not queued again", service.KeyEntry, f.entry.Name, service.Err(err))
+		}
+		return
+	}
+	switch err := f.Ledger.WithdrawSync(ctx, f.entry.Name); {
+	case err == nil:
+		f.again, f.rec = time.Time{}, ledger.SyncRecord{}
+		f.Log.Info("sync withdrawn; it is wanted again when the entry may be synced", service.KeyEntry, f.entry.Name, service.KeyProject, f.entry.Project)
+	case !errors.Is(err, ledger.ErrState): // else a runner has just taken it
+		f.Log.Warn("sync not withdrawn", service.KeyEntry, f.entry.Name, service.Err(err))
+	}
 }
 
 // complain logs what is wrong with a source, once.
@@ -231,29 +259,6 @@ func (f *follower) advance(ctx context.Context, rec ledger.SyncRecord, known boo
 		return err
 	}
 	return f.want(ctx, token, busy)
-}
-
-// dependenciesReady says whether all that the entry depends on has succeeded.
-func (f *follower) dependenciesReady(ctx context.Context) (bool, error) {
-	for _, name := range f.entry.DependsOn {
-		all, _ := f.Entries()
-		m, ok := all.Find(name)
-		if !ok {
-			return false, nil
-		}
-		rec, err := f.Ledger.LoadSync(ctx, m.Name)
-		if errors.Is(err, ledger.ErrUnknown) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		r, err := f.open(m.Name, rec)
-		if err != nil || rec.State != ledger.SyncDone || r.State != syncspec.Succeeded {
-			return false, nil //nolint:nilerr // what cannot be read has not succeeded
-		}
-	}
-	return true, nil
 }
 
 // open reads the result of a sync.

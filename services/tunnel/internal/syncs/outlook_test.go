@@ -117,7 +117,7 @@ func TestTheNextTunnelKnowsWhatTheLastOneKnew(t *testing.T) {
 func TestWhyNothingGoesOn(t *testing.T) {
 	suspended, closed, dependent := shop, shop, shop
 	suspended.Suspend = true
-	closed.Windows = []agentconfig.Window{{From: "00:00", To: "00:00"}}
+	closed.Windows = []agentconfig.Window{never()}
 	dependent.DependsOn = []string{"base"}
 	for want, m := range map[string]*follower{
 		"the entry is suspended":                   open(t, suspended).follower("t"),
