@@ -163,7 +163,7 @@ func (r *runner) openTrail() (*audit.Trail, error) {
 	trail, m := audit.New(r.log), audit.NewMetrics(r.metrics)
 	trail.To("stream", audit.Stream{Ledger: r.ledger}, m)
 	if r.cfg.auditWebhook != "" {
-		hook, err := audit.NewWebhook(r.cfg.auditWebhook, r.cfg.auditWebhookTokenFile)
+		hook, err := audit.NewWebhook(r.cfg.auditWebhook, r.cfg.auditWebhookTokenFile, r.cfg.auditWebhookCAFile)
 		if err != nil {
 			return nil, err
 		}

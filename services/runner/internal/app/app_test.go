@@ -156,11 +156,12 @@ func TestFaultsAtTheStart(t *testing.T) {
 		"not a kubeconfig":        {"--kubeconfig=" + h.file("c", "{{"), "--kubeconfig: "},
 		"outside of a pod":        {"--kubeconfig=", "give --kubeconfig when the runner is not in a pod"},
 		"no certificate file":     {"--git-ca-file=/does/not/exist", "--git-ca-file: "},
+		"no CA of the webhook":    {"--audit-webhook=https://audit --audit-webhook-ca-file=/does/not/exist", "--audit-webhook-ca-file: "},
 		"not a certificate":       {"--git-ca-file=" + h.file("ca", "hello"), "holds no PEM certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("KUBERNETES_SERVICE_HOST", "")
-			_, err := h.build(c.arg)
+			_, err := h.build(strings.Fields(c.arg)...)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error = %v, want %q", err, c.want)
 			}

@@ -49,6 +49,7 @@ type settings struct {
 	systemNames                       []string
 	auditWebhook                      string
 	auditWebhookTokenFile             string
+	auditWebhookCAFile                string
 	featureFlags                      map[string]bool
 
 	cacheDir                                   string
@@ -85,6 +86,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*settings,
 	s.List(&c.systemNames, "system-names", "comma-separated users and groups of Kubernetes' own (system:...) that jobs with access_as: agent may act as with --as and --as-group; empty: none")
 	s.String(&c.auditWebhook, "audit-webhook", "", "address that audit records are posted to; empty: none")
 	s.String(&c.auditWebhookTokenFile, "audit-webhook-token-file", "", "file with the bearer token for --audit-webhook; empty: none is sent")
+	s.String(&c.auditWebhookCAFile, "audit-webhook-ca-file", "", "PEM file of certificates to trust for --audit-webhook beside the system's; empty: none")
 	s.Duration(&c.drainTimeout, "drain-timeout", time.Hour, "how long running jobs may go on after SIGTERM")
 	s.String(&c.listen, "listen", ":8083", "address for health and metrics")
 	s.String(&c.name, "name", "towline", "name shown in job logs")
@@ -174,8 +176,10 @@ func (c *settings) gateFaults() []error {
 			errs = append(errs, fmt.Errorf("--system-names=%s: only names that begin with system: need to be allowed here", name))
 		}
 	}
-	if c.auditWebhookTokenFile != "" && c.auditWebhook == "" {
-		errs = append(errs, fmt.Errorf("--audit-webhook-token-file=%s: give --audit-webhook too", c.auditWebhookTokenFile))
+	for option, file := range map[string]string{"token": c.auditWebhookTokenFile, "ca": c.auditWebhookCAFile} {
+		if file != "" && c.auditWebhook == "" {
+			errs = append(errs, fmt.Errorf("--audit-webhook-%s-file=%s: give --audit-webhook too", option, file))
+		}
 	}
 	return errs
 }

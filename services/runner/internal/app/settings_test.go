@@ -25,7 +25,7 @@ func chosen() *settings {
 		kubeconfig: "/kubeconfig", gitCAFile: "/ca", rules: "/rules", concurrent: 7, syncs: 4, warm: 3, logLimit: 12345, scratchLimit: 5 << 30, memoryLimit: 6 << 30, workDir: "/work-dir", sandbox: "off", toolbox: []string{os.TempDir()},
 		drainTimeout: 5 * time.Second, listen: "127.0.0.1:1", name: "my runner", logFormat: "text", logLevel: "debug", debugTrace: false, featureFlags: map[string]bool{"FF_SCRIPT_SECTIONS": true},
 		cacheDir: "", cacheMaxAge: time.Hour, cacheMaxSize: 1 << 20, cacheS3Endpoint: "https://s3:1", cacheS3Bucket: "b", cacheS3Region: "r",
-		systemNames: []string{"system:masters", "system:nodes"}, auditWebhook: "https://audit:1/x", auditWebhookTokenFile: "/audit",
+		systemNames: []string{"system:masters", "system:nodes"}, auditWebhook: "https://audit:1/x", auditWebhookTokenFile: "/audit", auditWebhookCAFile: "/audit-ca",
 		cacheS3AccessKeyFile: "/access", cacheS3SecretKeyFile: "/secret", cacheS3PathStyle: false,
 	}
 }
@@ -39,7 +39,7 @@ func options() map[string]any {
 		"warm": c.warm, "log-limit": c.logLimit, "scratch-limit": c.scratchLimit, "memory-limit": c.memoryLimit, "work-dir": c.workDir, "sandbox": c.sandbox, "toolbox": strings.Join(c.toolbox, ":"), "drain-timeout": c.drainTimeout,
 		"listen": c.listen, "name": c.name, "log-format": c.logFormat, "log-level": c.logLevel, "debug-trace": c.debugTrace, "feature-flags": "FF_SCRIPT_SECTIONS=true",
 		"cache-dir": c.cacheDir, "cache-max-age": c.cacheMaxAge, "cache-max-size": c.cacheMaxSize, "cache-s3-endpoint": c.cacheS3Endpoint,
-		"system-names": strings.Join(c.systemNames, ","), "audit-webhook": c.auditWebhook, "audit-webhook-token-file": c.auditWebhookTokenFile,
+		"system-names": strings.Join(c.systemNames, ","), "audit-webhook": c.auditWebhook, "audit-webhook-token-file": c.auditWebhookTokenFile, "audit-webhook-ca-file": c.auditWebhookCAFile,
 		"cache-s3-bucket": c.cacheS3Bucket, "cache-s3-region": c.cacheS3Region, "cache-s3-access-key-file": c.cacheS3AccessKeyFile,
 		"cache-s3-secret-key-file": c.cacheS3SecretKeyFile, "cache-s3-path-style": c.cacheS3PathStyle,
 	}
@@ -83,7 +83,7 @@ func TestTheDefaultsAreGoodButForTheKey(t *testing.T) {
 func TestAllFaultsAreNamedTogether(t *testing.T) {
 	_, err := parse([]string{
 		"--concurrent=0", "--warm=-1", "--log-limit=0", "--scratch-limit=1", "--memory-limit=1", "--sandbox=maybe", "--policy-url=policy:8081", "--egress-address=egress",
-		"--work-dir=here", "--drain-timeout=-1s", "--redis-url=localhost:6379", "--system-names=admin", "--audit-webhook-token-file=/t",
+		"--work-dir=here", "--drain-timeout=-1s", "--redis-url=localhost:6379", "--system-names=admin", "--audit-webhook-token-file=/t", "--audit-webhook-ca-file=/c",
 	}, noEnv, io.Discard)
 	if err == nil {
 		t.Fatal("no fault found")
@@ -91,7 +91,7 @@ func TestAllFaultsAreNamedTogether(t *testing.T) {
 	for _, want := range []string{
 		"--seal-key-file is missing", "--concurrent=0: use 1 to 1000", "--warm=-1: use 0 or more", "--log-limit=0: use 1 to",
 		"--sandbox=maybe: use enforce or off", "--policy-url=policy:8081: use http://", "--egress-address=egress: use host:port",
-		"--work-dir=here: use an absolute path", "--drain-timeout=-1s: use 0 or more", "--redis-url is not a Redis URL", "--system-names=admin: only names", "--audit-webhook-token-file=/t: give --audit-webhook",
+		"--work-dir=here: use an absolute path", "--drain-timeout=-1s: use 0 or more", "--redis-url is not a Redis URL", "--system-names=admin: only names", "--audit-webhook-token-file=/t: give --audit-webhook", "--audit-webhook-ca-file=/c: give --audit-webhook",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in:\n%v", want, err)

@@ -3,9 +3,12 @@ package audit
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -150,7 +153,7 @@ func TestTheWebhook(t *testing.T) {
 	if err := os.WriteFile(token, []byte("s3cret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w, err := NewWebhook(strings.Replace(srv.URL, "http://", "http://u:hush@", 1)+"/audit", token)
+	w, err := NewWebhook(strings.Replace(srv.URL, "http://", "http://u:hush@", 1)+"/audit", token, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,8 +177,32 @@ func TestTheWebhook(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	for _, address := range []string{"", "hush", "ftp://hush/", "http://", "http://h:ush:x/"} {
-		if _, err := NewWebhook(address, ""); err == nil || strings.Contains(err.Error(), "hush") {
+		if _, err := NewWebhook(address, "", ""); err == nil || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%q: %v", address, err)
 		}
+	}
+}
+
+func TestTheWebhookTrustsAFileBesideTheSystem(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // a client that does not trust it hangs up
+	srv.StartTLS()
+	defer srv.Close()
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, trusted := range map[string]bool{ca: true, "": false} {
+		w, err := NewWebhook(srv.URL, "", file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var unknown x509.UnknownAuthorityError
+		if err := w.Send(t.Context(), nil); trusted && err != nil || !trusted && !errors.As(err, &unknown) {
+			t.Errorf("with %q: %v, trusted: %t", file, err, trusted)
+		}
+	}
+	if _, err := NewWebhook(srv.URL, "", "/does/not/exist"); err == nil || !strings.Contains(err.Error(), "--audit-webhook-ca-file: ") {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }

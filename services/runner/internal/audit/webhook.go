@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"github.com/towline/towline/pkg/certs"
 )
 
 // Limits of the webhook.
@@ -26,14 +28,22 @@ type Webhook struct {
 	client    *http.Client
 }
 
-// NewWebhook returns one. Errors of the address never quote it: it may hold a
-// secret.
-func NewWebhook(address, tokenFile string) (*Webhook, error) {
+// NewWebhook returns one. The authorities of caFile count beside the system's, as
+// they are when a connection is made; "" are none. Errors of the address never
+// quote it: it may hold a secret.
+func NewWebhook(address, tokenFile, caFile string) (*Webhook, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, errors.New("--audit-webhook: use http://host:port/path or https://host:port/path")
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if caFile != "" {
+		trust, err := certs.Beside(caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--audit-webhook-ca-file: %w", err)
+		}
+		client.Transport = trust.Outside()
+	}
 	return &Webhook{url: address, tokenFile: tokenFile, client: client}, nil
 }
 
