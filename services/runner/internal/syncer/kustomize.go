@@ -29,6 +29,10 @@ func build(dir string, files []syncspec.File) ([]manifests.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kustomize build %s: %w", dir, err)
 	}
+	if built.Size() == 0 {
+		// It would delete everything, and is a mistake far more often than it is meant.
+		return nil, fmt.Errorf("kustomize build %s: it gives no objects; nothing was changed. To remove all the others, keep one object, such as a ConfigMap without data", dir)
+	}
 	text, err := built.AsYaml()
 	if err != nil {
 		return nil, fmt.Errorf("kustomize build %s: %w", dir, err)

@@ -49,6 +49,7 @@ func TestKustomize(t *testing.T) {
 	}
 	for dir, content := range map[string]string{
 		"none": "", "outside": "resources: [/etc/passwd]\n", "above": "resources: [../../../etc/passwd]\n", "remote": "resources: [\"https://127.0.0.1:1/a.yaml\"]\n",
+		"empty":  "namespace: shop\nresources:\n", // what is left when somebody empties it
 		"plugin": "generators: [gen.yaml]\n",
 	} {
 		more := append(files[:len(files):len(files)], syncspec.File{Path: dir + "/gen.yaml", Content: []byte("apiVersion: x/v1\nkind: Exec\nmetadata: {name: a, annotations: {config.kubernetes.io/function: \"exec: {path: /bin/true}\"}}\n")})
