@@ -12,12 +12,14 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/services/runner/internal/apply"
 	"github.com/towline/towline/services/runner/internal/apply/inventory"
+	"github.com/towline/towline/services/runner/internal/apply/objref"
 )
 
 // dying is a connection of a process that dies at its nth request: the request
@@ -145,6 +147,34 @@ func TestCrashAtEveryCall(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLargeMove: when the old names and the new ones do not fit into the inventory
+// together, what is new is not named before it is there, and found all the same.
+func TestLargeMove(t *testing.T) {
+	const long, old, count = 190, 3750, 150
+	s := open(t)
+	data := map[string]string{}
+	for i := range old {
+		data[objref.Ref{Kind: "ConfigMap", Namespace: s.namespace, Name: fmt.Sprintf("old-%04d-%s", i, strings.Repeat("x", long))}.Key()] = `{"actuation":"Succeeded","strategy":"Apply"}`
+	}
+	_, err := s.client.CoreV1().ConfigMaps(s.namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "inventory-7-42", Labels: map[string]string{inventory.LabelID: "7-42"}}, Data: data}, metav1.CreateOptions{})
+	s.must(err)
+	var files strings.Builder
+	for i := range count {
+		fmt.Fprintf(&files, "---\napiVersion: v1\nkind: Secret\nmetadata: {name: new-%04d-%s}\n", i, strings.Repeat("x", long))
+	}
+	set := map[string]string{"new.yaml": files.String()}
+	engine, _ := s.dieAt(60, true)
+	if _, err := engine.Apply(t.Context(), s.read(set), s.options); err == nil || strings.Contains(err.Error(), "does not fit") || s.owned() == "" {
+		t.Errorf("%v; owned: %s", err, s.owned())
+	}
+	s.sync(nil)
+	if got := s.owned(); got != "" {
+		t.Errorf("orphaned: %s", got)
+	}
+	s.expect(s.sync(set), fmt.Sprintf("%d created", count))
+	s.expect(s.sync(set), fmt.Sprintf("%d unchanged", count))
 }
 
 // TestCrashBeforeTheInventoryExists: the namespace of the inventory is made

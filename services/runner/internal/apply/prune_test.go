@@ -5,6 +5,7 @@ package apply_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -265,6 +266,16 @@ func TestWhatStaysKeepsItsPlace(t *testing.T) {
 	s.must(err)
 	_, err = s.dynamic.Resource(schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "vaults"}).Namespace(s.namespace).Get(t.Context(), "kept", metav1.GetOptions{})
 	s.must(err)
+	// What has gone with its kind is forgotten.
+	s.options.Policy = apply.AdoptIfNoInventory
+	s.sync(map[string]string{"crd.yaml": crd, "vault.yaml": "apiVersion: example.com/v1\nkind: Vault\nmetadata: {name: plain}\n"})
+	s.must(s.dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}).Delete(t.Context(), "vaults.example.com", metav1.DeleteOptions{}))
+	s.eventually("the kind's end", func(context.Context) bool {
+		list, err := s.client.Discovery().ServerResourcesForGroupVersion("example.com/v1")
+		return apierrors.IsNotFound(err) || err == nil && !slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == "vaults" })
+	})
+	s.expect(s.sync(nil), "2 pruned")
+	s.expect(s.sync(nil), "")
 }
 
 // TestInventoryNamespaceComesWithTheSet: the namespace of the inventory is an

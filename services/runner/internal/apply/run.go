@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,14 +33,15 @@ type run struct {
 	kinds  *kinds.Table
 	inv    *inventory.Inventory
 
-	items   []*item // the set, in its order
-	gone    []*item // what has left it
-	byRef   map[objref.Ref]*item
-	held    map[objref.Ref]bool // faulty objects: they have not left the set
-	faults  []manifests.Fault
-	blind   bool // some fault hides which object was meant
-	stopped atomic.Bool
-	because string // why the run is incomplete
+	items    []*item // the set, in its order
+	gone     []*item // what has left it
+	byRef    map[objref.Ref]*item
+	held     map[objref.Ref]bool // faulty objects: they have not left the set
+	faults   []manifests.Fault
+	unlisted map[string][]string // of inv.Unnamed, what could not be listed
+	blind    bool                // some fault hides which object was meant
+	stopped  atomic.Bool
+	because  string // why the run is incomplete
 
 	mu sync.Mutex // of inv.Records while workers run
 }
@@ -87,7 +90,7 @@ func newRun(e *Engine, opts Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &run{engine: e, opts: opts, rules: rules, checks: checks, byRef: map[objref.Ref]*item{}, held: map[objref.Ref]bool{}}, nil
+	return &run{engine: e, opts: opts, rules: rules, checks: checks, byRef: map[objref.Ref]*item{}, held: map[objref.Ref]bool{}, unlisted: map[string][]string{}}, nil
 }
 
 // errFaults ends a run that faults have stopped; it is no error of the run.
@@ -177,18 +180,50 @@ func (r *run) saveBefore(ctx context.Context) error {
 			r.inv.Records[it.ref] = inventory.Record{Held: r.inv.Records[it.ref].Held}
 		}
 	}
-	if !r.opts.Prune.Off && !r.blind {
-		for _, it := range r.gone {
+	for _, it := range r.gone {
+		if it.result.Action == Pruned {
+			continue // its kind is gone
+		}
+		if _, known := r.inv.Records[it.ref]; !known || !r.opts.Prune.Off && !r.blind {
 			r.inv.Records[it.ref] = inventory.Record{Held: true, Deleting: true}
 		}
 	}
-	return r.inv.Save(ctx, Manager)
+	err := r.inv.Save(ctx, Manager)
+	if errors.Is(err, inventory.ErrTooLarge) {
+		return r.saveWithout(ctx)
+	}
+	return err
+}
+
+// saveWithout writes the inventory down without the names of what is certainly
+// not there yet: when a large set moves, old and new names do not fit together.
+// If the run dies, the next one finds it by its label.
+func (r *run) saveWithout(ctx context.Context) error {
+	var unnamed []objref.Ref
+	r.inv.Unnamed = maps.Clone(r.unlisted)
+	for _, it := range r.items {
+		if !it.apply || it.live != nil || it.unsure != nil || r.inv.Records[it.ref].Held {
+			continue
+		}
+		unnamed = append(unnamed, it.ref)
+		delete(r.inv.Records, it.ref)
+		kind := it.ref.GroupKind().String()
+		if !slices.Contains(r.inv.Unnamed[kind], it.ref.Namespace) {
+			r.inv.Unnamed[kind] = append(r.inv.Unnamed[kind], it.ref.Namespace)
+		}
+	}
+	err := r.inv.Save(ctx, Manager)
+	for _, ref := range unnamed {
+		r.inv.Records[ref] = inventory.Record{}
+	}
+	return err
 }
 
 // saveAfter writes down what is there, also when ctx has ended.
 func (r *run) saveAfter(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
+	r.inv.Unnamed = r.unlisted // all that has been found and made has a record
 	for _, it := range r.items {
 		if r.neverMade(it) {
 			r.forget(it.ref)

@@ -151,6 +151,7 @@ func (r *run) groups() []*group {
 	for _, it := range r.gone {
 		add(it)
 	}
+	r.addUnnamed(byResource)
 	if !r.inv.Exists() {
 		if ns, err := r.kinds.Preferred(namespaces); err == nil && byResource[ns.GroupVersionResource] == nil {
 			byResource[ns.GroupVersionResource] = &group{resource: ns, items: map[objref.Ref]*item{}, spaces: []string{""}}
@@ -161,6 +162,30 @@ func (r *run) groups() []*group {
 		out = append(out, g)
 	}
 	return out
+}
+
+// addUnnamed adds what a run that died may have made without naming it.
+func (r *run) addUnnamed(groups map[schema.GroupVersionResource]*group) {
+	for name, spaces := range r.inv.Unnamed {
+		res, err := r.kinds.Preferred(schema.ParseGroupKind(name))
+		if errors.Is(err, kinds.ErrUnknown) {
+			continue // its kind is gone, and with it every object
+		}
+		if err != nil {
+			r.unlisted[name] = spaces
+			continue
+		}
+		g := groups[res.GroupVersionResource]
+		if g == nil {
+			g = &group{resource: res, items: map[objref.Ref]*item{}}
+			groups[res.GroupVersionResource] = g
+		}
+		for _, ns := range spaces {
+			if !slices.Contains(g.spaces, ns) {
+				g.spaces = append(g.spaces, ns)
+			}
+		}
+	}
 }
 
 // listOwn lists the objects of a kind that carry this inventory's label. What is

@@ -30,7 +30,9 @@ const (
 	LabelPartOf = "applyset.kubernetes.io/part-of"
 
 	// annotationEntry on an inventory names the entry that it is of.
-	annotationEntry      = "towline.dev/entry"
+	annotationEntry = "towline.dev/entry"
+	// annotationUnnamed on an inventory is Inventory.Unnamed.
+	annotationUnnamed    = "towline.dev/unnamed"
 	labelApplySet        = "applyset.kubernetes.io/id"
 	annotationTooling    = "applyset.kubernetes.io/tooling"
 	annotationKinds      = "applyset.kubernetes.io/contains-group-kinds"
@@ -100,6 +102,9 @@ type value struct {
 type Inventory struct {
 	ID      string
 	Records map[objref.Ref]Record
+	// Unnamed are the kinds, as Kind.group, and namespaces of objects that may be
+	// there and have no record, for there was no room for all of them.
+	Unnamed map[string][]string
 
 	entry  string
 	client typedcore.ConfigMapInterface
@@ -134,6 +139,11 @@ func Load(ctx context.Context, core typedcore.CoreV1Interface, p Place) (*Invent
 	if of := cm.Annotations[annotationEntry]; of != "" && p.Entry != "" && of != p.Entry {
 		return nil, fmt.Errorf("inventory %s/%s is of the entry %s: two entries with one inventory would delete each other's objects; give each its own (label %s), or, if %s stands in the place of %[3]s now, kubectl annotate configmap -n %[1]s %[2]s %[6]s-",
 			cm.Namespace, cm.Name, of, LabelID, p.Entry, annotationEntry)
+	}
+	if text := cm.Annotations[annotationUnnamed]; text != "" {
+		if err := json.Unmarshal([]byte(text), &i.Unnamed); err != nil {
+			return nil, fmt.Errorf("inventory %s/%s: annotation %s: %w; remove it", cm.Namespace, cm.Name, annotationUnnamed, err)
+		}
 	}
 	for key, text := range cm.Data {
 		ref, err := objref.ParseKey(key)
@@ -279,6 +289,14 @@ func (i *Inventory) render() (*corev1.ConfigMap, error) {
 	})
 	if i.entry != "" {
 		cm.Annotations[annotationEntry] = i.entry
+	}
+	delete(cm.Annotations, annotationUnnamed)
+	if len(i.Unnamed) > 0 {
+		text, err := json.Marshal(i.Unnamed)
+		if err != nil {
+			return nil, err
+		}
+		cm.Annotations[annotationUnnamed] = string(text)
 	}
 	return cm, nil
 }
