@@ -36,9 +36,8 @@ const needsFirst = "needs: [c000]\n"
 
 func storedCases() []execCase {
 	return []execCase{
-		// 96
 		{
-			name: "given several entries when the job ends then each is a POST, in the order of the payload, with its query",
+			of: []int{96}, name: "given several entries when the job ends then each is a POST, in the order of the payload, with its query",
 			yaml: "script: [mkdir out, echo a > out/a, echo V=1 > env, \"echo '<x/>' > r.xml\"]\nartifacts:\n  name: $CI_JOB_NAME\n  paths: [out/]\n  expire_in: 1 week\n  reports: {junit: r.xml, dotenv: env}",
 			check: func(t *testing.T, _ string, j sim.Job) {
 				var got []string
@@ -54,9 +53,8 @@ func storedCases() []execCase {
 			name: "given no file that matches when the job ends then it says so and succeeds",
 			yaml: "script: [\"true\"]\nartifacts:\n  paths: [nothing/]", has: []string{"ERROR: No files to upload", "Job succeeded"}, check: stores(),
 		},
-		// 100
 		{
-			name: "given a report of several files when it is stored then each is a gzip member of its own",
+			of: []int{100}, name: "given a report of several files when it is stored then each is a gzip member of its own",
 			yaml: "script: [echo 1 > a.xml, echo 2 > b.xml, echo 3 > c.xml]\nartifacts:\n  reports: {junit: \"*.xml\"}", check: stores("junit junit.xml.gz"),
 			content: map[string]func(t *testing.T, b []byte){"junit": func(t *testing.T, b []byte) {
 				r := bytes.NewReader(b)
@@ -80,9 +78,8 @@ func storedCases() []execCase {
 			yaml: "script: [echo 1 > a.json, echo 2 > b.json]\nartifacts:\n  reports: {codequality: \"*.json\"}", status: sim.Failed, reason: "script_failure", exit: 1,
 			has: []string{"ERROR: only one file can be sent as raw"}, check: stores(),
 		},
-		// 98
 		{
-			name: "given a 307 to another host when artifacts are stored then they are sent there",
+			of: []int{98}, name: "given a 307 to another host when artifacts are stored then they are sent there",
 			yaml: "script: [echo a > a]\nartifacts:\n  paths: [a]", check: stores("archive artifacts.zip"),
 			before: func(i *installation, id int64) {
 				i.gitlab.Inject(sim.Fault{Endpoint: sim.UploadArtifact, Job: id, Status: http.StatusTemporaryRedirect, Header: map[string]string{"Location": i.elsewhereURL() + "/api/v4/jobs"}})
@@ -93,9 +90,8 @@ func storedCases() []execCase {
 
 func fetchedCases() []execCase {
 	return []execCase{
-		// 101
 		{
-			name: "given a 302 to a storage when a dependency is fetched then it is followed, without the token",
+			of: []int{101}, name: "given a 302 to a storage when a dependency is fetched then it is followed, without the token",
 			yaml: needsFirst + "script: [cat out/a]", has: []string{"Downloading artifacts", "Downloading artifacts for c000 (1001)...", "a"},
 		},
 		{
@@ -106,9 +102,8 @@ func fetchedCases() []execCase {
 			},
 			yaml: needsFirst + "script: [\"[ -e out ] || echo none\"]", has: []string{"none"}, lacks: []string{"Downloading artifacts"},
 		},
-		// 71
 		{
-			name: "given a dependency that is gone when it is fetched then neither script nor after_script runs, and failure uploads do", mutate: missing,
+			of: []int{71}, name: "given a dependency that is gone when it is fetched then neither script nor after_script runs, and failure uploads do", mutate: missing,
 			yaml:   "variables: {GIT_STRATEGY: clone}\nscript: [echo never]\nafter_script: [echo never]\nartifacts:\n  when: always\n  paths: [hello.txt]",
 			status: sim.Failed, reason: "script_failure", exit: 1, has: []string{"Downloading artifacts", "Uploading artifacts for failed job"},
 			lacks: []string{"\nnever\n", "step_script", "Running after_script"}, check: stores("archive artifacts.zip"),
@@ -123,9 +118,8 @@ func fetchedCases() []execCase {
 
 func lostCases() []execCase {
 	return []execCase{
-		// 72
 		{
-			name: "given a good script when its artifacts cannot be stored then the job fails",
+			of: []int{72}, name: "given a good script when its artifacts cannot be stored then the job fails",
 			yaml: "script: [echo a > a]\nafter_script: [\"echo status=$CI_JOB_STATUS\"]\nartifacts:\n  paths: [a]", status: sim.Failed, reason: "script_failure", exit: 1,
 			has: []string{"status=success", "Uploading artifacts for successful job"}, lacks: []string{"Job succeeded"}, check: stores(), before: refusing,
 		},

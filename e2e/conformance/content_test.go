@@ -46,9 +46,8 @@ func variableCases() []execCase {
 			mutate: add(object{"key": "C", "value": "c", "public": true, "masked": false}, object{"key": "B", "value": "$C", "public": true, "masked": false}, object{"key": "A", "value": "$B", "public": true, "masked": false}),
 			yaml:   "script: ['echo \"[$A]\"']", has: []string{"[$C]"},
 		},
-		// 87
 		{
-			name:   "given a reference to a file variable when it is expanded then it is its path, whose content is as it was",
+			of: []int{87}, name: "given a reference to a file variable when it is expanded then it is its path, whose content is as it was",
 			mutate: add(object{"key": "CERT", "value": "two\nlines\n", "public": false, "masked": false, "file": true}, object{"key": "REF", "value": "$CERT", "public": true, "masked": false}),
 			yaml:   "script: ['[ \"$REF\" = \"$CERT\" ] && echo same', '{ read -r a; read -r b; } < $CERT; echo \"$a+$b\"']", has: []string{"same", "two+lines"},
 		},
@@ -87,9 +86,8 @@ func payloadCases() []execCase {
 	}
 	steps := func(p object) { p["run"] = `[{"name":"hello","script":"echo hello"}]` }
 	return []execCase{
-		// 82
 		{
-			name: "given run and script together when the job starts then it fails with GitLab's text and code 3", mutate: steps,
+			of: []int{82}, name: "given run and script together when the job starts then it fails with GitLab's text and code 3", mutate: steps,
 			yaml: "script: [echo never]", status: sim.Failed, reason: "runner_system_failure", exit: 3, has: []string{"the `run` and `script` keywords cannot be used together"}, lacks: []string{"Preparing"},
 		},
 		{
@@ -100,9 +98,8 @@ func payloadCases() []execCase {
 			name: "given run alone when the job starts then it fails with a line that says what to do", mutate: both(steps, noSteps),
 			yaml: "script: [echo never]", status: sim.Failed, reason: "runner_system_failure", exit: 3, has: []string{"this runner does not support run: (CI steps): use script: instead"},
 		},
-		// 83
 		{
-			name: "given executor_opts that nobody knows when the job starts then it fails with code 3", mutate: func(p object) { p["image"].(object)["executor_opts"] = object{"docker": object{"colour": "red"}} },
+			of: []int{83}, name: "given executor_opts that nobody knows when the job starts then it fails with code 3", mutate: func(p object) { p["image"].(object)["executor_opts"] = object{"docker": object{"colour": "red"}} },
 			yaml: "image: alpine:3\nscript: [echo never]", status: sim.Failed, reason: "runner_system_failure", exit: 3, has: []string{`unsupported executor_opts of image "alpine:3": docker.colour`}, lacks: []string{"\nnever\n"},
 		},
 		{
@@ -216,9 +213,8 @@ func logCases() []execCase {
 				}
 			},
 		},
-		// 43
 		{
-			name: "given a log beyond the limit when it is written then the notice is appended once and the job succeeds",
+			of: []int{43}, name: "given a log beyond the limit when it is written then the notice is appended once and the job succeeds",
 			yaml: "script:\n  - x=0123456789abcdef; for i in 1 2 3 4 5 6 7 8 9 10; do x=$x$x; done; for i in {1..20}; do echo $x; done\nafter_script: [echo unseen]",
 			check: func(t *testing.T, raw string, j sim.Job) {
 				const notice = "\n\x1b[33;1mJob's log exceeded limit of 200000 bytes.\nJob execution will continue but no more output will be collected.\x1b[0;m\n"
@@ -228,14 +224,12 @@ func logCases() []execCase {
 			},
 			lacks: []string{"unseen"}, cut: true,
 		},
-		// 93
 		{
-			name: "given addresses with secrets in them when they are printed then the values are masked",
+			of: []int{93}, name: "given addresses with secrets in them when they are printed then the values are masked",
 			yaml: "script:\n  - echo 'https://x/?private_token=z1&a=1&X-Amz-Signature=y2'\n", has: []string{"https://x/?private_token=[MASKED]&a=1&X-Amz-Signature=[MASKED]"}, lacks: []string{"z1", "y2"},
 		},
-		// 94
 		{
-			name: "given a masked value when it is echoed and printed then both are masked", mutate: add(masked("PASSWORD", "hunter-two-secret")),
+			of: []int{94}, name: "given a masked value when it is echoed and printed then both are masked", mutate: add(masked("PASSWORD", "hunter-two-secret")),
 			yaml: "script: ['echo hunter-two-secret \"$PASSWORD\"']", has: []string{"[MASKED] [MASKED]"}, lacks: []string{"hunter-two-secret"},
 		},
 		{

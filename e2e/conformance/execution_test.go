@@ -22,9 +22,8 @@ func TestExecution(t *testing.T) {
 
 func scriptCases() []execCase {
 	return []execCase{
-		// 55
 		{
-			name: "given a script that exits 42 when it ends then the job fails with 42",
+			of: []int{55}, name: "given a script that exits 42 when it ends then the job fails with 42",
 			yaml: "script: [exit 42]", status: sim.Failed, reason: "script_failure", exit: 42, has: []string{"ERROR: Job failed: exit status 42"},
 		},
 		{
@@ -35,9 +34,8 @@ func scriptCases() []execCase {
 			name: "given failing commands behind if, || and ! when they fail then the script goes on",
 			yaml: "script:\n  - if false; then echo never; fi\n  - false || echo or\n  - \"! false\"\n  - echo end", has: []string{"or", "end"},
 		},
-		// 69
 		{
-			name: "given a script that fails when it ends then after_script runs with CI_JOB_STATUS failed",
+			of: []int{69}, name: "given a script that fails when it ends then after_script runs with CI_JOB_STATUS failed",
 			yaml: "script: [\"false\"]\nafter_script: [\"echo status=$CI_JOB_STATUS\"]", status: sim.Failed, reason: "script_failure", exit: 1,
 			has: []string{"Running after_script", "Running after script...", "status=failed"},
 		},
@@ -45,27 +43,24 @@ func scriptCases() []execCase {
 			name: "given a script that succeeds when after_script runs then CI_JOB_STATUS was running and is success",
 			yaml: "script: [\"echo before=$CI_JOB_STATUS\"]\nafter_script: [\"echo after=$CI_JOB_STATUS\"]", has: []string{"before=running", "after=success", "Job succeeded"},
 		},
-		// 73
 		{
-			name: "given an after_script that fails when the script was good then the job succeeds with a warning",
+			of: []int{73}, name: "given an after_script that fails when the script was good then the job succeeds with a warning",
 			yaml: "script: [\"true\"]\nafter_script: [exit 1]", has: []string{"WARNING: after_script failed, but job will continue unaffected: exit status 1", "Job succeeded"},
 		},
 		{
 			name: "given AFTER_SCRIPT_IGNORE_ERRORS=false when after_script fails then the job fails",
 			yaml: "variables:\n  AFTER_SCRIPT_IGNORE_ERRORS: \"false\"\nscript: [\"true\"]\nafter_script: [exit 3]", status: sim.Failed, reason: "script_failure", exit: 3,
 		},
-		// 74
 		{
-			name: "given export and cd in the script when after_script runs then neither is seen",
+			of: []int{74}, name: "given export and cd in the script when after_script runs then neither is seen",
 			yaml: "script: [export X=1, cd /, \"f() { echo never; }\"]\nafter_script: [\"echo x=[$X]\", \"[ $PWD = $CI_PROJECT_DIR ] && echo home\"]", has: []string{"x=[]", "home"},
 		},
 		{
 			name: "given export in before_script when the script runs then it is seen: they share a shell",
 			yaml: "before_script: [export X=1]\nscript: [\"echo x=[$X]\"]", has: []string{"x=[1]"},
 		},
-		// 76
 		{
-			name: "given nothing to do in a stage when the job runs then it prints no section",
+			of: []int{76}, name: "given nothing to do in a stage when the job runs then it prints no section",
 			yaml: "script: [\"true\"]", lacks: []string{"Running after_script", "Restoring cache", "Downloading artifacts", "Uploading artifacts", "Resolving secrets"},
 			check: func(t *testing.T, raw string, _ sim.Job) {
 				for _, s := range []string{"after_script", "restore_cache", "download_artifacts", "archive_cache", "upload_artifacts_on_success", "resolve_secrets"} {
@@ -75,18 +70,16 @@ func scriptCases() []execCase {
 				}
 			},
 		},
-		// 77
 		{
-			name: "given script and release steps when the first fails then the second is skipped and after_script runs", mutate: withRelease("echo released"),
+			of: []int{77}, name: "given script and release steps when the first fails then the second is skipped and after_script runs", mutate: withRelease("echo released"),
 			yaml: "script: [exit 5]\nafter_script: [echo after]", status: sim.Failed, reason: "script_failure", exit: 5, has: []string{"after"}, lacks: []string{"step_release", "released"},
 		},
 		{
 			name: "given script and release steps when the first succeeds then the second runs with variables put in by the runner", mutate: withRelease("echo 'for $CI_PROJECT_NAME'"),
 			yaml: "script: [echo one]", has: []string{"one", `Executing "step_release" stage of the job script`, "for shop"},
 		},
-		// 81
 		{
-			name: "given GITLAB_ENV written in a step when the next runs then its variables are there", mutate: withRelease("echo \"x=[$$FROM_STEP]\""),
+			of: []int{81}, name: "given GITLAB_ENV written in a step when the next runs then its variables are there", mutate: withRelease("echo \"x=[$$FROM_STEP]\""),
 			yaml: "script: [\"echo FROM_STEP=1 >> $GITLAB_ENV\"]\nafter_script: [\"echo y=[$FROM_STEP]\"]", has: []string{"x=[1]", "y=[1]"},
 			order: []string{`Executing "step_script" stage of the job script`, `Executing "step_release" stage of the job script`, "x=[1]", "Running after_script", "y=[1]"},
 		},
@@ -110,14 +103,12 @@ func scriptCases() []execCase {
 			name: "given a command that does not exist when it is called then the exit code is 127",
 			yaml: "script: [no-such-command]", status: sim.Failed, reason: "script_failure", exit: 127,
 		},
-		// 63
 		{
-			name: "given RUNNER_SCRIPT_TIMEOUT when the script exceeds it then after_script sees timedout and the reason is job_execution_timeout",
+			of: []int{63}, name: "given RUNNER_SCRIPT_TIMEOUT when the script exceeds it then after_script sees timedout and the reason is job_execution_timeout",
 			yaml: "variables:\n  RUNNER_SCRIPT_TIMEOUT: 1s\nscript: [sleep 30]\nafter_script: [\"echo status=$CI_JOB_STATUS\"]", status: sim.Failed, reason: "job_execution_timeout", has: []string{"status=timedout"},
 		},
-		// 64
 		{
-			name: "given a malformed timeout when the job is prepared then it is warned of and ignored",
+			of: []int{64}, name: "given a malformed timeout when the job is prepared then it is warned of and ignored",
 			yaml: "variables:\n  RUNNER_SCRIPT_TIMEOUT: soon\nscript: [\"true\"]", has: []string{"WARNING: Ignoring malformed RUNNER_SCRIPT_TIMEOUT timeout: soon"},
 		},
 		{
@@ -136,9 +127,8 @@ func scriptCases() []execCase {
 			name: "given an after_script that exceeds its time when the script was good then the job succeeds",
 			yaml: "variables:\n  RUNNER_AFTER_SCRIPT_TIMEOUT: 1s\nscript: [\"true\"]\nafter_script: [sleep 30]", has: []string{"Job succeeded"},
 		},
-		// 66
 		{
-			name: "given a timeout of 0 when the job runs then it is 7200 s", mutate: func(p object) { p["runner_info"].(object)["timeout"] = 0 },
+			of: []int{66}, name: "given a timeout of 0 when the job runs then it is 7200 s", mutate: func(p object) { p["runner_info"].(object)["timeout"] = 0 },
 			yaml: "script: [\"echo timeout=$CI_JOB_TIMEOUT\"]", has: []string{"timeout=7200"},
 		},
 		{
@@ -164,9 +154,8 @@ func withRelease(command string) func(object) {
 
 func endCases() []execCase {
 	return []execCase{
-		// 60
 		{
-			name:   "given a job that is cancelled when its script runs then it stops within 2 s and after_script runs with canceled",
+			of: []int{60}, name: "given a job that is cancelled when its script runs then it stops within 2 s and after_script runs with canceled",
 			yaml:   "script: [kubectl create configmap cancel-me, sleep 300, echo never]\nafter_script: [\"echo status=$CI_JOB_STATUS\"]",
 			status: sim.Canceled, has: []string{"WARNING: script canceled externally (UI, API)", "status=canceled", "ERROR: Job failed: canceled"},
 			during: func(t *testing.T, i *installation, id int64) {
@@ -180,9 +169,8 @@ func endCases() []execCase {
 				}
 			},
 		},
-		// 61
 		{
-			name:   "given a job that GitLab has closed when its script runs then it is aborted without after_script",
+			of: []int{61}, name: "given a job that GitLab has closed when its script runs then it is aborted without after_script",
 			yaml:   "script: [kubectl create configmap abort-me, sleep 300]\nafter_script: [echo never]",
 			status: sim.Failed, reason: "job_token_expired", lacks: []string{"Running after_script"},
 			during: func(t *testing.T, i *installation, id int64) {
@@ -191,9 +179,8 @@ func endCases() []execCase {
 			},
 			cut: true,
 		},
-		// 70
 		{
-			name: "given sources that cannot be fetched when the job runs then neither script nor after_script runs",
+			of: []int{70}, name: "given sources that cannot be fetched when the job runs then neither script nor after_script runs",
 			yaml: "variables:\n  GIT_STRATEGY: fetch\nscript: [echo never]\nafter_script: [echo never]", status: sim.Failed, reason: "script_failure", exit: 1,
 			mutate: func(p object) { p["git_info"].(object)["sha"] = strings.Repeat("1", 40) },
 			lacks:  []string{"Running after_script", "step_script", "\nnever\n"},

@@ -31,8 +31,7 @@ func final(s *site, id int64, f sim.Fault) {
 func TestFinalState(t *testing.T) {
 	t.Parallel()
 	runJobCases(t, []jobCase{
-		// 49
-		{"given a job that succeeds when it ends then the whole log precedes PUT success with checksum and size", func(t *testing.T, s *site) {
+		{of: []int{49}, name: "given a job that succeeds when it ends then the whole log precedes PUT success with checksum and size", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.write("one\n")
 			w.write("two\n")
@@ -48,8 +47,7 @@ func TestFinalState(t *testing.T) {
 				}
 			}
 		}},
-		// 51
-		{"given a 412 when the job ends then the whole log is sent again and the state too", func(t *testing.T, s *site) {
+		{of: []int{51}, name: "given a 412 when the job ends then the whole log is sent again and the state too", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.write("one\n")
 			w.trace("one\n")
@@ -66,8 +64,7 @@ func TestFinalState(t *testing.T) {
 				t.Errorf("%d PATCHes", from)
 			}
 		}},
-		// 52
-		{"given 500 three times when the job ends then the state is sent until GitLab takes it", func(t *testing.T, s *site) {
+		{of: []int{52}, name: "given 500 three times when the job ends then the state is sent until GitLab takes it", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			final(s, w.id, sim.Fault{Status: 500, Times: 3})
 			began := time.Now()
@@ -77,15 +74,14 @@ func TestFinalState(t *testing.T) {
 				t.Errorf("three failures took %s: no back-off", took)
 			}
 		}},
-		{"given a connection that breaks after the state is taken when it is sent again then the 403 ends it", func(t *testing.T, s *site) {
+		{name: "given a connection that breaks after the state is taken when it is sent again then the 403 ends it", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			final(s, w.id, sim.Fault{DropAfter: true})
 			w.finish(success)
 			reported(t, w.ends(), sim.Success, "", 0)
 			w.forgotten()
 		}},
-		// 53
-		{"given 403 when the job ends then nothing is sent again", func(t *testing.T, s *site) {
+		{of: []int{53, 59}, name: "given 403 when the job ends then nothing is sent again", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			must(t, s.gitlab.EraseJob(w.id))
 			w.finish(success)
@@ -101,62 +97,60 @@ func TestFinalState(t *testing.T) {
 				t.Errorf("%d more PUTs", got-n)
 			}
 		}},
-		{"given 404 when the job ends then nothing is sent again", func(t *testing.T, s *site) {
+		{name: "given 404 when the job ends then nothing is sent again", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			final(s, w.id, sim.Fault{Status: 404, Times: -1})
 			w.finish(success)
 			w.forgotten()
 		}},
-		// 55
-		{"given exit code 42 when the job ends then it fails as script_failure with 42", func(t *testing.T, s *site) {
+		{of: []int{55}, name: "given exit code 42 when the job ends then it fails as script_failure with 42", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.finish(failed(ledger.ReasonScript, 42))
 			reported(t, w.ends(), sim.Failed, "script_failure", 42)
 		}},
-		{"given success when the job ends then there is no exit code", func(t *testing.T, s *site) {
+		{name: "given success when the job ends then there is no exit code", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.finish(success)
 			if j := w.ends(); j.ExitCode != nil {
 				t.Errorf("exit code %d", *j.ExitCode)
 			}
 		}},
-		// 56
-		{"given a GitLab that does not know runner_external_dependency_failure then it is told runner_system_failure", func(t *testing.T, s *site) {
+		{of: []int{56}, name: "given a GitLab that does not know runner_external_dependency_failure then it is told runner_system_failure", run: func(t *testing.T, s *site) {
 			w := s.run(t, "variables: {TEST_REASONS: script_failure}")
 			w.finish(failed(ledger.ReasonDependency, 0))
 			reported(t, w.ends(), sim.Failed, "runner_system_failure", 0)
 		}},
-		{"given a GitLab that does not know runner_configuration_error then it is told script_failure", func(t *testing.T, s *site) {
+		{name: "given a GitLab that does not know runner_configuration_error then it is told script_failure", run: func(t *testing.T, s *site) {
 			w := s.run(t, "variables: {TEST_NO_REASONS: \"1\"}")
 			w.finish(failed(ledger.ReasonConfiguration, 0))
 			reported(t, w.ends(), sim.Failed, "script_failure", 0)
 		}},
-		{"given a GitLab that does not know runner_interrupted then it is told unknown_failure", func(t *testing.T, s *site) {
+		{name: "given a GitLab that does not know runner_interrupted then it is told unknown_failure", run: func(t *testing.T, s *site) {
 			w := s.run(t, "variables: {TEST_REASONS: script_failure}")
 			w.finish(failed(ledger.ReasonInterrupted, 0))
 			reported(t, w.ends(), sim.Failed, "unknown_failure", 0)
 		}},
-		{"given a GitLab that knows runner_interrupted then it is told so", func(t *testing.T, s *site) {
+		{name: "given a GitLab that knows runner_interrupted then it is told so", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.finish(failed(ledger.ReasonInterrupted, 0))
 			reported(t, w.ends(), sim.Failed, "runner_interrupted", 0)
 		}},
-		{"given a GitLab that knows runner_external_dependency_failure then it is told so", func(t *testing.T, s *site) {
+		{name: "given a GitLab that knows runner_external_dependency_failure then it is told so", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.finish(failed(ledger.ReasonDependency, 0))
 			reported(t, w.ends(), sim.Failed, "runner_external_dependency_failure", 0)
 		}},
-		{"given a job that GitLab did not cancel when it ends as job_canceled then it is told unknown_failure", func(t *testing.T, s *site) {
+		{name: "given a job that GitLab did not cancel when it ends as job_canceled then it is told unknown_failure", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.finish(failed(ledger.ReasonCanceled, 0))
 			reported(t, w.ends(), sim.Failed, "unknown_failure", 0)
 		}},
-		{"given a GitLab without a list of reasons when a job exceeds its time then it is told job_execution_timeout", func(t *testing.T, s *site) {
+		{name: "given a GitLab without a list of reasons when a job exceeds its time then it is told job_execution_timeout", run: func(t *testing.T, s *site) {
 			w := s.run(t, "variables: {TEST_NO_REASONS: \"1\"}")
 			w.finish(failed(ledger.ReasonTimeout, 0))
 			reported(t, w.ends(), sim.Failed, "job_execution_timeout", 0)
 		}},
-		{"given retry on script_failure when a script fails then GitLab runs a new job with a new token", func(t *testing.T, s *site) {
+		{name: "given retry on script_failure when a script fails then GitLab runs a new job with a new token", run: func(t *testing.T, s *site) {
 			w := s.run(t, "retry: {max: 1, when: script_failure}")
 			w.finish(failed(ledger.ReasonScript, 1))
 			first := w.ends()
@@ -167,7 +161,7 @@ func TestFinalState(t *testing.T) {
 				t.Errorf("first %+v, second %s", first.Retried, second.Status)
 			}
 		}},
-		{"given allow_failure exit_codes when a script ends with one of them then the code arrives", func(t *testing.T, s *site) {
+		{name: "given allow_failure exit_codes when a script ends with one of them then the code arrives", run: func(t *testing.T, s *site) {
 			w := s.run(t, "allow_failure: {exit_codes: [3]}")
 			w.finish(failed(ledger.ReasonScript, 3))
 			j := w.ends()
@@ -176,15 +170,14 @@ func TestFinalState(t *testing.T) {
 				t.Error("it is no allowed failure")
 			}
 		}},
-		{"given Job-Status canceled on PUT running when it is read then the script is aborted", func(t *testing.T, s *site) {
+		{name: "given Job-Status canceled on PUT running when it is read then the script is aborted", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PutJob, Job: w.id, Times: -1, Apply: true, Header: map[string]string{"Job-Status": "canceled"}})
 			if word := w.told(); word != ledger.CancelAbort {
 				t.Errorf("told %q", word)
 			}
 		}},
-		// 60, 48
-		{"given a job that is cancelled when its runner supports it then the script stops within 2 s and GitLab has it canceled", func(t *testing.T, s *site) {
+		{of: []int{60, 48}, name: "given a job that is cancelled when its runner supports it then the script stops within 2 s and GitLab has it canceled", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			began := time.Now()
 			must(t, s.gitlab.CancelJob(w.id))
@@ -197,7 +190,7 @@ func TestFinalState(t *testing.T) {
 				t.Errorf("job is %s", j.Status)
 			}
 		}},
-		{"given a watched job that is cancelled then the script stops as fast", func(t *testing.T, s *site) {
+		{name: "given a watched job that is cancelled then the script stops as fast", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			must(t, s.gitlab.WatchJob(w.id, true))
 			began := time.Now()
@@ -209,14 +202,13 @@ func TestFinalState(t *testing.T) {
 			w.finish(failed(ledger.ReasonCanceled, 0))
 			w.ends()
 		}},
-		// 68
-		{"given a job that GitLab is cancelling when it ends with success then GitLab has it canceled", func(t *testing.T, s *site) {
+		{of: []int{68}, name: "given a job that GitLab is cancelling when it ends with success then GitLab has it canceled", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			must(t, s.gitlab.CancelJob(w.id))
 			w.finish(success)
 			reported(t, w.ends(), sim.Canceled, "", 0)
 		}},
-		{"given a job token that expires when the next call is made then the script is aborted", func(t *testing.T, s *site) {
+		{name: "given a job token that expires when the next call is made then the script is aborted", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			must(t, s.gitlab.ExpireJobToken(w.id))
 			if word := w.told(); word != ledger.CancelAbort {
@@ -224,8 +216,7 @@ func TestFinalState(t *testing.T) {
 			}
 			reported(t, w.ends(), sim.Failed, "job_token_expired", 0)
 		}},
-		// 21
-		{"given 403 on the early PUT when a job was handed out then nothing is run, logged or reported", func(t *testing.T, s *site) {
+		{of: []int{21}, name: "given 403 on the early PUT when a job was handed out then nothing is run, logged or reported", run: func(t *testing.T, s *site) {
 			id := s.prepare(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PutJob, Job: id, Times: -1, Status: 403})
 			s.play(t, id)
@@ -236,7 +227,7 @@ func TestFinalState(t *testing.T) {
 				t.Errorf("%d PUTs, %d PATCHes", len(p), len(q))
 			}
 		}},
-		{"given 404 on the early PUT when a job was handed out then it is dropped", func(t *testing.T, s *site) {
+		{name: "given 404 on the early PUT when a job was handed out then it is dropped", run: func(t *testing.T, s *site) {
 			id := s.prepare(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PutJob, Job: id, Times: -1, Status: 404})
 			s.play(t, id)
@@ -244,8 +235,7 @@ func TestFinalState(t *testing.T) {
 			eventually.Is(t, "the early PUT", func() bool { return len(s.calls(sim.PutJob, id)) == 1 })
 			w.forgotten()
 		}},
-		// 22
-		{"given a job that is cancelled before the early PUT then one final failed is sent and nothing started", func(t *testing.T, s *site) {
+		{of: []int{22}, name: "given a job that is cancelled before the early PUT then one final failed is sent and nothing started", run: func(t *testing.T, s *site) {
 			id := s.prepare(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PutJob, Job: id, Delay: 500 * time.Millisecond})
 			s.play(t, id)
@@ -261,7 +251,7 @@ func TestFinalState(t *testing.T) {
 				t.Errorf("job is %s after %d final PUTs", j.Status, n)
 			}
 		}},
-		{"given 500 on the early PUT when a job was handed out then it runs all the same", func(t *testing.T, s *site) {
+		{name: "given 500 on the early PUT when a job was handed out then it runs all the same", run: func(t *testing.T, s *site) {
 			id := s.prepare(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PutJob, Job: id, Status: 500})
 			s.play(t, id)
@@ -269,7 +259,7 @@ func TestFinalState(t *testing.T) {
 			w.finish(success)
 			reported(t, w.ends(), sim.Success, "", 0)
 		}},
-		{"given a job that is handed out when it is admitted then PUT running comes before anything else", func(t *testing.T, s *site) {
+		{name: "given a job that is handed out when it is admitted then PUT running comes before anything else", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.finish(success)
 			j := w.ends()
@@ -278,7 +268,7 @@ func TestFinalState(t *testing.T) {
 				t.Errorf("the first PUT came at %s, the job at %s", first, j.At(sim.EventHandedOut))
 			}
 		}},
-		{"given a runner that goes away while the script runs then the log says so and the job fails as runner_system_failure", func(t *testing.T, s *site) {
+		{name: "given a runner that goes away while the script runs then the log says so and the job fails as runner_system_failure", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.write("2026-11-22T16:11:50.558364Z 01O working\n")
 			w.cancel() // the lease is not renewed any more, and ends

@@ -76,6 +76,7 @@ func (i *installation) swept() {
 
 // execCase is one job and what becomes of it.
 type execCase struct {
+	of     []int // cases of the sheet
 	name   string
 	yaml   string // beside tags
 	mutate func(payload map[string]any)
@@ -133,6 +134,7 @@ func (i *installation) runAll(cases []execCase) {
 					must(t, i.gitlab.PlayJob(id, nil, ""))
 				}
 				i.judge(t, c, id)
+				held(t, c.of)
 			})
 		}
 	})

@@ -15,9 +15,8 @@ func TestTheOperatorsWord(t *testing.T) {
 	})
 	// One after the other: the last stops the runner.
 	i.runAll([]execCase{
-		// 89
 		{
-			name: "given a feature flag that the operator has decided when a job sets it too then the operator's counts",
+			of: []int{89}, name: "given a feature flag that the operator has decided when a job sets it too then the operator's counts",
 			yaml: "variables:\n  FF_SCRIPT_SECTIONS: \"true\"\nscript:\n  - |\n    echo flag=[$FF_SCRIPT_SECTIONS]\n    echo two\n", has: []string{"$ echo flag=[$FF_SCRIPT_SECTIONS] # collapsed multi-line command", "flag=[false]"}, lacks: []string{"feature flags"},
 		},
 		{
@@ -26,9 +25,8 @@ func TestTheOperatorsWord(t *testing.T) {
 		},
 	})
 	i.runAll([]execCase{
-		// 62
 		{
-			name: "given a runner that is told to stop when a script runs then the job fails as runner_interrupted",
+			of: []int{62}, name: "given a runner that is told to stop when a script runs then the job fails as runner_interrupted",
 			yaml: "script: [kubectl create configmap interrupt-me, sleep 60]\nafter_script: [echo never]", status: sim.Failed, reason: "runner_interrupted",
 			has: []string{"ERROR: Job failed (system failure): aborted: the runner is shutting down"}, lacks: []string{"Running after_script"}, cut: true,
 			during: func(t *testing.T, i *installation, _ int64) {

@@ -9,10 +9,12 @@ import (
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/rig"
 	"github.com/towline/towline/pkg/eventually"
+	"github.com/towline/towline/pkg/ledger"
 )
 
 // pickCase is a case about how jobs are asked for, on a site of its own.
 type pickCase struct {
+	of   []int // cases of the sheet
 	name string
 	opts sim.Options
 	args []string
@@ -25,6 +27,7 @@ func runPickCases(t *testing.T, cases []pickCase) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.run(t, newSite(t, c.opts, c.args...))
+			held(t, c.of)
 		})
 	}
 }
@@ -57,29 +60,25 @@ func faulty(f sim.Fault) func(t *testing.T, s *site) {
 func TestPickUp(t *testing.T) {
 	t.Parallel()
 	runPickCases(t, []pickCase{
-		// 1
-		{name: "given no job when a poll is answered 204 then its last_update is sent with the next", run: func(t *testing.T, s *site) {
+		{of: []int{1}, name: "given no job when a poll is answered 204 then its last_update is sent with the next", run: func(t *testing.T, s *site) {
 			s.start()
 			// GitLab holds a request only if it carries the value of the last answer.
 			if p := s.polls(t, 2); p[0].Took > time.Second || p[1].Took < longPoll {
 				t.Errorf("the first poll took %s, the second %s", p[0].Took, p[1].Took)
 			}
 		}},
-		// 3
-		{name: "given a held poll that ends without the header when the next is made then the value is kept", run: func(t *testing.T, s *site) {
+		{of: []int{3}, name: "given a held poll that ends without the header when the next is made then the value is kept", run: func(t *testing.T, s *site) {
 			s.start()
 			if p := s.polls(t, 3); p[2].Took < longPoll {
 				t.Errorf("the third poll took %s", p[2].Took)
 			}
 		}},
-		// 2
-		{name: "given a job when it is handed out then the stored value counts on", run: func(t *testing.T, s *site) {
+		{of: []int{2}, name: "given a job when it is handed out then the stored value counts on", run: func(t *testing.T, s *site) {
 			s.start()
 			s.job(t)
 			s.job(t)
 		}},
-		// 4
-		{name: "given 409 when a job is asked for then the next poll follows after the interval and gets it", args: []string{"--poll-interval=700ms"}, run: func(t *testing.T, s *site) {
+		{of: []int{4}, name: "given 409 when a job is asked for then the next poll follows after the interval and gets it", args: []string{"--poll-interval=700ms"}, run: func(t *testing.T, s *site) {
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.JobsRequest, Status: 409, Times: 2})
 			s.start()
 			p := s.polls(t, 3)
@@ -88,8 +87,7 @@ func TestPickUp(t *testing.T) {
 			}
 			s.job(t)
 		}},
-		// 6
-		{name: "given 503 with Retry-After when a job is asked for then it is asked again as late as that and runs", run: func(t *testing.T, s *site) {
+		{of: []int{6}, name: "given 503 with Retry-After when a job is asked for then it is asked again as late as that and runs", run: func(t *testing.T, s *site) {
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.JobsRequest, Status: 503, Times: 2, Header: map[string]string{"Retry-After": "2"}})
 			s.start()
 			p := s.polls(t, 3)
@@ -107,18 +105,55 @@ func TestPickUp(t *testing.T) {
 				t.Errorf("asked again after %s", p[1].At.Sub(p[0].At))
 			}
 		}},
-		// 9
-		{name: "given 515 when a job is asked for then it is asked again", run: faulty(sim.Fault{Status: 515})},
+		{of: []int{9}, name: "given 515 when a job is asked for then it is asked again", run: faulty(sim.Fault{Status: 515})},
 		{name: "given 501 when a job is asked for then the tunnel lives on", run: faulty(sim.Fault{Status: 501})},
 		{name: "given 422 of an orphaned runner when a job is asked for then the tunnel lives on", run: faulty(sim.Fault{Status: 422})},
 		{name: "given a connection that breaks when a job is asked for then it is asked again", run: faulty(sim.Fault{DropBefore: true})},
-		// 12
-		{name: "given a 201 of text/html when a job is asked for then nothing is run and the next poll goes on", run: faulty(sim.Fault{Status: 201, Header: map[string]string{"Content-Type": "text/html"}, Body: `{"id":1,"token":"x"}`})},
+		{of: []int{12}, name: "given a 201 of text/html when a job is asked for then nothing is run and the next poll goes on", run: faulty(sim.Fault{Status: 201, Header: map[string]string{"Content-Type": "text/html"}, Body: "<html>down</html>"})},
+		{name: "given a job as text/html when it is asked for then it fails with a line that says so", run: func(t *testing.T, s *site) {
+			id := s.prepare(t)
+			s.start()
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.JobsRequest, Times: -1, Apply: true, Header: map[string]string{"Content-Type": "text/html"}})
+			s.play(t, id)
+			j := s.waitJob(t, id)
+			trace, err := s.gitlab.Trace(id)
+			must(t, err)
+			if j.Status != sim.Failed || j.FailureReason != "runner_system_failure" || !strings.Contains(string(trace), "GitLab answered 201 without JSON; is a proxy in between?") {
+				t.Errorf("%s, %s: %s", j.Status, j.FailureReason, trace)
+			}
+		}},
+		{of: []int{14}, name: "given a job that needs what this runner does not have when it is asked for then GitLab drops it and the next one runs", run: func(t *testing.T, s *site) {
+			s.start()
+			id := s.prepare(t, "cache: {key: k, fallback_keys: [other], paths: [x]}")
+			s.play(t, id)
+			reported(t, s.waitJob(t, id), sim.Failed, "runner_unsupported", 0)
+			s.job(t)
+		}},
+		{of: []int{17}, name: "given a job that GitLab cannot hand out when it is asked for then the poll goes on and the next attempt runs", run: func(t *testing.T, s *site) {
+			id := s.prepare(t)
+			s.play(t, id)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.JobsRequest, BuildError: true})
+			s.start()
+			reported(t, s.waitJob(t, id), sim.Failed, "scheduler_failure", 0)
+			w := s.take(t, successor(t, s, id)) // GitLab tries again by itself
+			w.finish(success)
+			reported(t, w.ends(), sim.Success, "", 0)
+		}},
+		{of: []int{46}, name: "given a log over the limit of GitLab's plan when it is sent then GitLab fails the job and the script is aborted", opts: sim.Options{TraceSizeLimit: 1000}, run: func(t *testing.T, s *site) {
+			s.start()
+			w := s.run(t)
+			w.write(strings.Repeat("x", 1000) + "\n")
+			if word := w.told(); word != ledger.CancelAbort {
+				t.Errorf("told %q", word)
+			}
+			reported(t, w.ends(), sim.Failed, "trace_size_exceeded", 0)
+			w.finish(failed(ledger.ReasonCanceled, 0))
+			w.forgotten()
+		}},
 		{name: "given a 201 that is no JSON when a job is asked for then nothing is run and the next poll goes on", run: faulty(sim.Fault{Status: 201, Body: "<html>"})},
 		{name: "given a 201 with a charset when a job is asked for then it runs", run: faulty(sim.Fault{Apply: true, Header: map[string]string{"Content-Type": "application/json; charset=utf-8"}})},
 		{name: "given an error without JSON when a job is asked for then it is asked again", run: faulty(sim.Fault{Status: 500, Body: "<html>down</html>", Header: map[string]string{"Content-Type": "text/html"}})},
-		// 10
-		{name: "given a 307 of the same GitLab when a job is asked for then the request is sent there with its body", run: func(t *testing.T, s *site) {
+		{of: []int{10}, name: "given a 307 of the same GitLab when a job is asked for then the request is sent there with its body", run: func(t *testing.T, s *site) {
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.JobsRequest, Status: 307, Times: 3, Header: map[string]string{"Location": s.gitlab.URL() + "/api/v4/jobs/request"}})
 			s.start()
 			s.job(t)
@@ -135,8 +170,7 @@ func TestPickUp(t *testing.T) {
 			s.start()
 			s.line(t, "it redirects to another address")
 		}},
-		// 19
-		{name: "given a removed runner when the tunnel starts then it takes no job and says what to do", run: func(t *testing.T, s *site) {
+		{of: []int{19}, name: "given a removed runner when the tunnel starts then it takes no job and says what to do", run: func(t *testing.T, s *site) {
 			must(t, s.gitlab.DeleteRunner(s.runner.ID))
 			s.start()
 			s.line(t, "refuses the runner token")
@@ -144,8 +178,7 @@ func TestPickUp(t *testing.T) {
 				t.Errorf("ready %t, %d polls", ready, len(s.calls(sim.JobsRequest, 0)))
 			}
 		}},
-		// 15
-		{name: "given a paused runner when it is resumed then it takes the job that waits", run: func(t *testing.T, s *site) {
+		{of: []int{15}, name: "given a paused runner when it is resumed then it takes the job that waits", run: func(t *testing.T, s *site) {
 			must(t, s.gitlab.PauseRunner(s.runner.ID, true))
 			s.start()
 			id := s.prepare(t)
@@ -172,7 +205,7 @@ func TestPickUp(t *testing.T) {
 				t.Errorf("%s: %s", j.Status, trace)
 			}
 		}},
-		{name: "given two tunnels of one runner when they wait for jobs then they share one poll", run: func(t *testing.T, s *site) {
+		{of: []int{18}, name: "given two tunnels of one runner when they wait for jobs then they share one poll", run: func(t *testing.T, s *site) {
 			s.start()
 			s.another()
 			s.polls(t, 3)
@@ -272,8 +305,7 @@ func TestRouter(t *testing.T) {
 		}
 	}
 	runPickCases(t, []pickCase{
-		// 103
-		{name: "given --job-router is not set when jobs are asked for then the API is used", opts: sim.Options{JobRouter: true}, run: func(t *testing.T, s *site) {
+		{of: []int{103}, name: "given --job-router is not set when jobs are asked for then the API is used", opts: sim.Options{JobRouter: true}, run: func(t *testing.T, s *site) {
 			s.start()
 			s.job(t)
 			routed(t, s, false)
@@ -295,8 +327,7 @@ func TestRouter(t *testing.T) {
 			wholeLog(t, w, "x\n")
 			routed(t, s, true)
 		}},
-		// 105
-		{name: "given x-gitlab-last-update of an answer when the next call is made then it is sent back", args: on, opts: sim.Options{JobRouter: true}, run: func(t *testing.T, s *site) {
+		{of: []int{105}, name: "given x-gitlab-last-update of an answer when the next call is made then it is sent back", args: on, opts: sim.Options{JobRouter: true}, run: func(t *testing.T, s *site) {
 			s.start()
 			var c []sim.Call
 			eventually.Is(t, "two calls", func() bool { c = s.calls(sim.JobRouter, 0); return len(c) >= 2 })
@@ -304,8 +335,7 @@ func TestRouter(t *testing.T) {
 				t.Errorf("the second call was held for %s", c[1].Took)
 			}
 		}},
-		// 104
-		{name: "given a router that answers Unimplemented when a job is asked for then the API is asked at once and discovery again", args: on, opts: sim.Options{JobRouter: true}, run: func(t *testing.T, s *site) {
+		{of: []int{104}, name: "given a router that answers Unimplemented when a job is asked for then the API is asked at once and discovery again", args: on, opts: sim.Options{JobRouter: true}, run: func(t *testing.T, s *site) {
 			const unimplemented = 12
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.JobRouter, Code: unimplemented})
 			s.start()

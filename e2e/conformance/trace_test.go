@@ -13,6 +13,7 @@ import (
 
 // jobCase is a case about one job on a site that it shares with others.
 type jobCase struct {
+	of   []int // cases of the sheet
 	name string
 	run  func(t *testing.T, s *site)
 }
@@ -25,6 +26,7 @@ func runJobCases(t *testing.T, cases []jobCase) {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
 				c.run(t, s)
+				held(t, c.of)
 			})
 		}
 	})
@@ -87,8 +89,7 @@ func clip(s string) string { return s[:min(len(s), 80)] }
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	runJobCases(t, []jobCase{
-		// 26
-		{"given 1420 bytes at offset 0 when they are sent then the range is 0-1419", func(t *testing.T, s *site) {
+		{of: []int{26}, name: "given 1420 bytes at offset 0 when they are sent then the range is 0-1419", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			text := strings.Repeat("x", 1419) + "\n"
 			w.write(text)
@@ -99,8 +100,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("patches %v", got)
 			}
 		}},
-		// 27
-		{"given an empty log when time passes then no PATCH is sent", func(t *testing.T, s *site) {
+		{of: []int{27}, name: "given an empty log when time passes then no PATCH is sent", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			eventually.Is(t, "some pulses", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 3 })
 			w.finish(success)
@@ -108,8 +108,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("%s, %d PATCHes", j.Status, len(s.calls(sim.PatchTrace, w.id)))
 			}
 		}},
-		// 33
-		{"given Job-Status canceled on a 202 when a piece is sent then the script is aborted", func(t *testing.T, s *site) {
+		{of: []int{33}, name: "given Job-Status canceled on a 202 when a piece is sent then the script is aborted", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Times: -1, Apply: true, Header: map[string]string{"Job-Status": "canceled"}})
 			w.write("x\n")
@@ -117,7 +116,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("told %q", word)
 			}
 		}},
-		{"given Job-Status failed on a 202 when a piece is sent then the script is aborted", func(t *testing.T, s *site) {
+		{name: "given Job-Status failed on a 202 when a piece is sent then the script is aborted", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Times: -1, Apply: true, Header: map[string]string{"Job-Status": "failed"}})
 			w.write("x\n")
@@ -125,8 +124,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("told %q", word)
 			}
 		}},
-		// 34
-		{"given 403 when a piece is sent then the script is aborted and nothing more is sent", func(t *testing.T, s *site) {
+		{of: []int{34}, name: "given 403 when a piece is sent then the script is aborted and nothing more is sent", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			must(t, s.gitlab.EraseJob(w.id))
 			w.write("x\n")
@@ -136,8 +134,7 @@ func TestTrace(t *testing.T) {
 			w.finish(failed(ledger.ReasonCanceled, 0))
 			w.forgotten()
 		}},
-		// 35
-		{"given 404 when a piece is sent then the job goes on", func(t *testing.T, s *site) {
+		{of: []int{35}, name: "given 404 when a piece is sent then the job goes on", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Status: 404})
 			w.write("one\n")
@@ -145,15 +142,15 @@ func TestTrace(t *testing.T) {
 			w.finish(success)
 			wholeLog(t, w, "one\ntwo\n")
 		}},
-		// 37
-		{"given a connection that breaks before a piece is taken when it is sent then it is sent again", func(t *testing.T, s *site) {
+		{of: []int{37}, name: "given a connection that breaks before a piece is taken when it is sent then it is sent again", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, DropBefore: true})
 			w.write("one\n")
+			w.trace("one\n") // while the job runs
 			w.finish(success)
 			wholeLog(t, w, "one\n")
 		}},
-		{"given a connection that breaks after a piece is taken when it is sent again then nothing is doubled", func(t *testing.T, s *site) {
+		{name: "given a connection that breaks after a piece is taken when it is sent again then nothing is doubled", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, DropAfter: true})
 			w.write("one\n")
@@ -162,8 +159,7 @@ func TestTrace(t *testing.T) {
 			w.finish(success)
 			wholeLog(t, w, "one\ntwo\n")
 		}},
-		// 39
-		{"given a watched job when there is more log then it comes after 3 s, not before", func(t *testing.T, s *site) {
+		{of: []int{39}, name: "given a watched job when there is more log then it comes after 3 s, not before", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			must(t, s.gitlab.WatchJob(w.id, true))
 			w.write("one\n")
@@ -177,7 +173,7 @@ func TestTrace(t *testing.T) {
 			w.finish(success)
 			wholeLog(t, w, "one\ntwo\n")
 		}},
-		{"given an unwatched job when there is more log then it waits for the end of the job", func(t *testing.T, s *site) {
+		{name: "given an unwatched job when there is more log then it waits for the end of the job", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.write("one\n")
 			w.trace("one\n")
@@ -189,8 +185,7 @@ func TestTrace(t *testing.T) {
 			w.finish(success)
 			wholeLog(t, w, "one\ntwo\n")
 		}},
-		// 40
-		{"given a burst of more than 1 MiB when it is sent then pieces of at most 1 MiB follow in order", func(t *testing.T, s *site) {
+		{of: []int{40}, name: "given a burst of more than 1 MiB when it is sent then pieces of at most 1 MiB follow in order", run: func(t *testing.T, s *site) {
 			id := s.prepare(t)
 			hurried(s, id)
 			s.play(t, id)
@@ -213,8 +208,7 @@ func TestTrace(t *testing.T) {
 				next = to + 1
 			}
 		}},
-		// 41
-		{"given a silent script when time passes then PUT running keeps the job alive", func(t *testing.T, s *site) {
+		{of: []int{41}, name: "given a silent script when time passes then PUT running keeps the job alive", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			began := time.Now()
 			eventually.Is(t, "five pulses", func() bool { return s.count(t, w.id, sim.EventPutRunning) >= 5 })
@@ -224,8 +218,7 @@ func TestTrace(t *testing.T) {
 			w.finish(success)
 			w.ends()
 		}},
-		// 42
-		{"given CI_DEBUG_TRACE when the first piece is sent then it says debug_trace=true", func(t *testing.T, s *site) {
+		{of: []int{42}, name: "given CI_DEBUG_TRACE when the first piece is sent then it says debug_trace=true", run: func(t *testing.T, s *site) {
 			w := s.run(t, "variables: {CI_DEBUG_TRACE: \"true\"}")
 			w.write("x\n")
 			w.finish(success)
@@ -233,7 +226,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("debug %t, %v", j.Debug, s.calls(sim.PatchTrace, w.id))
 			}
 		}},
-		{"given CI_DEBUG_SERVICES when the first piece is sent then it says debug_trace=true", func(t *testing.T, s *site) {
+		{name: "given CI_DEBUG_SERVICES when the first piece is sent then it says debug_trace=true", run: func(t *testing.T, s *site) {
 			w := s.run(t, "variables: {CI_DEBUG_SERVICES: \"1\"}")
 			w.write("x\n")
 			w.finish(success)
@@ -241,7 +234,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("debug %t", j.Debug)
 			}
 		}},
-		{"given no debug variable when the first piece is sent then it says debug_trace=false", func(t *testing.T, s *site) {
+		{name: "given no debug variable when the first piece is sent then it says debug_trace=false", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.write("x\n")
 			w.finish(success)
@@ -249,7 +242,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("debug %t, %v", j.Debug, s.calls(sim.PatchTrace, w.id))
 			}
 		}},
-		{"given a 416 when GitLab names a smaller size then the log goes on from there", func(t *testing.T, s *site) {
+		{of: []int{30}, name: "given a 416 when GitLab names a smaller size then the log goes on from there", run: func(t *testing.T, s *site) {
 			id := s.prepare(t)
 			hurried(s, id)
 			s.play(t, id)
@@ -261,7 +254,43 @@ func TestTrace(t *testing.T) {
 			w.finish(success)
 			wholeLog(t, w, "one\ntwo\n")
 		}},
-		{"given an unreadable interval when a piece is sent then it is ignored", func(t *testing.T, s *site) {
+		{of: []int{29}, name: "given an answer that was lost when more of the log goes out from the same place then a 416 says where it goes on", run: func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, DropAfter: true})
+			w.write("one\n")
+			w.trace("one\n") // and the tunnel does not know
+			w.write("two\n")
+			w.trace("two\n")
+			w.finish(success)
+			wholeLog(t, w, "one\ntwo\n")
+			if n := s.count(t, w.id, sim.EventRewind); n != 1 {
+				t.Errorf("%d rewinds", n)
+			}
+		}},
+		{name: "given 413 of a proxy when a piece is sent then smaller ones follow until the log is there", run: func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Status: 413, Times: 2, Body: "<html>too large</html>", Header: map[string]string{"Content-Type": "text/html"}})
+			text := strings.Repeat("0123456789abcde\n", 256)
+			w.write(text)
+			w.finish(success)
+			wholeLog(t, w, text)
+			if got, want := fmt.Sprint(patches(t, s, w.id)), "[0-1023 1024-2047 2048-3071 3072-4095]"; got != want {
+				t.Errorf("patches %s, want %s", got, want)
+			}
+		}},
+		{name: "given a PATCH that nobody answers when the job is cancelled meanwhile then the script stops and the log is there", run: func(t *testing.T, s *site) {
+			w := s.run(t)
+			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Delay: time.Hour})
+			w.write("one\n")
+			eventually.Is(t, "the piece is under way", func() bool { return s.gitlab.Hit(w.id, sim.PatchTrace) })
+			must(t, s.gitlab.CancelJob(w.id))
+			if word := w.told(); word != ledger.CancelGraceful {
+				t.Errorf("told %q", word)
+			}
+			w.finish(failed(ledger.ReasonCanceled, 0))
+			wholeLog(t, w, "one\n")
+		}},
+		{name: "given an unreadable interval when a piece is sent then it is ignored", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Times: -1, Apply: true, Header: map[string]string{"X-GitLab-Trace-Update-Interval": "1/2"}})
 			w.write("one\n")
@@ -271,7 +300,7 @@ func TestTrace(t *testing.T) {
 			w.finish(success)
 			wholeLog(t, w, "one\ntwo\n")
 		}},
-		{"given 429 when a piece is sent then it waits as long as GitLab asks", func(t *testing.T, s *site) {
+		{name: "given 429 when a piece is sent then it waits as long as GitLab asks", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Status: 429, Header: map[string]string{"Retry-After": "2"}})
 			began := time.Now()
@@ -283,14 +312,15 @@ func TestTrace(t *testing.T) {
 			w.finish(success)
 			wholeLog(t, w, "one\n")
 		}},
-		{"given 409 of a write lock when a piece is sent then the same bytes are sent again", func(t *testing.T, s *site) {
+		{name: "given 409 of a write lock when a piece is sent then the same bytes are sent again", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Status: 409})
 			w.write("one\n")
+			w.trace("one\n") // while the job runs
 			w.finish(success)
 			wholeLog(t, w, "one\n")
 		}},
-		{"given a log of several streams when it ends then the checksum covers every byte", func(t *testing.T, s *site) {
+		{name: "given a log of several streams when it ends then the checksum covers every byte", run: func(t *testing.T, s *site) {
 			w := s.run(t)
 			w.write("a\x00b\xffc\r\n")
 			w.finish(success)

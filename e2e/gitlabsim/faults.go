@@ -87,6 +87,15 @@ func (s *Server) FaultHits(id int64) int {
 	return 0
 }
 
+// Hit answers whether a fault has touched an endpoint of a job, which may still
+// wait for its answer.
+func (s *Server) Hit(job int64, ep Endpoint) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := s.st.jobs[job]
+	return j != nil && j.strict.faulted[ep] > 0
+}
+
 // SetOutage turns a whole-server outage on or off: while it lasts, connections
 // are reset, blocked polls included; the admin API keeps working.
 func (s *Server) SetOutage(on bool) {

@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/towline/towline/pkg/eventually"
 )
 
 func TestFaultStatusHeaderAndCounting(t *testing.T) {
@@ -169,9 +166,11 @@ func TestDelayEndsWithItsClient(t *testing.T) {
 		resp.Body.Close()
 		t.Fatalf("answered %d", resp.StatusCode)
 	}
-	eventually.Is(t, "the call is over", func() bool {
-		return slices.ContainsFunc(f.Calls(), func(c Call) bool { return c.Endpoint == PatchTrace })
-	})
+	within, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	if err := f.http.Shutdown(within); err != nil {
+		t.Errorf("the call is not over: %v", err)
+	}
 	if raw, _ := f.Trace(j.id); len(raw) != 0 {
 		t.Errorf("log = %q", raw)
 	}

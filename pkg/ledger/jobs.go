@@ -22,11 +22,14 @@ type Record struct {
 	TraceSize int64  // bytes of the trace; final once Finished
 	Acked     int64  // bytes of the trace that GitLab has acknowledged
 	Leased    bool   // a runner holds the job now
+	// Waited is for how long the job has been accepted or queued, by the clock of
+	// Redis: whoever tends it may be new to it.
+	Waited time.Duration
 }
 
 var acceptScript = jobScript(`
 if redis.call('EXISTS', job) == 1 then return 'state' end
-redis.call('HSET', job, 'schema', ARGV[1], 'state', 'accepted', 'ticket', ARGV[3])
+redis.call('HSET', job, 'schema', ARGV[1], 'state', 'accepted', 'ticket', ARGV[3], 'since', now())
 redis.call('SET', payload, ARGV[2])
 touch(ARGV[4])
 return 'ok'`)
@@ -68,7 +71,7 @@ var enqueueScript = jobScript(`
 local s = redis.call('HGET', job, 'state')
 if not s then return 'unknown' end
 if s ~= 'accepted' then return 'state' end
-redis.call('HSET', job, 'state', 'queued', 'grant', ARGV[1])
+redis.call('HSET', job, 'state', 'queued', 'grant', ARGV[1], 'since', now())
 touch(ARGV[2])
 return 'ok'`)
 
@@ -226,7 +229,7 @@ var finishScript = jobScript(`
 local s = redis.call('HGET', job, 'state')
 if not s then return 'unknown' end
 if redis.call('HGET', job, 'runner') ~= ARGV[1] then return 'lost' end
-if s == 'finished' and redis.call('HGET', job, 'result') == ARGV[2] then return 'ok' end
+if s == 'reported' or (s == 'finished' and redis.call('HGET', job, 'result') == ARGV[2]) then return 'ok' end
 if s ~= 'claimed' and s ~= 'running' then return 'state' end
 if redis.call('STRLEN', trace) ~= tonumber(ARGV[3]) then return 'state' end
 redis.call('HSET', job, 'state', 'finished', 'result', ARGV[2])
@@ -236,7 +239,8 @@ return 'ok'`)
 
 // Finish writes the runner's sealed result of a job whose trace is complete
 // with traceSize bytes, and wakes the tunnel. A repetition is accepted, since
-// the answer to the first may have been lost.
+// the answer to the first may have been lost, also when the job is reported by
+// now: one that was closed without its runner has none.
 func (l *Ledger) Finish(ctx context.Context, id int64, runner string, sealedResult []byte, traceSize int64) error {
 	if err := l.run(ctx, finishScript, id, runner, sealedResult, traceSize, millis(JobTTL)); err != nil {
 		return err
@@ -266,7 +270,7 @@ if redis.call('EXISTS', lease) == 1 then return 'lost' end
 local s = redis.call('HGET', job, 'state')
 if not s then return 'unknown' end
 if s ~= 'claimed' then return 'state' end
-redis.call('HSET', job, 'state', 'queued', 'runner', '')
+redis.call('HSET', job, 'state', 'queued', 'runner', '', 'since', now())
 touch(ARGV[1])
 return 'ok'`)
 
@@ -329,13 +333,17 @@ func (l *Ledger) Active(ctx context.Context, limit int64) ([]int64, error) {
 }
 
 var loadScript = jobScript(`
-local h = redis.call('HMGET', job, 'state', 'ticket', 'grant', 'runner', 'cancel', 'result', 'acked')
+local h = redis.call('HMGET', job, 'state', 'ticket', 'grant', 'runner', 'cancel', 'result', 'acked', 'since')
+local now = now()
+if h[1] and not h[8] then redis.call('HSET', job, 'since', now) end
+h[8] = tostring(math.max(now - (tonumber(h[8] or now) or now), 0))
 for i = 1, 7 do if not h[i] then h[i] = '' end end
-h[8] = tostring(redis.call('STRLEN', trace))
-h[9] = tostring(redis.call('EXISTS', lease))
+h[9] = tostring(redis.call('STRLEN', trace))
+h[10] = tostring(redis.call('EXISTS', lease))
 return h`)
 
-// Load reads a job's record in one consistent view.
+// Load reads a job's record in one consistent view. One that an older version
+// wrote waits from its first Load on.
 func (l *Ledger) Load(ctx context.Context, id int64) (Record, error) {
 	v, err := loadScript.Run(ctx, l.rdb, l.jobKeys(id)).StringSlice()
 	if err != nil {
@@ -344,9 +352,13 @@ func (l *Ledger) Load(ctx context.Context, id int64) (Record, error) {
 	if v[0] == "" {
 		return Record{}, ErrUnknown
 	}
-	r := Record{ID: id, State: State(v[0]), Ticket: v[1], Grant: []byte(v[2]), Runner: v[3], Cancel: v[4], Result: []byte(v[5]), Leased: v[8] == "1"}
+	r := Record{ID: id, State: State(v[0]), Ticket: v[1], Grant: []byte(v[2]), Runner: v[3], Cancel: v[4], Result: []byte(v[5]), Leased: v[9] == "1"}
 	r.Acked, _ = strconv.ParseInt(v[6], 10, 64)
-	r.TraceSize, _ = strconv.ParseInt(v[7], 10, 64)
+	r.TraceSize, _ = strconv.ParseInt(v[8], 10, 64)
+	if r.State == Accepted || r.State == Queued {
+		waited, _ := strconv.ParseInt(v[7], 10, 64)
+		r.Waited = time.Duration(waited) * time.Second
+	}
 	return r, nil
 }
 

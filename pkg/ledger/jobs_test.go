@@ -289,3 +289,45 @@ func TestRunnerAnnouncesItsJobAfterRedisLostIt(t *testing.T) {
 	b.must(b.Finish(ctx(t), id, "r1", result, 5))
 	b.everythingExpires()
 }
+
+// For how long a job waits is in Redis: whoever tends it may be new to it.
+func TestHowLongAJobHasWaited(t *testing.T) {
+	b := open(t)
+	waits := func(what string, state ledger.State, least, most time.Duration) {
+		t.Helper()
+		r, err := b.Load(ctx(t), id)
+		b.must(err)
+		if r.State != state || r.Waited < least || r.Waited > most {
+			t.Errorf("%s: %s, waited %s, want %s to %s", what, r.State, r.Waited, least, most)
+		}
+	}
+	const soon = 30 * time.Second // this machine may be busy
+	back := func(d time.Duration) {
+		b.must(b.rdb.HSet(ctx(t), b.key("{1001}"), "since", time.Now().Add(-d).Unix()).Err())
+	}
+	b.bring("accepted")
+	waits("a new job", ledger.Accepted, 0, soon)
+	back(time.Hour)
+	waits("an old job", ledger.Accepted, time.Hour-soon, time.Hour+soon)
+	b.must(b.Enqueue(ctx(t), id, grant))
+	waits("in the queue", ledger.Queued, 0, soon)
+	back(time.Hour)
+	waits("long in the queue", ledger.Queued, time.Hour-soon, time.Hour+soon)
+	_, err := b.Claim(ctx(t), id, "r1", long)
+	b.must(err)
+	waits("in a runner's hands", ledger.Claimed, 0, 0)
+	b.must(b.rdb.Del(ctx(t), b.key("{1001}:lease")).Err())
+	b.must(b.Release(ctx(t), id))
+	waits("given back", ledger.Queued, 0, soon)
+	back(-time.Hour)
+	waits("by a clock that was put back", ledger.Queued, 0, 0)
+	b.must(b.rdb.HDel(ctx(t), b.key("{1001}"), "since").Err())
+	waits("as an older version wrote it", ledger.Queued, 0, 0)
+	if n := b.rdb.HExists(ctx(t), b.key("{1001}"), "since").Val(); !n {
+		t.Error("the wait of a record of an older version never begins")
+	}
+	b.must(b.rdb.Del(ctx(t), b.key("{1001}")).Err())
+	if _, err := b.Load(ctx(t), id); !errors.Is(err, ledger.ErrUnknown) || b.rdb.Exists(ctx(t), b.key("{1001}")).Val() != 0 {
+		t.Errorf("an unknown job is known once it is read: %v", err)
+	}
+}

@@ -127,6 +127,7 @@ func (l *Ledger) jobKeys(id int64) []string {
 // Every job script sees the keys of jobKeys under these names.
 const luaKeys = `
 local job, payload, trace, owner, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local function now() return tonumber(redis.call('TIME')[1]) end
 local function touch(ttl) for _, k in ipairs({job, payload, trace}) do redis.call('PEXPIRE', k, ttl) end end
 `
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/pkg/eventually"
+	"github.com/towline/towline/pkg/jobspec"
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 	"github.com/towline/towline/services/runner/internal/job"
@@ -92,7 +93,11 @@ func TestAProcessThatIgnoresItsCancelIsKilled(t *testing.T) {
 	b.must(err)
 	defer p.discard()
 	spec := jobOf()
-	r := &running{w: b.Worker, a: &assignment{id: id, job: &spec}, proc: p, log: joblog.New(joblog.Config{Limit: 1000})}
+	b.put(id, nil)
+	_, err = b.patient.Claim(t.Context(), id, "h", time.Minute)
+	b.must(err)
+	log := joblog.New(joblog.Config{Job: id, Runner: "h", Sink: b.patient, Limit: 1000})
+	r := &running{w: b.Worker, a: &assignment{id: id, job: &spec}, proc: p, log: log}
 	canceled := job.Result{State: job.StateFailed, FailureReason: ledger.ReasonCanceled}
 	r.stop(canceled, job.CancelCanceled, 50*time.Millisecond)
 	r.stop(job.Result{State: job.StateFailed, FailureReason: job.ReasonTimeout}, job.CancelTimeout, time.Hour) // too late
@@ -103,6 +108,44 @@ func TestAProcessThatIgnoresItsCancelIsKilled(t *testing.T) {
 	}
 	if res := r.verdict(nil, nil); res != canceled {
 		t.Errorf("verdict = %+v", res)
+	}
+	log.Close()
+	b.must(log.Ship(t.Context()))
+	want := "\x1b[0;33mWARNING: after_script, caches and artifacts took longer than 50ms after the cancel; they were stopped\x1b[0;m\n\x1b[31;1mERROR: Job failed: canceled\x1b[0;m\n"
+	if got := b.trace(id); got != want {
+		t.Errorf("log %q, want %q", got, want)
+	}
+}
+
+// A cancelled job has as long as its after_script may take, and never longer than
+// its own time.
+func TestGraceAfterACancel(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		after   string
+		timeout int64
+		ran     time.Duration
+		want    time.Duration
+	}{
+		"by default":                     {"", 3600, 0, 10 * time.Minute},
+		"of its own":                     {"20m", 3600, time.Minute, 25 * time.Minute},
+		"short":                          {"10s", 3600, 0, 5*time.Minute + 10*time.Second},
+		"none":                           {"0s", 3600, 0, 10 * time.Minute},
+		"malformed":                      {"soon", 3600, 0, 10 * time.Minute},
+		"negative":                       {"-1m", 3600, 0, 10 * time.Minute},
+		"longer than the job":            {"10h", 3600, 0, time.Hour + graceAfterTimeout},
+		"longer than what is left of it": {"20m", 3600, 50 * time.Minute, 10*time.Minute + graceAfterTimeout},
+		"nothing left":                   {"", 60, 2 * time.Minute, graceAfterTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := &jobspec.Job{RunnerInfo: jobspec.RunnerInfo{Timeout: tt.timeout}}
+			if tt.after != "" {
+				j.Variables = jobspec.Variables{{Key: "RUNNER_AFTER_SCRIPT_TIMEOUT", Value: tt.after}}
+			}
+			if got := graceAfterCancel(j, tt.ran); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -1,12 +1,15 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/pkg/ledger"
@@ -243,5 +246,65 @@ func TestTwoWorkersRunEachJobOnce(t *testing.T) {
 			t.Errorf("job %d asked %d times, want 2", i+1, n)
 		}
 		mu.Unlock()
+	}
+}
+
+// forgetful loses the answer to the call that finishes a job, and by the time
+// the next one arrives the tunnel has reported it.
+type forgetful struct {
+	b    *bench
+	once sync.Once
+}
+
+func (f *forgetful) state(ctx context.Context) ledger.State {
+	r, _ := f.b.patient.Load(ctx, id) // of an unknown job: none
+	return r.State
+}
+
+// DialHook implements redis.Hook.
+func (f *forgetful) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessPipelineHook implements redis.Hook.
+func (f *forgetful) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// ProcessHook implements redis.Hook.
+func (f *forgetful) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if err != nil || !strings.HasPrefix(cmd.Name(), "eval") {
+			return err
+		}
+		if f.state(ctx) == ledger.Finished {
+			f.once.Do(func() {
+				f.b.must(f.b.patient.MarkReported(ctx, id))
+				err = errors.New("the answer is lost")
+				cmd.SetErr(err)
+			})
+		}
+		return err
+	}
+}
+
+func TestAResultWhoseAnswerIsLostIsTakenAllTheSame(t *testing.T) {
+	t.Parallel()
+	s := redistest.New(t)
+	b := run(t, s, func(b *bench) {
+		rdb, err := ledger.Open(s.URL)
+		b.must(err)
+		t.Cleanup(func() { _ = rdb.Close() })
+		rdb.(*redis.Client).AddHook(&forgetful{b: b})
+		b.Ledger = ledger.New(rdb, b.prefix)
+	})
+	b.put(id, []string{"start", "print done", "result success"}, func(o *order) { o.claims.ID = "jti-of-a-reported-job" })
+	eventually.Is(t, "the grant is revoked", func() bool {
+		revoked, err := b.patient.Revoked(t.Context(), "jti-of-a-reported-job")
+		b.must(err)
+		return revoked
+	}, b.log)
+	b.stop()
+	if log := b.log.String(); !strings.Contains(log, `"msg":"job finished"`) || strings.Contains(log, "result not taken") || b.record(id).State != ledger.Reported {
+		t.Errorf("job is %s, log %s", b.record(id).State, log)
 	}
 }

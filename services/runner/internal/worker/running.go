@@ -26,9 +26,8 @@ import (
 const (
 	projectDir = "project"
 	tempDir    = "tmp"
-	// graceAfterCancel is how long after_script may take once a job is
-	// cancelled, and graceAfterTimeout how long the process may take to end.
-	graceAfterCancel  = 5*time.Minute + 10*time.Second
+	// graceAfterTimeout is how long the process may take to end once the job's
+	// time is over.
 	graceAfterTimeout = 5 * time.Second
 	// graceAfterResult is how long a process may live once it has said its last
 	// word.
@@ -52,6 +51,7 @@ type running struct {
 	mu    sync.Mutex // guards writes to the process and what follows
 	end   job.Result // what ended the job from outside, if State is set
 	kill  *time.Timer
+	over  time.Duration // the patience after a cancel, once that has come to its end
 }
 
 // run starts the process and waits for its result, which is worth nothing when
@@ -213,6 +213,7 @@ func (r *running) tell(c job.Control) error {
 // watch passes cancellation on and keeps the time, until ctx ends. If that is
 // because the whole worker is stopping, the job is interrupted.
 func (r *running) watch(worker, ctx context.Context) {
+	began := time.Now()
 	deadline := time.NewTimer(r.a.job.Timeout())
 	defer deadline.Stop()
 	for {
@@ -232,7 +233,7 @@ func (r *running) watch(worker, ctx context.Context) {
 			if word == ledger.CancelAbort {
 				r.stop(canceled, "", 0)
 			} else {
-				r.stop(canceled, job.CancelCanceled, graceAfterCancel)
+				r.stop(canceled, job.CancelCanceled, graceAfterCancel(r.a.job, time.Since(began).Round(time.Second)))
 			}
 		}
 	}
@@ -256,5 +257,13 @@ func (r *running) stop(why job.Result, word string, grace time.Duration) {
 		r.proc.kill()
 		return
 	}
-	r.kill = time.AfterFunc(grace, r.proc.kill)
+	r.kill = time.AfterFunc(grace, func() { r.lose(grace) })
+}
+
+// lose ends a process that has not ended in time.
+func (r *running) lose(grace time.Duration) {
+	r.mu.Lock()
+	r.over = grace
+	r.mu.Unlock()
+	r.proc.kill()
 }

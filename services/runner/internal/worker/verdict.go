@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/towline/towline/pkg/joblines"
 	"github.com/towline/towline/pkg/ledger"
@@ -88,6 +89,9 @@ func (r *running) verdict(res *job.Result, err error) job.Result {
 	case r.end.FailureReason == ledger.ReasonInterrupted:
 		r.fail(joblines.System, "aborted: the runner is shutting down")
 	default:
+		if r.over > 0 {
+			r.log.Printf("%s", strings.TrimSuffix(joblines.Warning(fmt.Sprintf("after_script, caches and artifacts took longer than %s after the cancel; they were stopped", r.over)), "\n"))
+		}
 		r.fail(joblines.Job, "canceled")
 	}
 	return r.end

@@ -153,8 +153,13 @@ func (c *Client) RequestJob(ctx context.Context, lastUpdate string) RequestResul
 	return RequestResult{Outcome: Failed, After: retryAfter(a.header), Why: fmt.Errorf("GitLab at %s answers %s to the request for a job; Towline asks again", c.base, a.message())}
 }
 
+// receivedJob reads a job. What calls itself something else may still be one that
+// GitLab has assigned, and then somebody waits for a word on it.
 func receivedJob(a *answer) RequestResult {
 	if !a.isJSON() {
+		if job := jobspec.Identify(bytes.NewReader(a.body)); job != nil {
+			return RequestResult{Outcome: BadJob, Job: job, Why: errNotJSON(a.code)}
+		}
 		return RequestResult{Outcome: Failed, Why: errNotJSON(a.code)}
 	}
 	r := received(a.body)

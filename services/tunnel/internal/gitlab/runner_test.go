@@ -45,7 +45,8 @@ func TestRequestJobOutcomes(t *testing.T) {
 		"unavailable":                  {reply{503, map[string]string{"Retry-After": "1"}, ""}, gitlab.RequestResult{Outcome: gitlab.Failed, After: time.Second}, "503"},
 		"field errors":                 {reply{400, asJSON, `{"message":{"token":["is missing"]}}`}, gitlab.RequestResult{Outcome: gitlab.Failed}, "is missing"},
 		"an endless message":           {reply{500, asJSON, `{"message":"` + strings.Repeat("ä", 5000) + `"}`}, gitlab.RequestResult{Outcome: gitlab.Failed}, "ää to the request"},
-		"a page instead of a job":      {reply{201, map[string]string{"Content-Type": "text/html"}, smallJob}, gitlab.RequestResult{Outcome: gitlab.Failed}, "without JSON"},
+		"a page instead of a job":      {reply{201, map[string]string{"Content-Type": "text/html"}, smallJob}, gitlab.RequestResult{Outcome: gitlab.BadJob}, "without JSON"},
+		"a page without a job":         {reply{201, map[string]string{"Content-Type": "text/html"}, "<html>"}, gitlab.RequestResult{Outcome: gitlab.Failed}, "without JSON"},
 		"a token in the answer":        {reply{403, asJSON, `{"message":"no runner has ` + runnerToken + `"}`}, gitlab.RequestResult{Outcome: gitlab.Rejected}, "no runner has [redacted]"},
 		"200 is no answer":             {reply{200, asJSON, smallJob}, gitlab.RequestResult{Outcome: gitlab.Failed}, "200"},
 	}
@@ -58,7 +59,8 @@ func TestRequestJobOutcomes(t *testing.T) {
 			if (tt.why == "") != (got.Why == nil) || tt.why != "" && !strings.Contains(got.Why.Error(), tt.why) {
 				t.Errorf("why = %v, want %q", got.Why, tt.why)
 			}
-			if (got.Job != nil) != (got.Outcome == gitlab.JobReceived) || got.Job != nil && string(got.Payload) != tt.reply.body {
+			received := got.Outcome == gitlab.JobReceived
+			if (got.Job != nil) != (received || got.Outcome == gitlab.BadJob) || received && string(got.Payload) != tt.reply.body || !received && got.Payload != nil {
 				t.Errorf("job %v, payload %q", got.Job, got.Payload)
 			}
 			got.Job, got.Payload, got.Why = nil, nil, nil

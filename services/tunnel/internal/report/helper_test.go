@@ -288,6 +288,12 @@ func (b *bench) finish(r ledger.Result) {
 	b.must(b.Finish(b.tb.Context(), id, "r1", sealed, b.record().TraceSize))
 }
 
+// waited makes a job look as if it had been in its state for so long.
+func (b *bench) waited(d time.Duration) {
+	b.tb.Helper()
+	b.must(b.redis.HSet(b.tb.Context(), b.prefix+":{1001}", "since", time.Now().Add(-d).Unix()).Err())
+}
+
 func (b *bench) loseLease() {
 	b.tb.Helper()
 	b.must(b.redis.Del(b.tb.Context(), b.prefix+":{1001}:lease").Err())

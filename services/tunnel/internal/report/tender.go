@@ -69,25 +69,23 @@ type tender struct {
 	log     *slog.Logger
 	wake    <-chan struct{}
 
-	started    bool          // state and acked are taken over from the record
-	acked      int64         // bytes of the trace that GitLab holds
-	interval   time.Duration // between pieces
-	piece      int64         // bytes of the largest piece that gets through
-	nextPatch  time.Time
-	nextPulse  time.Time
-	noPulse    int // pulses in a row that GitLab did not answer
-	sawWaiting time.Time
-	sawQueued  time.Time
-	unleased   time.Time
-	failures   int           // calls in a row that came to nothing
-	asked      time.Duration // the pause that GitLab asked for with the last of them
-	refused    int           // pieces in a row that GitLab did not take from a finished job
-	refusals   int           // final states that GitLab has refused
-	resends    int           // times GitLab wanted the whole trace again
-	blind      bool          // the trace cannot be read, and that was said
-	canceled   string        // what the record says of cancellation
-	gone       bool          // GitLab wants to hear no more of this job
-	told       bool          // GitLab has the final state
+	started   bool          // state and acked are taken over from the record
+	acked     int64         // bytes of the trace that GitLab holds
+	interval  time.Duration // between pieces
+	piece     int64         // bytes of the largest piece that gets through
+	nextPatch time.Time
+	nextPulse time.Time
+	noPulse   int // pulses in a row that GitLab did not answer
+	unleased  time.Time
+	failures  int           // calls in a row that came to nothing
+	asked     time.Duration // the pause that GitLab asked for with the last of them
+	refused   int           // pieces in a row that GitLab did not take from a finished job
+	refusals  int           // final states that GitLab has refused
+	resends   int           // times GitLab wanted the whole trace again
+	blind     bool          // the trace cannot be read, and that was said
+	canceled  string        // what the record says of cancellation
+	gone      bool          // GitLab wants to hear no more of this job
+	told      bool          // GitLab has the final state
 }
 
 func (t *tender) run(ctx context.Context) {
@@ -127,7 +125,7 @@ func (t *tender) step(ctx context.Context, rec ledger.Record) (done bool) {
 	case ledger.Finished:
 		return t.finish(ctx, rec)
 	case ledger.Accepted:
-		t.admit(ctx)
+		t.admit(ctx, rec)
 		return false
 	case ledger.Queued:
 		t.watchQueue(ctx, rec)
@@ -144,10 +142,7 @@ func (t *tender) step(ctx context.Context, rec ledger.Record) (done bool) {
 }
 
 // admit has the job decided, and closes it when that proves impossible.
-func (t *tender) admit(ctx context.Context) {
-	if t.sawWaiting.IsZero() {
-		t.sawWaiting = time.Now()
-	}
+func (t *tender) admit(ctx context.Context, rec ledger.Record) {
 	err := t.k.Admit.Admit(ctx, t.job, t.payload)
 	t.nextPulse = time.Now().Add(pulse) // admission says "running" itself
 	if err == nil || ctx.Err() != nil {
@@ -156,7 +151,7 @@ func (t *tender) admit(ctx context.Context) {
 	}
 	t.failures++
 	t.log.Warn("job waits for a decision", service.Err(err))
-	if time.Since(t.sawWaiting) > admitWithin {
+	if rec.Waited > admitWithin {
 		t.close(ctx, ledger.ReasonDependency, fmt.Sprintf("no decision about this job was possible within %s: policy or GitLab's API does not answer; nothing was started and the job can be retried", admitWithin))
 	}
 	retry.Sleep(ctx, min(backoff.Backoff(t.failures), admitPause))
@@ -185,16 +180,12 @@ func (t *tender) rest(ctx context.Context, waiting bool) {
 // watchQueue keeps a queued job in the queue, and gives up when no runner comes.
 func (t *tender) watchQueue(ctx context.Context, rec ledger.Record) {
 	t.unleased = time.Time{}
-	now := time.Now()
-	if t.sawQueued.IsZero() {
-		t.sawQueued = now
-	}
-	switch waited := now.Sub(t.sawQueued); {
+	switch {
 	case rec.Cancel != "":
 		t.close(ctx, ledger.ReasonCanceled, "canceled before a runner took the job")
-	case waited > t.k.Wait:
+	case rec.Waited > t.k.Wait:
 		t.close(ctx, ledger.ReasonSystem, fmt.Sprintf("no runner took the job within %s", t.k.Wait))
-	case waited > repairAfter:
+	case rec.Waited > repairAfter:
 		if err := t.k.Ledger.Repair(ctx, t.id); err != nil {
 			t.log.Warn("queue not repaired", service.Err(err))
 		}
@@ -216,7 +207,6 @@ func (t *tender) watchLease(ctx context.Context, rec ledger.Record) {
 	}
 	if rec.State == ledger.Claimed {
 		if t.k.Ledger.Release(ctx, t.id) == nil {
-			t.sawQueued = time.Time{}
 			t.log.Warn("job given back to the queue: its runner is gone and its script was not started")
 		}
 		return

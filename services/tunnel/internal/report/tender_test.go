@@ -28,7 +28,7 @@ func TestLostRunnerBeforeTheScriptGivesTheJobBack(t *testing.T) {
 		t.Fatalf("job is %s: a runner that lost Redis for a moment comes back", b.state())
 	}
 	td.unleased = time.Now().Add(-lostAfter)
-	td.sawQueued = time.Now().Add(-time.Hour) // how long it waited before does not count
+	b.waited(time.Hour) // how long it waited before does not count
 	b.step(td)
 	b.step(td)
 	if b.state() != ledger.Queued {
@@ -86,7 +86,7 @@ func TestQueuedTooLong(t *testing.T) {
 	b.must(b.Enqueue(t.Context(), id, []byte("warrant")))
 	td := b.tender()
 	b.step(td)
-	td.sawQueued = time.Now().Add(-td.k.Wait - time.Second)
+	b.waited(td.k.Wait + 2*time.Second)
 	b.step(td)
 	if !b.step(td) {
 		t.Fatalf("job is %s", b.state())
@@ -104,7 +104,7 @@ func TestQueueIsRepaired(t *testing.T) {
 	_, err := b.Next(t.Context(), 0) // by a runner that died before it claimed
 	b.must(err)
 	td := b.tender()
-	td.sawQueued = time.Now().Add(-repairAfter - time.Second)
+	b.waited(repairAfter + 2*time.Second)
 	b.step(td)
 	b.step(td)
 	if n := b.redis.LLen(t.Context(), b.prefix+":queue").Val(); n != 1 {
@@ -123,7 +123,7 @@ func TestNoDecisionAtAll(t *testing.T) {
 	if b.state() != ledger.Accepted {
 		t.Fatalf("job is %s", b.state())
 	}
-	td.sawWaiting = time.Now().Add(-admitWithin - time.Second)
+	b.waited(admitWithin + 2*time.Second)
 	b.step(td)
 	if !b.step(td) {
 		t.Fatalf("job is %s", b.state())
@@ -142,9 +142,8 @@ func TestShutdownDuringADecisionEndsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	b.decide = func(ctx context.Context, _ *bench) error { cancel(); return ctx.Err() }
 	b.accept()
-	td := b.tender()
-	td.sawWaiting = time.Now().Add(-time.Hour)
-	td.admit(ctx)
+	b.waited(time.Hour)
+	b.tender().admit(ctx, b.record())
 	if b.state() != ledger.Accepted {
 		t.Errorf("job is %s", b.state())
 	}
@@ -287,10 +286,10 @@ func TestClaimWinsOverClose(t *testing.T) {
 	b := newBench(t)
 	b.accept()
 	b.must(b.Enqueue(t.Context(), id, []byte("warrant")))
+	b.waited(time.Hour)
 	rec := b.record()
 	b.claim("r1")
 	td := b.tender()
-	td.sawQueued = time.Now().Add(-time.Hour)
 	td.step(t.Context(), rec)
 	if b.state() != ledger.Claimed {
 		t.Errorf("job is %s", b.state())
