@@ -65,9 +65,14 @@ func unchanging(w http.ResponseWriter, r *http.Request) {
 
 // BenchmarkIdle is what following 100 entries costs in which nothing happens,
 // looked at as often as by default, in hundredths of a core.
-func BenchmarkIdle(b *testing.B) {
+func BenchmarkIdle(b *testing.B) { benchmarkIdle(b, "acme/apps/project-%d") }
+
+// BenchmarkIdleOfOneProject is the same where all entries follow one ref.
+func BenchmarkIdleOfOneProject(b *testing.B) { benchmarkIdle(b, "acme/apps/all") }
+
+func benchmarkIdle(b *testing.B, project string) {
 	const entries, during = 100, 20 * time.Second
-	k := idle(b, entries)
+	k := idle(b, entries, project)
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = k.Run(ctx) }()
@@ -90,7 +95,7 @@ func spent(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func idle(b *testing.B, entries int) *Keeper {
+func idle(b *testing.B, entries int, project string) *Keeper {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asGitLab+"=1")
@@ -127,7 +132,10 @@ func idle(b *testing.B, entries int) *Keeper {
 	var all agentconfig.GitOps
 	for i := range entries {
 		m := shop
-		m.Name, m.Project = fmt.Sprintf("entry-%d", i), fmt.Sprintf("acme/apps/project-%d", i)
+		m.Name, m.Project = fmt.Sprintf("entry-%d", i), project
+		if strings.Contains(project, "%d") {
+			m.Project = fmt.Sprintf(project, i)
+		}
 		all.Manifests = append(all.Manifests, m)
 	}
 	return New(Config{

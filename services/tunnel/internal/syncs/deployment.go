@@ -97,7 +97,7 @@ func (f *follower) deployedRef(ctx context.Context, token, commit string) (name 
 	case r.Tag != "":
 		return r.Tag, true, nil
 	case r.Semver != "":
-		for _, p := range f.tags {
+		for _, p := range f.tags.pages {
 			for _, t := range p.Tags {
 				if t.Commit == commit {
 					return t.Name, true, nil

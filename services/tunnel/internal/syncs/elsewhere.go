@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/towline/towline/pkg/agentconfig"
 	"github.com/towline/towline/pkg/syncspec"
@@ -46,6 +47,7 @@ func (f *follower) places() map[int]place {
 
 // lookElsewhere learns where the refs of values stand.
 func (f *follower) lookElsewhere(ctx context.Context) error {
+	defer func() { f.lookedAt = time.Now() }()
 	seen := map[place]bool{}
 	for i, p := range f.places() {
 		head := f.elsewhere.heads[p]
@@ -57,7 +59,7 @@ func (f *follower) lookElsewhere(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		at, err := f.GitLab.Commit(ctx, token, p.project, ref(p.ref), head.ETag)
+		at, err := f.standsAt(ctx, token, p.project, ref(p.ref))
 		switch {
 		case errors.Is(err, gitlab.ErrNoFile):
 			return fmt.Errorf("values[%d]: %s is not there, or %s may not read it: %w", i, p, origin, err)
@@ -65,12 +67,11 @@ func (f *follower) lookElsewhere(ctx context.Context) error {
 			return fmt.Errorf("values[%d]: reading project %s: %w; %s needs a token with scope read_api", i, p.project, err, origin)
 		case err != nil:
 			return fmt.Errorf("values[%d]: reading project %s: %w", i, p.project, err)
-		case at != nil:
-			if f.elsewhere.heads == nil {
-				f.elsewhere.heads = map[place]gitlab.CommitAt{}
-			}
-			f.elsewhere.heads[p] = *at
 		}
+		if f.elsewhere.heads == nil {
+			f.elsewhere.heads = map[place]gitlab.CommitAt{}
+		}
+		f.elsewhere.heads[p] = at
 	}
 	return nil
 }

@@ -48,11 +48,14 @@ type follower struct {
 	project int64
 	origin  string // of the token, as people set it
 	head    gitlab.CommitAt
-	tags    []gitlab.TagPage // of the project, if the entry follows versions
-	tagsAt  time.Time        // when all of them were looked at
-	problem string           // why the source cannot be read, as it was logged
-	looks   int              // failures in a row
+	tags    tagList // of the project, if the entry follows versions
+	problem string  // why the source cannot be read, as it was logged
+	looks   int     // failures in a row
 	lookAt  time.Time
+	// lookedAt is when it was looked at refs last, fresh since when answers that
+	// others have asked for will do; wished: somebody wishes a look.
+	lookedAt, fresh time.Time
+	wished          bool
 
 	commit   string // that was wanted last
 	bundle   string // digest of what it has for the entry
@@ -154,9 +157,9 @@ func (f *follower) step(ctx context.Context) {
 	if f.recall(ctx) != nil {
 		return
 	}
-	asked := f.takeWish()
+	f.wished = f.takeWish()
 	f.outlook.looked = false
-	defer func() { f.publish(ctx, asked && f.outlook.looked) }()
+	defer func() { f.publish(ctx, f.wished && f.outlook.looked) }()
 	rec, known, err := f.record(ctx)
 	if err != nil {
 		return

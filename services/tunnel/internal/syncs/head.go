@@ -22,7 +22,8 @@ const (
 
 // look learns where the ref stands.
 func (f *follower) look(ctx context.Context, token string) (err error) {
-	defer func() { err = f.explain(err) }()
+	f.freshen()
+	defer func() { err = f.explain(err); f.lookedAt = time.Now() }()
 	if err := f.number(ctx, token); err != nil {
 		return err
 	}
@@ -32,12 +33,23 @@ func (f *follower) look(ctx context.Context, token string) (err error) {
 	if f.entry.Ref.Semver != "" {
 		return f.lookAtTags(ctx, token)
 	}
-	at, err := f.GitLab.Commit(ctx, token, f.entry.Project, ref(f.entry.Ref), f.head.ETag)
-	if err != nil || at == nil {
-		return err
+	at, err := f.standsAt(ctx, token, f.entry.Project, ref(f.entry.Ref))
+	if err == nil {
+		f.head = at
 	}
-	f.head = *at
-	return nil
+	return err
+}
+
+// freshen says how old an answer may be that another entry has asked for: none
+// that this one could have had at its last look, and none before a wish.
+func (f *follower) freshen() {
+	f.fresh = time.Now()
+	if lately := f.fresh.Add(-f.Every / sharedIn); !f.wished {
+		f.fresh = lately
+		if f.lookedAt.After(lately) {
+			f.fresh = f.lookedAt
+		}
+	}
 }
 
 // number learns the number of the entry's project, once.
@@ -57,16 +69,20 @@ func ref(r agentconfig.GitRef) string {
 	return "HEAD"
 }
 
-// lookAtTags learns which tag is the newest of the range. The usual look costs
-// one conditional request.
+// lookAtTags learns which tag is the newest of the range.
 func (f *follower) lookAtTags(ctx context.Context, token string) error {
-	changed, err := f.readTags(ctx, token)
-	if err != nil || !changed {
+	tags, err := f.readTags(ctx, token)
+	if err != nil {
+		f.tags = tagList{}
 		return err
 	}
+	if tags.version == f.tags.version {
+		return nil
+	}
+	f.tags = tags
 	newest, err := f.newest()
 	if err != nil {
-		f.tags = nil // it is said again as long as it is so
+		f.tags = tagList{} // it is said again as long as it is so
 		return fmt.Errorf("%w: %w", errNoVersion, err)
 	}
 	if newest.Commit != f.head.ID {
@@ -79,45 +95,13 @@ func (f *follower) lookAtTags(ctx context.Context, token string) error {
 // newest is the tag with the highest version of the range, of those that are known.
 func (f *follower) newest() (gitlab.Tag, error) {
 	var all []gitlab.Tag
-	for _, p := range f.tags {
+	for _, p := range f.tags.pages {
 		all = append(all, p.Tags...)
 	}
 	return sources.Newest(f.entry.Ref.Semver, all)
 }
 
 var errNoVersion = errors.New("no version to follow")
-
-// readTags brings f.tags up to date and says whether anything has changed.
-func (f *follower) readTags(ctx context.Context, token string) (changed bool, err error) {
-	for n := 0; ; n++ {
-		if n == maxTagPages {
-			f.tags = nil
-			return false, fmt.Errorf("%w: it has more than %d tags, which are too many to look through; delete old ones, or name a branch or a tag", errNoVersion, maxTagPages*gitlab.TagsPerPage)
-		}
-		etag := ""
-		if n < len(f.tags) {
-			etag = f.tags[n].ETag
-		}
-		page, err := f.GitLab.Tags(ctx, token, f.entry.Project, n+1, etag)
-		if err != nil {
-			f.tags = nil
-			return false, err
-		}
-		switch {
-		case page != nil:
-			changed = true
-			f.tags = append(f.tags[:n], *page)
-		case n == 0 && time.Since(f.tagsAt) < tagsFresh:
-			return false, nil
-		case n >= len(f.tags):
-			return false, errors.New("GitLab answers 304 to a question without a condition")
-		}
-		if !f.tags[n].More {
-			f.tags, f.tagsAt = f.tags[:n+1], time.Now()
-			return changed, nil
-		}
-	}
-}
 
 // explain says what a person can do about a source.
 func (f *follower) explain(err error) error {

@@ -31,7 +31,7 @@ func TestAnEntryFollowsVersions(t *testing.T) {
 	look("c13", 1)
 	b.world.tags[1] = append(b.world.tags[1], gitlab.Tag{Name: "1.10.0", Commit: "c110"})
 	look("c13", 1) // what changes behind the first page is seen a little later
-	f.tagsAt = time.Now().Add(-tagsFresh)
+	f.tagLists.of(looked{token: "token", project: "acme/shop"}).value.at = time.Now().Add(-tagsFresh)
 	look("c110", 1, 2)
 	b.world.tags = [][]gitlab.Tag{{{Name: "v1.11.0", Commit: "c111"}}}
 	look("c111", 1)
@@ -43,6 +43,7 @@ func TestAnEntryFollowsVersions(t *testing.T) {
 			t.Errorf("%v, at %s", err, f.head.ID)
 		}
 	}
+	b.world.tags[0] = []gitlab.Tag{{Name: "v2.0.1", Commit: "c2"}}
 	for range maxTagPages {
 		b.world.tags = append(b.world.tags, b.world.tags[0])
 	}

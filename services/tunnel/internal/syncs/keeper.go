@@ -63,7 +63,9 @@ const (
 // Keeper follows all entries. Make it with New.
 type Keeper struct {
 	Config
-	turns turns
+	turns    turns
+	commits  answers[gitlab.CommitAt]
+	tagLists answers[tagList]
 
 	mu        sync.Mutex
 	followers map[string]*follower
@@ -73,7 +75,10 @@ type Keeper struct {
 
 // New returns a Keeper; it starts nothing.
 func New(c Config) *Keeper {
-	return &Keeper{Config: c, turns: newTurns(), followers: map[string]*follower{}, parted: map[string]*follower{}, wishes: map[string]time.Time{}}
+	return &Keeper{
+		Config: c, turns: newTurns(), commits: answers[gitlab.CommitAt]{all: map[looked]*shared[gitlab.CommitAt]{}}, tagLists: answers[tagList]{all: map[looked]*shared[tagList]{}},
+		followers: map[string]*follower{}, parted: map[string]*follower{}, wishes: map[string]time.Time{},
+	}
 }
 
 // Run follows the entries of the configuration until ctx ends.
