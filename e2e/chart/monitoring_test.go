@@ -104,20 +104,20 @@ func TestImagesAreListed(t *testing.T) {
 
 // What the self-check is told is what the runner and its own options know.
 func TestSelfCheckIsToldWhatTheRunnerIs(t *testing.T) {
-	known := settings(t, "runner")
+	known := settings(t, selfCheck)
 	eachCombination(t, func(t *testing.T, r rendered) {
-		p, ok := pods(t, r)["selfcheck"]
+		p, ok := pods(t, r)[selfCheck]
 		if !ok {
 			return
 		}
 		c := p.Spec.Containers[0]
-		if c.Args[0] != "selfcheck" || p.Spec.ServiceAccountName != "towline-runner" {
+		if c.Args[0] != selfCheck || p.Spec.ServiceAccountName != "towline-runner" {
 			t.Errorf("it runs %s as %s", c.Args[0], p.Spec.ServiceAccountName)
 		}
 		runner := deployment(t, r, "runner").Spec.Template.Spec.Containers[0]
 		for _, arg := range c.Args[1:] {
 			name, value, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
-			checkValue(t, "selfcheck", arg, known[name], value)
+			checkValue(t, selfCheck, arg, known[name], value)
 			shared := slices.Contains([]string{"policy-url", "egress-address", "ca-file", "egress-tls"}, name) || strings.HasPrefix(name, "redis-")
 			if shared && !slices.Contains(runner.Args, arg) {
 				t.Errorf("%s, and the runner has %v", arg, runner.Args)

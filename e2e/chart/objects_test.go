@@ -66,7 +66,7 @@ func TestPodsDoNotRestartForAnotherChartVersion(t *testing.T) {
 // brought are the names of what people bring along.
 var brought = []string{
 	"gitlab-runner", "redis", "company-ca", "gitlab", "gitlab-acme", "keys", "proxy", "redis-passwords", "policy-tls", "tunnel-tls", "redis-tls",
-	"tools", "caches", "certs", "more", "audit",
+	"tools", "caches", "certs", "more", "audit", "store", "gitlab-config",
 }
 
 // Every name that an object uses for another is one that exists.

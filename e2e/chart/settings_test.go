@@ -19,14 +19,22 @@ import (
 
 var optionName = regexp.MustCompile(`^[a-z][a-z0-9-]+$`)
 
+// selfCheck is a command of the runner's binary, with options of its own.
+const selfCheck = "selfcheck"
+
 // settings are a service's options by name, each with the method that binds it
-// (String, Duration, ...), as its source has them.
+// (String, Duration, ...), as its source has them; or those of selfCheck.
 func settings(t *testing.T, service string) map[string]string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, "services", service, "internal", "app", "*.go"))
+	dir := service
+	if service == selfCheck {
+		dir = "runner"
+	}
+	own, err := filepath.Glob(filepath.Join(root, "services", dir, "internal", "app", "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	files := slices.DeleteFunc(own, func(f string) bool { return (filepath.Base(f) == selfCheck+".go") != (service == selfCheck) })
 	shared, err := filepath.Glob(filepath.Join(root, "pkg", "redislink", "*.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +44,7 @@ func settings(t *testing.T, service string) map[string]string {
 	}
 	found := map[string]string{}
 	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") || filepath.Base(file) == "selfcheck.go" { // a command with options of its own
+		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
