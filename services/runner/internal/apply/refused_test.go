@@ -8,17 +8,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/services/runner/internal/apply"
-	"github.com/towline/towline/services/runner/internal/apply/health"
 	"github.com/towline/towline/services/runner/internal/apply/manifests"
 )
 
@@ -252,87 +249,6 @@ func TestMutationIsRefused(t *testing.T) {
 	want := "a.yaml:1: ConfigMap a: .metadata.annotations: config.kubernetes.io/apply-time-mutation is not supported; write the value out, or let kustomize replace it (replacements)"
 	if len(rep.Faults) != 1 || rep.Changed() || rep.Faults[0].Error() != want {
 		t.Errorf("%v", rep.Faults)
-	}
-}
-
-func TestHealth(t *testing.T) {
-	s := open(t)
-	s.options.Health = apply.Health{Timeout: 15 * time.Second}
-	files := map[string]string{"a.yaml": configMap("a", "one"), "web.yaml": deployment("web", "")}
-	rep := s.sync(files)
-	s.expect(rep, "2 created")
-	for _, r := range rep.Results {
-		if r.Health.State != "healthy" {
-			t.Errorf("%s: %+v", r.Object, r.Health)
-		}
-	}
-	rep = s.sync(files)
-	if s.expect(rep, "2 unchanged"); rep.Results[1].Health.State != "" {
-		t.Errorf("what was healthy is looked at again: %+v", rep.Results[1].Health)
-	}
-}
-
-// TestUnhealthyStaysUnhealthy: what has not become healthy is no success of a
-// later run, which looks at it once if it changes nothing and waits if it does.
-func TestUnhealthyStaysUnhealthy(t *testing.T) {
-	s := open(t)
-	files := map[string]string{"a.yaml": configMap("a", "one"), "old.yaml": configMap("old", "one"), "web.yaml": strings.Replace(deployment("web", ""), "replicas: 0", "replicas: 1", 1)} // there are no nodes
-	want := func(ctx context.Context, timeout time.Duration, action apply.Action, message string) {
-		t.Helper()
-		s.options.Health.Timeout = timeout
-		rep, _ := s.engine.Apply(ctx, s.read(files), s.options)
-		r := rep.Results[len(files)-1]
-		if r.Object.Name != "web" || r.Reason != apply.ReasonUnhealthy || r.Action != action || !strings.Contains(r.Message, message) || rep.Err() == nil {
-			t.Errorf("%s, want %s", r.Line(), message)
-		}
-	}
-	s.options.Prune.AfterHealthy = true
-	stopped, stop := context.WithTimeout(t.Context(), 3*time.Second)
-	defer stop()
-	want(stopped, time.Hour, apply.Created, "not healthy when the run was stopped: ")
-	want(t.Context(), time.Second, apply.Unchanged, "not healthy within 1s: ")
-	want(t.Context(), time.Hour, apply.Unchanged, "still not healthy, after an earlier run has waited for it: ")
-	delete(files, "old.yaml")
-	want(t.Context(), time.Hour, apply.Unchanged, "still not healthy")
-	want(t.Context(), 0, apply.Unchanged, "still not healthy")
-	if s.value("old") != "one" {
-		t.Error("the old version was deleted while the new one is not healthy")
-	}
-	files["a.yaml"] = configMap("a", "two")
-	want(t.Context(), time.Second, apply.Unchanged, "not healthy within 1s: ")
-	s.patch("deployments", "web", `{"spec":{"replicas":0}}`, types.MergePatchType)
-	files["web.yaml"] = deployment("web", "")
-	s.options.Health.Timeout = 20 * time.Second
-	s.expect(s.sync(files), "1 configured, 1 unchanged, 1 pruned")
-	s.expect(s.sync(files), "2 unchanged")
-}
-
-// TestDependencyThatIsNotHealthy: what depends on it is not applied.
-// TestHealthByRules: an expression decides where there is one for the kind.
-func TestHealthByRules(t *testing.T) {
-	s := open(t)
-	s.options.Health = apply.Health{Timeout: time.Second, Rules: []health.Rule{{Kind: "ConfigMap", Healthy: `data.value == "ready"`, Failed: `data.value == "broken"`}}}
-	for value, want := range map[string]string{
-		"ready": "", "waiting": "not healthy within 1s: the expression healthy of health does not hold", "broken": "it is failed: the expression failed of health holds",
-	} {
-		rep := s.apply(s.read(map[string]string{"a.yaml": configMap("a", value)}))
-		if r := rep.Results[0]; r.Message != want || (r.Reason == apply.ReasonUnhealthy) != (want != "") {
-			t.Errorf("%s: %s", value, r.Line())
-		}
-	}
-	s.options.Health.Rules[0].Healthy = "("
-	if rep, err := s.engine.Apply(t.Context(), apply.Set{Objects: nil}, s.options); err == nil || !strings.HasPrefix(err.Error(), "health[0].healthy: ") || rep.Changed() {
-		t.Error(err)
-	}
-}
-
-func TestDependencyThatIsNotHealthy(t *testing.T) {
-	s := open(t)
-	s.options.Health.Timeout = time.Second
-	needy := strings.Replace(configMap("needy", "one"), "{name: needy}", "{name: needy, annotations: {config.kubernetes.io/depends-on: apps/namespaces/NS/Deployment/web}}", 1)
-	rep := s.apply(s.read(map[string]string{"web.yaml": strings.Replace(deployment("web", ""), "replicas: 0", "replicas: 1", 1), "a.yaml": needy}))
-	if r := rep.Results[0]; r.Action != apply.Skipped || r.Reason != apply.ReasonDependency || !strings.Contains(r.Message, "Deployment.apps "+s.namespace+"/web, which is progressing") {
-		t.Errorf("%s", r.Line())
 	}
 }
 
