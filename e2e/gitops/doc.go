@@ -16,6 +16,10 @@
 //	one invalid of 500 objects    TestLargeRepositories; engine TestOneInvalidOfMany: each of the three policies
 //	a webhook that fails          TestHardCases; engine TestFailingWebhook
 //	a namespace that does not go  TestHardCases; engine TestNamespaceStuck
+//	a rollout that fails          engine TestUnhealthyStaysUnhealthy: it is no success of a later run, and prunes nothing
+//	what is to stay               engine TestWhatStaysKeepsItsPlace, TestNotReplaced, TestScenarios/keep
+//	two entries, one inventory    engine TestTwoEntriesWithOneInventory
+//	a large set that moves        engine TestLargeMove
 //	force-push                    TestTheClusterFollowsTheRepository
 //	ref deleted, token revoked    TestSourcesThatFailChangeNothing
 //	servers that hardly answer    TestADeadServerHoldsUpNobody; release TestSlowServers; syncer TestSlowValues, TestASilentServerHoldsUpNobody;
