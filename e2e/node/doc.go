@@ -7,7 +7,7 @@
 //
 // It needs Linux with cgroup v1, root, and of Debian containerd, runc,
 // containernetworking-plugins, iptables and iproute2; Missing names what is not
-// there. On other machines kind does the same.
+// there. On other machines it does not run, and says so.
 //
 // Everything happens in mount, network, process, IPC and cgroup namespaces that
 // Main makes: the machine's mounts, its packet filter and its processes are not

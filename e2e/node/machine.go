@@ -67,7 +67,7 @@ func Missing() []string {
 	}
 	for _, c := range controllers {
 		if _, ok := own[c]; !ok {
-			missing = append(missing, fmt.Sprintf("the cgroup v1 hierarchy %s (with cgroup v2 use kind)", c))
+			missing = append(missing, fmt.Sprintf("the cgroup v1 hierarchy %s: boot a machine for this test with systemd.unified_cgroup_hierarchy=0; with cgroup v2 it does not run", c))
 		}
 	}
 	if !overlay() {
