@@ -178,6 +178,16 @@ PUSH ?=
 images: ## the services' images as OCI archives in bin/images, with bills of materials; PUSH=registry/path pushes them
 	@$(TOOL) ./cmd/images -version '$(VERSION)' -platforms '$(PLATFORMS)' -busybox '$(BUSYBOXES)' -push '$(PUSH)'
 
+# The chart goes to an OCI registry with PUSH= as well. It is signed with
+# SIGN_KEY=name KEYRING=file, and PASSPHRASE_FILE=file where the key has one.
+SIGN_KEY        ?=
+KEYRING         ?=
+PASSPHRASE_FILE ?=
+
+.PHONY: chart
+chart: ## the chart as a package in bin/chart; PUSH=registry/path pushes it, SIGN_KEY=name KEYRING=file signs it
+	@$(TOOL) ./cmd/chart -push '$(PUSH)' -key '$(SIGN_KEY)' -keyring '$(KEYRING)' -passphrase-file '$(PASSPHRASE_FILE)'
+
 # The programs that a job's script may start, for a runner on this machine:
 # `runner --toolbox=bin/toolbox` (with the whole path).
 TOOLBOX ?= $(CURDIR)/bin/toolbox

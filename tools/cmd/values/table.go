@@ -16,13 +16,16 @@ to the outside.
 
 ` + "```" + `
 kubectl create namespace towline
-kubectl -n towline create secret generic gitlab-runner --from-literal=runner-token=glrt-...
-helm install towline towline --namespace towline \
+kubectl -n towline create secret generic gitlab --from-literal=runner-token=glrt-... --from-literal=config-token=glpat-...
+helm install towline oci://registry.example.com/charts/towline --version 0.1.0 --namespace towline \
+  --set image.repository=registry.example.com/towline \
   --set gitlab.url=https://gitlab.example.com --set agent=group/project:name \
-  --set credentials.runner.existingSecret=gitlab-runner
+  --set credentials.runner.existingSecret=gitlab --set credentials.config.existingSecret=gitlab
 ` + "```" + `
 
-Then ` + "`helm test towline -n towline`" + ` tells what is connected and what is not.
+Images and chart are where your organisation has pushed them (` + "`make images chart`" + ` in the repository). The runner needs nodes with Linux 6.7 or newer.
+
+Then ` + "`helm test towline -n towline --logs`" + ` tells what is connected and what is not.
 
 ## Values
 
