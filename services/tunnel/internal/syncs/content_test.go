@@ -96,3 +96,28 @@ func TestATaskIsInherited(t *testing.T) {
 		}
 	}
 }
+
+// A tunnel that has lost the entry for a while does not take what another one has
+// wanted since for its own.
+func TestWhatAnotherTunnelHasWantedMeanwhile(t *testing.T) {
+	b := open(t, shop)
+	b.world.files = map[string]string{"a.yaml": "one"}
+	first, second := b.follower("t1"), b.follower("t2")
+	step := func(f, from *follower, head, content string) {
+		t.Helper()
+		if from != nil {
+			if err := b.ledger.LeaveSync(t.Context(), "shop", from.Tunnel); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.world.head, b.world.files = head, map[string]string{"a.yaml": content}
+		f.step(t.Context())
+	}
+	step(first, nil, "c1", "one")
+	step(second, first, "c2", "two")
+	b.claim("shop")
+	step(first, second, "c3", "one")
+	if word, err := b.ledger.RenewSync(t.Context(), "shop", "runner", time.Minute); word != ledger.CancelSuperseded || err != nil {
+		t.Errorf("%q, %v", word, err)
+	}
+}

@@ -164,6 +164,9 @@ func (f *follower) step(ctx context.Context) {
 	if err != nil {
 		return
 	}
+	if f.serial != 0 && rec.Wanted > f.serial { // another tunnel has followed meanwhile
+		f.serial, f.since, f.task = 0, 0, wantedTask{}
+	}
 	if known {
 		f.hear(ctx, rec)
 	}

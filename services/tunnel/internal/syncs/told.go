@@ -63,6 +63,10 @@ func (d *debts) settle(commit string) {
 	d.statuses = slices.DeleteFunc(d.statuses, func(o debt) bool { return o.Commit == commit })
 }
 
+func (d *debts) has(o debt) bool {
+	return slices.ContainsFunc(d.statuses, func(have debt) bool { return have.Told == o.Told })
+}
+
 func (d *debts) add(o debt) {
 	d.statuses = append(d.statuses, o)
 	if extra := len(d.statuses) - syncspec.MaxTold; extra > 0 {
@@ -74,8 +78,12 @@ func (d *debts) add(o debt) {
 // one, not at each comparison.
 func (f *follower) show(ctx context.Context, commit, state, text string) {
 	f.deploy(ctx, commit, state)
+	d := debt{syncspec.Told{Commit: commit, State: state}, text}
+	if f.debts.has(d) {
+		return // it is told when that is due
+	}
 	f.debts.settle(commit)
-	if d := (debt{syncspec.Told{Commit: commit, State: state}, text}); f.outlook.ToldOf(commit) != state && !f.tell(ctx, d) {
+	if f.outlook.ToldOf(commit) != state && !f.tell(ctx, d) {
 		f.debts.add(d)
 	}
 }
@@ -86,7 +94,7 @@ func (f *follower) pay(ctx context.Context) {
 		f.tellDeployment(ctx, d)
 	}
 	for len(f.debts.statuses) > 0 && f.debts.due() {
-		if d := f.debts.statuses[0]; f.tell(ctx, d) {
+		if d := f.debts.statuses[0]; f.outlook.ToldOf(d.Commit) == d.State || f.tell(ctx, d) {
 			f.debts.settle(d.Commit)
 		}
 	}

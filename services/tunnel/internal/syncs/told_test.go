@@ -89,6 +89,26 @@ func TestOnlyTheNewestStateIsOwed(t *testing.T) {
 	b.told(successC1)
 }
 
+// What is canceled and owed is not told at each look either.
+func TestACancellationThatIsOwed(t *testing.T) {
+	b := open(t, shop)
+	f := b.follower("t1")
+	f.step(t.Context())
+	b.world.head = "c2"
+	f.step(t.Context())
+	b.world.head, b.world.unheard = "c3", errors.New("GitLab answers 429 Too Many Requests")
+	for range 3 {
+		f.step(t.Context())
+	}
+	if f.debts.failures != 2 { // c3 is pending, c2 canceled
+		t.Errorf("%d attempts", f.debts.failures)
+	}
+	b.world.unheard, f.debts.at = nil, time.Time{}
+	f.step(t.Context())
+	b.told(pendingC1, strings.ReplaceAll(pendingC1, "c1", "c2"), "42 c1 towline/prod/shop canceled: superseded by c2",
+		strings.ReplaceAll(pendingC1, "c1", "c3"), "42 c2 towline/prod/shop canceled: superseded by c3")
+}
+
 // Nothing becomes of a commit that waits when its entry goes.
 func TestWhatWaitsEndsWithItsEntry(t *testing.T) {
 	b := open(t, shop)
