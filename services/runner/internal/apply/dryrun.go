@@ -13,12 +13,13 @@ import (
 )
 
 // foretell fills in the results of a client-side dry run.
-func (r *run) foretell() {
+func (r *run) foretell(ctx context.Context) {
 	for _, it := range r.items {
 		if it.apply {
 			it.result.Action = foretold(it)
 		}
 	}
+	r.lookInside(ctx)
 	for _, its := range r.deletionOrder() {
 		for _, it := range r.doomed(its) {
 			it.result.Action = Pruned

@@ -41,6 +41,7 @@ func (r *run) prune(ctx context.Context) {
 		limited, cancel = context.WithTimeout(ctx, r.opts.Prune.Timeout)
 		defer cancel()
 	}
+	r.lookInside(limited)
 	for _, its := range r.deletionOrder() {
 		r.deleteAll(limited, r.doomed(its))
 	}
@@ -138,7 +139,7 @@ func (r *run) judge(it *item) {
 		keep(ReasonTerminating, "it is being deleted"+waitsFor(it.live.stays))
 	default:
 		if inside := r.inside(it); inside != nil {
-			it.result = r.holding(inside)
+			it.result = r.holding(it, inside)
 		}
 	}
 }

@@ -225,7 +225,9 @@ func TestWhatStaysKeepsItsPlace(t *testing.T) {
 		"vault.yaml": "apiVersion: example.com/v1\nkind: Vault\nmetadata: {name: kept, " + keep + "}\n",
 	}
 	t.Cleanup(func() {
-		_ = s.client.CoreV1().Namespaces().Delete(context.Background(), s.namespace+"-kept", metav1.DeleteOptions{})
+		for _, name := range []string{"-kept", "-more"} {
+			_ = s.client.CoreV1().Namespaces().Delete(context.Background(), s.namespace+name, metav1.DeleteOptions{})
+		}
 		_ = s.dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}).Delete(context.Background(), "vaults.example.com", metav1.DeleteOptions{})
 	})
 	s.sync(files)
@@ -251,10 +253,16 @@ func TestWhatStaysKeepsItsPlace(t *testing.T) {
 		}
 		s.expect(s.sync(files), "2 configured, 2 unchanged")
 	}
+	// One more leaves before the namespace that it is in.
+	files["ns-more.yaml"] = "apiVersion: v1\nkind: Namespace\nmetadata: {name: NS-more}\n"
+	files["in-more.yaml"] = strings.ReplaceAll(files["in.yaml"], "NS-kept", "NS-more")
+	s.sync(files)
+	delete(files, "in-more.yaml")
+	s.expect(s.sync(files), "5 unchanged, 1 kept")
 	for _, dry := range []apply.DryRun{apply.DryRunClient, apply.DryRunServer, apply.DryRunNone} {
 		s.options.DryRun = dry
 		rep := s.sync(nil)
-		s.expect(rep, "4 kept")
+		s.expect(rep, "5 kept")
 		for _, r := range rep.Results {
 			if kind := r.Object.Kind; (kind == "Namespace" || kind == "CustomResourceDefinition") && !strings.Contains(r.Message, "/inside, which stays") && !strings.Contains(r.Message, "/kept, which stays") {
 				t.Errorf("%s", r.Line())
@@ -262,9 +270,11 @@ func TestWhatStaysKeepsItsPlace(t *testing.T) {
 		}
 	}
 	s.expect(s.sync(nil), "")
-	_, err := s.client.CoreV1().ConfigMaps(s.namespace+"-kept").Get(t.Context(), "inside", metav1.GetOptions{})
-	s.must(err)
-	_, err = s.dynamic.Resource(schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "vaults"}).Namespace(s.namespace).Get(t.Context(), "kept", metav1.GetOptions{})
+	for _, name := range []string{"-kept", "-more"} {
+		_, err := s.client.CoreV1().ConfigMaps(s.namespace+name).Get(t.Context(), "inside", metav1.GetOptions{})
+		s.must(err)
+	}
+	_, err := s.dynamic.Resource(schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "vaults"}).Namespace(s.namespace).Get(t.Context(), "kept", metav1.GetOptions{})
 	s.must(err)
 	// What has gone with its kind is forgotten.
 	s.options.Policy = apply.AdoptIfNoInventory

@@ -56,10 +56,11 @@ type item struct {
 	digest   string
 	phase    int
 
-	live   *live  // nil when it does not exist
-	unsure error  // may not be read
-	spared string // why it is not replaced
-	unseen error  // of a look whether it is gone
+	live   *live       // nil when it does not exist
+	unsure error       // may not be read
+	spared string      // why it is not replaced
+	unseen error       // of a look whether it is gone
+	holds  *objref.Ref // what is to stay, and would go with it
 	apply  bool
 	result Result
 	since  time.Time // of its definition: when it was applied
@@ -107,7 +108,7 @@ func (r *run) do(ctx context.Context, set Set) error {
 	}
 	r.decide()
 	if r.opts.DryRun == DryRunClient {
-		r.foretell()
+		r.foretell(ctx)
 		return nil
 	}
 	if r.opts.DryRun == DryRunNone && r.opts.Invalid == InvalidStopsAll && !r.tryAll(ctx) {

@@ -123,6 +123,29 @@ func (t *Table) Find(gvk schema.GroupVersionKind) (Resource, error) {
 	return Resource{}, ErrUnknown
 }
 
+// Namespaced returns how each kind whose objects are in namespaces is reached, in
+// the version the cluster prefers.
+func (t *Table) Namespaced() []Resource {
+	var out []Resource
+	for _, r := range t.preferred {
+		if r.Namespaced && !r.Promised {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Named returns how the kind of a CustomResourceDefinition of that name is
+// reached.
+func (t *Table) Named(definition string) (Resource, bool) {
+	for _, r := range t.preferred {
+		if r.Resource+"."+r.Group == definition && !r.Promised {
+			return r, true
+		}
+	}
+	return Resource{}, false
+}
+
 // Preferred returns how a kind is reached in the version the cluster prefers.
 func (t *Table) Preferred(gk schema.GroupKind) (Resource, error) {
 	if r, ok := t.preferred[gk]; ok {
