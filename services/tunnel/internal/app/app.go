@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,6 +70,7 @@ type tunnel struct {
 	egress  *egress.Proxy
 	local   *agentconfig.Watcher // the local configuration, for gitops; else nil
 	syncs   *syncs.Keeper        // nil without --gitops
+	expiry  *expiry              // of the runner token
 }
 
 func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel, error) {
@@ -102,6 +104,7 @@ func build(cfg *settings, getenv func(string) string, log *slog.Logger) (*tunnel
 		return nil, err
 	}
 	t.ledger = ledger.New(rdb, cfg.redisPrefix)
+	t.expiry = newExpiry(t.health, t.metrics)
 	t.buildSources()
 	t.buildJobs()
 	t.buildRouter(token, transport)
@@ -221,9 +224,10 @@ func (t *tunnel) run(ctx context.Context) error {
 func (t *tunnel) takeJobs(ctx context.Context) error {
 	loop := retry.Policy{Min: 2 * time.Second, Max: time.Minute}
 	accepted := loop.Loop(ctx, func(ctx context.Context) retry.Result {
-		outcome, why := t.client.Verify(ctx)
-		if outcome == gitlab.VerifyAccepted {
+		known, why := t.client.Verify(ctx)
+		if known.Outcome == gitlab.VerifyAccepted {
 			t.links.gitlab.Up()
+			t.expiry.note(t.client.Credential(), known.Expires, time.Now())
 			return retry.Result{Outcome: retry.Done}
 		}
 		if ctx.Err() == nil {
@@ -237,6 +241,9 @@ func (t *tunnel) takeJobs(ctx context.Context) error {
 	if t.router != nil {
 		defer t.router.Close()
 	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { t.expiry.watch(ctx, t.client) })
 	return t.poller.Run(ctx)
 }
 

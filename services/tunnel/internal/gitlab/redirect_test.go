@@ -108,7 +108,7 @@ func TestRedirectToHTTPSOfTheSameHostIsFollowed(t *testing.T) {
 		http.Redirect(w, r, secure.URL+r.RequestURI, http.StatusPermanentRedirect)
 	}))
 	defer front.Close()
-	if outcome, err := client(t, front.URL, secure.Client()).Verify(t.Context()); outcome != gitlab.VerifyAccepted {
+	if outcome, err := client(t, front.URL, secure.Client()).Verify(t.Context()); outcome.Outcome != gitlab.VerifyAccepted {
 		t.Errorf("verify: %v", err)
 	}
 	back := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -3,6 +3,7 @@ package gitlab
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -84,22 +85,44 @@ const (
 	VerifyUnknown                // GitLab could not be asked
 )
 
+// Verified is the answer to Verify.
+type Verified struct {
+	Outcome VerifyOutcome
+	Expires time.Time // with VerifyAccepted: when the token ends; zero if never, or if GitLab does not say
+}
+
 // Verify asks GitLab whether it knows the runner token (section 2.3). why is
 // set unless the token is accepted.
-func (c *Client) Verify(ctx context.Context) (outcome VerifyOutcome, why error) {
+func (c *Client) Verify(ctx context.Context) (v Verified, why error) {
 	q := c.runnerCall("/runners/verify", "")
 	q.once = true
 	a, err := c.do(ctx, q)
 	if err != nil {
-		return VerifyUnknown, fmt.Errorf("GitLab at %s does not answer (%w); check --gitlab-url, DNS, proxy and network policy", c.base, err)
+		return Verified{Outcome: VerifyUnknown}, fmt.Errorf("GitLab at %s does not answer (%w); check --gitlab-url, DNS, proxy and network policy", c.base, err)
 	}
 	switch {
 	case a.code == http.StatusOK:
-		return VerifyAccepted, nil
+		return Verified{Outcome: VerifyAccepted, Expires: expires(a)}, nil
 	case a.code == http.StatusForbidden, a.code == http.StatusUnprocessableEntity:
-		return VerifyRejected, c.rejected(a)
+		return Verified{Outcome: VerifyRejected}, c.rejected(a)
 	}
-	return VerifyUnknown, &answerError{fmt.Sprintf("GitLab at %s answers %d to the runner's token check; Towline asks again", c.base, a.code), retryAfter(a.header), true}
+	return Verified{Outcome: VerifyUnknown}, &answerError{fmt.Sprintf("GitLab at %s answers %d to the runner's token check; Towline asks again", c.base, a.code), retryAfter(a.header), true}
+}
+
+// expires reads when the token ends. Old servers answer with a mere text, and a
+// date of another form is no reason to refuse a good token.
+func expires(a *answer) time.Time {
+	var body struct {
+		At *string `json:"token_expires_at"`
+	}
+	if !a.isJSON() || json.Unmarshal(a.body, &body) != nil || body.At == nil {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, *body.At)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 func (c *Client) rejected(a *answer) error {

@@ -203,8 +203,8 @@ func TestVerifyOutcomes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, tt.reply)
 			got, why := client(t, s.URL, nil).Verify(t.Context())
-			if got != tt.want || (why == nil) != (tt.want == gitlab.VerifyAccepted) || gitlab.After(why) != tt.after {
-				t.Errorf("outcome %d, %v, after %s", got, why, gitlab.After(why))
+			if got.Outcome != tt.want || !got.Expires.IsZero() || (why == nil) != (tt.want == gitlab.VerifyAccepted) || gitlab.After(why) != tt.after {
+				t.Errorf("outcome %+v, %v, after %s", got, why, gitlab.After(why))
 			}
 			noSecret(t, why)
 			call := s.only()
@@ -212,6 +212,23 @@ func TestVerifyOutcomes(t *testing.T) {
 				t.Errorf("request = %s %s", call.Method, call.URI)
 			}
 		})
+	}
+}
+
+func TestVerifySaysWhenTheTokenEnds(t *testing.T) {
+	for body, want := range map[string]time.Time{
+		`{"id":7,"token":"x","token_expires_at":"2026-12-24T18:30:00.000Z"}`:      time.Date(2026, 12, 24, 18, 30, 0, 0, time.UTC),
+		`{"id":7,"token":"x","token_expires_at":"2026-12-24T18:30:00.123+02:00"}`: time.Date(2026, 12, 24, 16, 30, 0, 123e6, time.UTC),
+		`{"id":7,"token":"x","token_expires_at":null}`:                            {},
+		`{"id":7,"token":"x","token_expires_at":"soon"}`:                          {},
+		`{"id":7,"token":"x","token_expires_at":[1]}`:                             {},
+		`{"id":7`: {},
+		`200`:     {},
+	} {
+		s := serve(t, reply{200, asJSON, body})
+		if got, err := client(t, s.URL, nil).Verify(t.Context()); err != nil || got.Outcome != gitlab.VerifyAccepted || !got.Expires.Equal(want) {
+			t.Errorf("%s: %+v, %v", body, got, err)
+		}
 	}
 }
 
@@ -223,8 +240,8 @@ func TestVerifySendsInfoFromTheFirstCallOn(t *testing.T) {
 	}
 	golden(t, "verify.json", s.only().Body)
 	s.Close()
-	if got, why := c.Verify(t.Context()); got != gitlab.VerifyUnknown || !strings.Contains(why.Error(), "--gitlab-url") {
-		t.Errorf("without an answer: %d, %v", got, why)
+	if got, why := c.Verify(t.Context()); got.Outcome != gitlab.VerifyUnknown || !strings.Contains(why.Error(), "--gitlab-url") {
+		t.Errorf("without an answer: %+v, %v", got, why)
 	}
 }
 
