@@ -24,6 +24,7 @@ func TestTheOperatorsWord(t *testing.T) {
 			yaml: "variables:\n  CI_DEBUG_TRACE: \"true\"\nscript: [echo shown]", has: []string{"WARNING: CI_DEBUG_TRACE: usage is disabled on this Runner", "shown"}, lacks: []string{"+ echo"},
 		},
 	})
+	i.runAll(stalledCases())
 	i.runAll([]execCase{
 		{
 			of: []int{62}, name: "given a runner that is told to stop when a script runs then the job fails as runner_interrupted",
