@@ -95,13 +95,29 @@ func (t *Trust) Transport() *http.Transport {
 	return tr
 }
 
-// IdleConnections to one address outside the cluster are kept open, for those
-// that do not speak HTTP/2: to make one costs more than what is asked on it.
-const IdleConnections = 32
+const (
+	// idleConnections to one address outside the cluster are kept open, for those
+	// that do not speak HTTP/2: to make one costs more than what is asked on it.
+	idleConnections = 32
+	// silentFor is how long a connection of HTTP/2 may bring nothing before it is
+	// asked whether it lives, and pingWithin how long it has for the answer. All
+	// calls share one, which a firewall may have forgotten: without a question they
+	// would wait on it until the system gives it up, a quarter of an hour later.
+	silentFor  = 10 * time.Second
+	pingWithin = 5 * time.Second
+)
 
-// Outside returns a transport for addresses outside the cluster, which it
-// reaches through the proxies of the environment. When the authorities change,
-// new connections are made with the new ones.
+// Outward returns a transport for addresses outside the cluster, which it
+// reaches through the proxies of the environment, by the system's authorities.
+func Outward() *http.Transport {
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	tr.MaxIdleConnsPerHost = idleConnections
+	tr.HTTP2 = &http.HTTP2Config{SendPingTimeout: silentFor, PingTimeout: pingWithin}
+	return tr
+}
+
+// Outside is Outward by the authorities of t. When they change, new connections
+// are made with the new ones.
 func (t *Trust) Outside() http.RoundTripper {
 	return &outside{trust: t}
 }
@@ -133,8 +149,7 @@ func (o *outside) transport() *http.Transport {
 	if o.now != nil {
 		o.now.CloseIdleConnections()
 	}
-	o.pool, o.now = pool, http.DefaultTransport.(*http.Transport).Clone()
-	o.now.MaxIdleConnsPerHost = IdleConnections
+	o.pool, o.now = pool, Outward()
 	o.now.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	return o.now
 }

@@ -267,9 +267,7 @@ func (t *tunnel) askPolicy(ctx context.Context) error {
 // when a connection is made.
 func gitlabTransport(caFile string) (http.RoundTripper, error) {
 	if caFile == "" {
-		tr := http.DefaultTransport.(*http.Transport).Clone()
-		tr.MaxIdleConnsPerHost = certs.IdleConnections
-		return tr, nil
+		return certs.Outward(), nil
 	}
 	trust, err := certs.Beside(caFile)
 	if err != nil {
