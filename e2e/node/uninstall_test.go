@@ -13,6 +13,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 )
 
@@ -26,16 +27,34 @@ var stays = []string{
 // checkPod is what `helm test` has left: Helm removes no hooks.
 const checkPod = "pods/" + releaseName + "-selfcheck"
 
-// uninstall is `helm uninstall`, and the command of the guide beside it: what is
-// left is the user's.
+// uninstall is what the guide says: the runner's pods go first, which loses no
+// job, then `helm uninstall`, and the command beside it. What is left is the
+// user's.
 func uninstall(s *site) {
 	r := s.r
+	job := s.startLong("uninstall")
+	_, err := r.kube.AppsV1().Deployments(namespace).Patch(r.t.Context(), releaseName+"-runner", types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{})
+	r.must(err)
+	r.eventually(rolledWithin, func(context.Context) error {
+		if live := r.pods("runner"); len(live) > 0 {
+			return fmt.Errorf("%d runners are not told to end", len(live))
+		}
+		return nil
+	})
+	job.end()
+	r.eventually(rolledWithin, func(ctx context.Context) error {
+		l, err := r.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=runner"})
+		if err == nil && len(l.Items) > 0 {
+			err = fmt.Errorf("%d runners have not ended, although no job runs", len(l.Items))
+		}
+		return err
+	})
 	made := r.objects()
 	if len(made) < 20 {
 		r.t.Errorf("the release has only %d objects: are all found? %v", len(made), made)
 	}
 	run := action.NewUninstall(r.helm)
-	_, err := run.Run(releaseName)
+	_, err = run.Run(releaseName)
 	r.must(err)
 	r.eventually(rolledWithin, func(context.Context) error {
 		if left := r.objects(); !slices.Equal(left, []string{checkPod}) {
