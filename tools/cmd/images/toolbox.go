@@ -28,10 +28,12 @@ func parseBusybox(list string) (map[string]string, error) {
 			continue
 		}
 		platform, file, ok := strings.Cut(entry, "=")
-		if !ok || file == "" {
+		if !ok {
 			return nil, fmt.Errorf("--busybox: %q is not platform=file", entry)
 		}
-		files[platform] = file
+		if file != "" { // this machine may have none; then what needs it says so
+			files[platform] = file
+		}
 	}
 	return files, nil
 }
@@ -40,7 +42,7 @@ func parseBusybox(list string) (map[string]string, error) {
 // it, because it knows its commands' names; one for this machine is built.
 func makeToolbox(ctx context.Context, root, work, folder, busybox string, p v1.Platform) error {
 	if busybox == "" {
-		return fmt.Errorf("the runner's image for %s needs a static busybox of that platform: unpack Debian's busybox-static and give --busybox %s=FILE, or leave the platform out with --platforms", p, p)
+		return fmt.Errorf("the runner's image for %s needs a static busybox of that platform: install Debian's busybox-static, or unpack it for another platform and give --busybox %s=FILE; or leave the platform out with --platforms", p, p)
 	}
 	runner := filepath.Join(root, "services", withToolbox)
 	call := filepath.Join(work, "call-"+p.Architecture)
