@@ -22,7 +22,8 @@ var head = regexp.MustCompile(`^  (--\S+)(?: (\S+))?  (TOWLINE_\S+)$`)
 func settingsPage(ctx context.Context, root string) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString("# Settings of the services\n\nMade of what each service says with `--help`. An option, an environment variable and, in the chart, a value are the same\n" +
-		"setting; an option given on the command line wins. The chart's values are in [values](values.md).\n")
+		"setting; an option given on the command line wins. The chart's values are in [values](values.md).\n" +
+		"Only the tunnel's `--config` and `--kubeconfig` have none: they are for services that the chart has not installed.\n")
 	for _, service := range repository.Services {
 		cmd := exec.CommandContext(ctx, "go", "run", "./services/"+service, "--help")                          //nolint:gosec // G204: our own sources
 		cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK="+filepath.Join(root, "go.work"), "TMPDIR=/tmp") // a default is below it
