@@ -66,6 +66,26 @@ func TestUnhealthyStaysUnhealthy(t *testing.T) {
 	s.expect(s.sync(files), "2 unchanged")
 }
 
+// TestARefusalIsNotWaitedFor: what the API server refuses is said at once; what was
+// applied before it is waited for by the run of the repaired set.
+func TestARefusalIsNotWaitedFor(t *testing.T) {
+	s := open(t)
+	s.options.Health.Timeout = time.Second
+	files := map[string]string{
+		"web.yaml": strings.Replace(deployment("web", ""), "replicas: 0", "replicas: 1", 1), // there are no nodes
+		"z.yaml":   "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {name: NS}\nspec: {}\n",
+	}
+	rep := s.apply(s.read(files))
+	if s.expect(rep, "1 created, 1 failed"); rep.Results[0].Reason != "" || rep.Results[1].Reason != apply.ReasonInvalid {
+		t.Errorf("%s; %s", rep.Results[0].Line(), rep.Results[1].Line())
+	}
+	delete(files, "z.yaml")
+	rep = s.apply(s.read(files))
+	if s.expect(rep, "1 unchanged"); !strings.Contains(rep.Results[0].Message, "not healthy within 1s: ") {
+		t.Errorf("%s", rep.Results[0].Line())
+	}
+}
+
 // TestHealthByRules: an expression decides where there is one for the kind.
 func TestHealthByRules(t *testing.T) {
 	s := open(t)
