@@ -217,6 +217,15 @@ func TestRedisThatLostTheJobEndsTheCare(t *testing.T) {
 	b.eventually("it is tended", func() bool { return b.git.count("PUT running") > 0 })
 	b.must(b.redis.Del(t.Context(), b.prefix+":{1001}", b.prefix+":{1001}:payload").Err())
 	b.eventually("nobody tends it", func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		_, seen := k.failed[id]
+		if seen { // it has been so for a while
+			k.failed[id] = time.Now().Add(-orphanAfter)
+		}
+		return seen
+	})
+	b.eventually("it is dropped", func() bool {
 		ids, err := b.Active(t.Context(), 10)
 		return err == nil && len(ids) == 0
 	})

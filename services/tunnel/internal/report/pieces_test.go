@@ -114,21 +114,46 @@ func TestRedisFailsWhileATraceIsRead(t *testing.T) {
 }
 
 // Redis may lose its data while the rest of a log is sent: nobody waits then for
-// bytes that never come.
+// bytes that never come, and GitLab hears how the job ended.
 func TestRedisLosesAFinishedJob(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.running()
 	b.write("log\n")
-	b.finish(ledger.Result{State: ledger.Success})
+	b.finish(ledger.Result{State: ledger.Failed, FailureReason: ledger.ReasonScript, ExitCode: 3})
 	td := b.tender()
 	b.git.patch = func(int64, []byte) gitlab.PatchResult {
 		b.must(b.redis.Del(context.Background(), b.prefix+":{1001}", b.prefix+":{1001}:trace", b.prefix+":{1001}:payload").Err())
 		return gitlab.PatchResult{Outcome: gitlab.PatchRetry, Why: errors.New("reset")}
 	}
+	var last gitlab.Update
+	b.git.put = func(u gitlab.Update) gitlab.UpdateResult {
+		last = u
+		return gitlab.UpdateResult{Outcome: gitlab.UpdateAccepted}
+	}
 	td.run(t.Context())
-	if diff := cmp.Diff([]string{"PATCH 0+4"}, b.git.calls); diff != "" {
+	if diff := cmp.Diff([]string{"PATCH 0+4", "PUT failed"}, b.git.calls); diff != "" {
 		t.Error(diff)
+	}
+	if diff := cmp.Diff(gitlab.Update{State: "failed", FailureReason: "script_failure", ExitCode: 3}, last); diff != "" {
+		t.Error(diff)
+	}
+	if n := b.redis.ZCard(t.Context(), b.prefix+":jobs").Val(); n != 0 {
+		t.Errorf("%d jobs are left", n)
+	}
+}
+
+// A job that Redis does not know for a moment may be announced again by its
+// runner just now: it must stay on the list.
+func TestALostJobStaysOnTheListForItsRunner(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.running()
+	td := b.tender()
+	b.must(b.redis.Del(t.Context(), b.prefix+":{1001}").Err())
+	td.run(t.Context())
+	if ids, err := b.Active(t.Context(), 10); err != nil || len(ids) != 1 || len(b.git.calls) != 0 {
+		t.Errorf("on the list: %v, %v; calls %v", ids, err, b.git.calls)
 	}
 }
 

@@ -148,10 +148,34 @@ func (t *tender) finish(ctx context.Context, rec ledger.Record) (done bool) {
 		t.log.Error("result does not open; the job is reported as failed", service.Err(err))
 		result = ledger.Result{State: ledger.Failed, FailureReason: ledger.ReasonSystem}
 	}
+	t.result, t.missed = &result, 0
 	if !t.told && !t.gone && !t.sendRest(ctx, rec) {
 		return false
 	}
-	if !t.told && !t.gone && !t.reportFinal(ctx, rec, result) {
+	return t.end(ctx, rec.TraceSize, result)
+}
+
+// lost deals with a job that Redis does not know any more; true means that the
+// job needs no more care. A runner that is still at it announces it again. How a
+// finished one ended nobody knows but this tender, and GitLab is to hear it.
+func (t *tender) lost(ctx context.Context) (done bool) {
+	if t.result == nil {
+		return true // the next scans see to what is left of it
+	}
+	if t.missed++; t.missed < lostLooks {
+		retry.Sleep(ctx, look)
+		return false
+	}
+	if !t.unsure {
+		t.unsure = true
+		t.log.Error("redis has lost the rest of the log; the final state is sent without it", "sent_bytes", t.acked)
+	}
+	return t.end(ctx, t.acked, *t.result)
+}
+
+// end sends the final state until GitLab has it, and lets go of the job.
+func (t *tender) end(ctx context.Context, size int64, result ledger.Result) (done bool) {
+	if !t.told && !t.gone && !t.reportFinal(ctx, size, result) {
 		return false
 	}
 	if err := t.k.Ledger.MarkReported(ctx, t.id); err != nil {
@@ -165,7 +189,7 @@ func (t *tender) finish(ctx context.Context, rec ledger.Record) (done bool) {
 		return true
 	}
 	t.k.Metrics.reported(result.State)
-	t.log.Info("job reported", "state", result.State, "reason", result.FailureReason, "exit_code", result.ExitCode, "log_bytes", rec.TraceSize)
+	t.log.Info("job reported", "state", result.State, "reason", result.FailureReason, "exit_code", result.ExitCode, "log_bytes", size)
 	return true
 }
 
@@ -195,15 +219,15 @@ func (t *tender) sendRest(ctx context.Context, rec ledger.Record) bool {
 }
 
 // reportFinal sends the final state once and says whether GitLab took it.
-func (t *tender) reportFinal(ctx context.Context, rec ledger.Record, result ledger.Result) bool {
+func (t *tender) reportFinal(ctx context.Context, size int64, result ledger.Result) bool {
 	u := gitlab.Update{State: result.State}
-	if t.resends <= resendTries {
-		sum, err := t.checksum(ctx, rec.TraceSize)
+	if !t.unsure {
+		sum, err := t.checksum(ctx, size)
 		if err != nil {
 			retry.Sleep(ctx, look)
 			return false
 		}
-		u.Checksum, u.Size = sum, rec.TraceSize
+		u.Checksum, u.Size = sum, size
 	}
 	if u.State == ledger.Failed {
 		u.FailureReason, u.ExitCode = gitlab.Reason(result.FailureReason, t.job.Features.FailureReasons), result.ExitCode
@@ -237,7 +261,8 @@ func (t *tender) resend(ctx context.Context) (done bool) {
 		t.acked = 0
 		t.log.Warn("GitLab wants the whole log again")
 		retry.Sleep(ctx, backoff.Backoff(t.resends))
-	case t.resends == resendTries+1:
+	case !t.unsure:
+		t.unsure = true
 		t.log.Error("GitLab keeps asking for the whole log; the final state is sent without a checksum")
 	default:
 		return t.refuse(ctx, errNeverRight)

@@ -44,6 +44,9 @@ const (
 	// resendTries is how often GitLab may want the whole trace again. Then the
 	// final state goes out without a checksum, so that there is nothing to compare.
 	resendTries = 3
+	// lostLooks is how often a finished job is looked for that Redis does not know
+	// any more: its runner may announce it again.
+	lostLooks = 4
 	// smallestPiece of a trace is never halved, in bytes: what refuses it for its
 	// size would refuse anything.
 	smallestPiece = 1 << 10
@@ -77,15 +80,18 @@ type tender struct {
 	nextPulse time.Time
 	noPulse   int // pulses in a row that GitLab did not answer
 	unleased  time.Time
-	failures  int           // calls in a row that came to nothing
-	asked     time.Duration // the pause that GitLab asked for with the last of them
-	refused   int           // pieces in a row that GitLab did not take from a finished job
-	refusals  int           // final states that GitLab has refused
-	resends   int           // times GitLab wanted the whole trace again
-	blind     bool          // the trace cannot be read, and that was said
-	canceled  string        // what the record says of cancellation
-	gone      bool          // GitLab wants to hear no more of this job
-	told      bool          // GitLab has the final state
+	failures  int            // calls in a row that came to nothing
+	asked     time.Duration  // the pause that GitLab asked for with the last of them
+	refused   int            // pieces in a row that GitLab did not take from a finished job
+	refusals  int            // final states that GitLab has refused
+	resends   int            // times GitLab wanted the whole trace again
+	unsure    bool           // what GitLab holds of the trace is not compared
+	result    *ledger.Result // how a finished job ended
+	missed    int            // looks in a row at a finished job that Redis does not know
+	blind     bool           // the trace cannot be read, and that was said
+	canceled  string         // what the record says of cancellation
+	gone      bool           // GitLab wants to hear no more of this job
+	told      bool           // GitLab has the final state
 }
 
 func (t *tender) run(ctx context.Context) {
@@ -93,8 +99,10 @@ func (t *tender) run(ctx context.Context) {
 		rec, err := t.k.Ledger.Load(ctx, t.id)
 		switch {
 		case errors.Is(err, ledger.ErrUnknown):
-			_ = t.k.Ledger.Forget(ctx, t.id)
-			return
+			if t.lost(ctx) {
+				return
+			}
+			continue
 		case err != nil:
 			retry.Sleep(ctx, look)
 			continue
@@ -103,6 +111,9 @@ func (t *tender) run(ctx context.Context) {
 			t.started, t.acked, t.interval = true, min(rec.Acked, rec.TraceSize), firstInterval
 		}
 		t.canceled = rec.Cancel
+		if rec.State != ledger.Finished {
+			t.result = nil // its runner is at it again, after Redis had lost it
+		}
 		if t.step(ctx, rec) {
 			return
 		}
