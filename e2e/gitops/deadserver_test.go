@@ -89,7 +89,8 @@ func TestADeadServerHoldsUpNobody(t *testing.T) {
 }
 
 // archiveFails has GitLab send no archive for a while: the commit says that it
-// waits, and succeeds once the archive comes.
+// waits, and the newer one succeeds once the archive comes, though GitLab does not
+// hear of it at first.
 func (b *bench) archiveFails() {
 	b.Helper()
 	fault := b.gitlab.Inject(sim.Fault{Endpoint: sim.Archive, Times: -1, Status: http.StatusServiceUnavailable})
@@ -105,9 +106,16 @@ func (b *bench) archiveFails() {
 	if n := b.gitlab.FaultHits(fault); n < 2 {
 		b.Errorf("GitLab was asked for the archive %d times", n)
 	}
+	newer := b.push(map[string]string{"k8s/a.yaml": configMap("a", "x", "later")})
 	b.gitlab.ClearFaults()
-	b.status("alive", commit, "success")
-	if got := b.data("a")["x"]; got != "late" {
-		b.Errorf("x is %q", got)
+	fault = b.gitlab.Inject(sim.Fault{Endpoint: sim.Statuses, Times: 3, Status: http.StatusBadGateway})
+	b.status("alive", newer, "success")
+	if got := b.data("a")["x"]; got != "later" || b.gitlab.FaultHits(fault) != 3 {
+		b.Errorf("x is %q, GitLab has not heard %d times", got, b.gitlab.FaultHits(fault))
+	}
+	st, err = b.gitlab.WaitCommitStatus(ctx, shop, commit, entry, "canceled")
+	b.must(err)
+	if st.Description != "superseded by "+newer[:8] {
+		b.Errorf("the older commit: %q", st.Description)
 	}
 }

@@ -14,7 +14,8 @@ import (
 // which there is one at a time: a newer one takes its place. A runner works on
 // one task of an entry at a time, so the queue is fair between entries.
 
-// SyncTTL is how long what is known of a sync is kept after its last change.
+// SyncTTL is how long what is known of a sync is kept after its last change, and
+// after HoldSync: whoever follows it holds it.
 const SyncTTL = 48 * time.Hour
 
 // SyncState is where a sync stands.
