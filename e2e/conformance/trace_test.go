@@ -283,9 +283,10 @@ func TestTrace(t *testing.T) {
 			s.gitlab.Inject(sim.Fault{Endpoint: sim.PatchTrace, Job: w.id, Delay: time.Hour})
 			w.write("one\n")
 			eventually.Is(t, "the piece is under way", func() bool { return s.gitlab.Hit(w.id, sim.PatchTrace) })
+			began := time.Now()
 			must(t, s.gitlab.CancelJob(w.id))
-			if word := w.told(); word != ledger.CancelGraceful {
-				t.Errorf("told %q", word)
+			if word, took := w.told(), time.Since(began); word != ledger.CancelGraceful || took > 5*time.Second {
+				t.Errorf("told %q after %s", word, took)
 			}
 			w.finish(failed(ledger.ReasonCanceled, 0))
 			wholeLog(t, w, "one\n")

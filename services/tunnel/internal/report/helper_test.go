@@ -41,6 +41,7 @@ type strict struct {
 
 	mu      sync.Mutex
 	busy    bool
+	since   time.Time // of the call that makes it busy
 	log     []byte
 	status  gitlab.Status
 	final   *gitlab.Update
@@ -51,21 +52,25 @@ type strict struct {
 	offsets []int64
 }
 
-// enter notes a call. Two at once for one job would be two writers.
+// enter notes a call. Two at once for one job would be two writers; only a pulse
+// may come beside a call that takes long.
 func (g *strict) enter(call string, token gitlab.JobToken) (leave func()) {
 	g.mu.Lock()
-	if g.busy {
+	beside := g.busy && call == "PUT running" && time.Since(g.since) > pulse/2
+	if g.busy && !beside {
 		g.t.Error("two calls for one job at once")
 	}
 	if string(token) != jobToken {
 		g.t.Errorf("%s with token %q", call, string(token))
 	}
-	g.busy = true
+	if !beside {
+		g.busy, g.since = true, time.Now()
+	}
 	g.calls, g.at = append(g.calls, call), append(g.at, time.Now())
 	g.mu.Unlock()
 	return func() {
 		g.mu.Lock()
-		g.busy = false
+		g.busy = g.busy && beside
 		g.mu.Unlock()
 	}
 }

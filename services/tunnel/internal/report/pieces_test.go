@@ -190,3 +190,27 @@ func TestTheWholeLogAgainAndAgain(t *testing.T) {
 		})
 	}
 }
+
+// While a piece is under way for long the job may be cancelled, and the script is
+// to stop then.
+func TestACancelOvertakesASlowPiece(t *testing.T) {
+	t.Parallel()
+	for name, status := range map[string]gitlab.Status{ledger.CancelGraceful: gitlab.StatusCanceling, ledger.CancelAbort: gitlab.StatusCanceled} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.running()
+			b.write("log\n")
+			b.git.patch = func(int64, []byte) gitlab.PatchResult {
+				b.git.set(func() { b.git.status = status })
+				b.eventually("the runner is told", func() bool { return b.record().Cancel == name })
+				return gitlab.PatchResult{Outcome: gitlab.PatchRetry, Why: errors.New("nobody answers")}
+			}
+			td := b.tender()
+			b.step(td)
+			if td.gone != (name == ledger.CancelAbort) || td.noPulse != 0 {
+				t.Errorf("gone %t, %d pulses unanswered", td.gone, td.noPulse)
+			}
+		})
+	}
+}

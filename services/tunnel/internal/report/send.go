@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
+	"sync"
 	"time"
 
 	"github.com/towline/towline/pkg/ledger"
@@ -53,7 +54,10 @@ func (t *tender) patch(ctx context.Context) gitlab.PatchOutcome {
 	if len(data) == 0 {
 		return gitlab.PatchRetry
 	}
-	r := t.k.GitLab.PatchTrace(ctx, t.id, t.token, t.acked, data, t.job.Debug())
+	var r gitlab.PatchResult
+	t.pulseBeside(ctx, func() {
+		r = t.k.GitLab.PatchTrace(ctx, t.id, t.token, t.acked, data, t.job.Debug())
+	})
 	if r.Outcome == gitlab.PatchTooLarge {
 		r.Outcome = t.halve(int64(len(data)), r.Why)
 	}
@@ -107,6 +111,9 @@ func (t *tender) pulseIfDue(ctx context.Context) {
 		return
 	}
 	r := t.k.GitLab.UpdateJob(ctx, t.id, t.token, gitlab.Update{State: "running"})
+	if r.Outcome == gitlab.UpdateRetry && ctx.Err() != nil {
+		return // that says nothing of GitLab
+	}
 	pause := pulse
 	if t.noPulse++; r.Outcome != gitlab.UpdateRetry && r.Outcome != gitlab.UpdateRefused {
 		t.noPulse = 0
@@ -115,6 +122,22 @@ func (t *tender) pulseIfDue(ctx context.Context) {
 	}
 	t.nextPulse = time.Now().Add(pause)
 	t.obey(ctx, r.Status, r.Outcome == gitlab.UpdateJobGone)
+}
+
+// pulseBeside goes on with the pulses while a call takes longer than one: a slow
+// line, or a call that nobody answers, must not hold up the word that the job is
+// cancelled. Nothing else of the tender is touched meanwhile.
+func (t *tender) pulseBeside(ctx context.Context, call func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		for wait := max(pulse, time.Until(t.nextPulse)); !t.gone && retry.Sleep(ctx, wait); wait = time.Until(t.nextPulse) {
+			t.pulseIfDue(ctx)
+		}
+	})
+	call()
+	cancel()
+	beside.Wait()
 }
 
 // obey carries GitLab's word to the runner.
