@@ -87,7 +87,7 @@ func newServer(t *testing.T) *server {
 // namespace's labels a moment late, and until then it would accept anything.
 func (s *server) waitForPodSecurity(t *testing.T) {
 	t.Helper()
-	const within, every = 10 * time.Second, 20 * time.Millisecond
+	const within, every = time.Minute, 20 * time.Millisecond
 	ordinary := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "ordinary"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "x", Image: "x"}}}}
 	err := wait.PollUntilContextTimeout(t.Context(), every, within, true, func(ctx context.Context) (bool, error) {
 		_, err := s.kube.CoreV1().Pods(s.namespace).Create(ctx, ordinary, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})

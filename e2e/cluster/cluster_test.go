@@ -205,7 +205,7 @@ func clientFor(t *testing.T, cfg *rest.Config) kubernetes.Interface {
 // eventually polls until check holds; controllers work at their own pace.
 func eventually(t *testing.T, what string, check func(context.Context) (bool, error)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -160,7 +160,7 @@ func traceOf(t *testing.T, c *Cluster) trace {
 // assertGone waits for the process to end, then looks for what it left.
 func assertGone(t *testing.T, left trace, temporary string) {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for alive(left.PID) {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d is still there", left.PID)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/towline/towline/pkg/eventually"
 )
 
 const testAgent = "gitlab-runner 19.4.0 (test; go; linux/amd64)"
@@ -274,8 +276,18 @@ func (j *testJob) variable(key string) (entry map[string]any, count int) {
 	return entry, count
 }
 
+// held waits until GitLab holds a poll.
+func (f *fixture) held() {
+	eventually.Is(f.t, "a poll that is held", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		rn := f.runnerByToken(f.runner.Token)
+		return rn != nil && len(rn.inflight) > 0
+	})
+}
+
 func shortContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -109,14 +109,13 @@ func TestARunnerThatDiesLosesNothing(t *testing.T) {
 	files["k8s/c0.yaml"] = ""
 	last := b.push(files)
 	ctx, cancel := context.WithTimeout(t.Context(), within)
-	defer cancel()
-	if _, err := b.rig.Runner.WaitLine(ctx, func(l rig.Line) bool { return l.Text("msg") == "sync begins" && l.Text("commit") == last }); err != nil {
-		t.Fatal(err)
-	}
+	_, err := b.rig.Runner.WaitLine(ctx, func(l rig.Line) bool { return l.Text("msg") == "sync begins" && l.Text("commit") == last })
+	cancel()
+	b.must(err)
 	b.rig.Runner.Kill()
-	b.must(b.rig.StartRunner(ctx))
+	b.must(b.rig.StartRunner(t.Context()))
 	b.status(shop, last, "success")
-	list, err := b.kube.CoreV1().ConfigMaps(b.namespace).List(ctx, metav1.ListOptions{LabelSelector: "applyset.kubernetes.io/part-of"})
+	list, err := b.kube.CoreV1().ConfigMaps(b.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "applyset.kubernetes.io/part-of"})
 	b.must(err)
 	if len(list.Items) != len(files)-1 {
 		t.Errorf("%d objects are left of %d", len(list.Items), len(files)-1)

@@ -21,7 +21,7 @@ import (
 
 const (
 	startWithin = 30 * time.Second
-	stopWithin  = 20 * time.Second
+	stopWithin  = 90 * time.Second // longer than a drain
 	pollEvery   = 20 * time.Millisecond
 	maxLine     = 1 << 20
 )

@@ -264,15 +264,15 @@ func (s *Service) Egress(ctx context.Context) (string, error) { return s.address
 // Stop stops the services in the order in which a release would be drained, and
 // removes what was created in the cluster.
 func (r *Rig) Stop() error {
-	const within = 30 * time.Second
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
 	var errs []error
 	for _, s := range append([]*Service{r.Tunnel, r.Runner, r.Policy}, r.replicas...) {
 		if s != nil {
 			errs = append(errs, s.Stop())
 		}
 	}
+	const within = time.Minute
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
 	for i := len(r.undo) - 1; i >= 0; i-- {
 		errs = append(errs, r.undo[i](ctx))
 	}

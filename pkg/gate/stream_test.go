@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for what should come at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func TestBothVersionsOfHTTPWork(t *testing.T) {
 	b := open(t, nil)

@@ -42,7 +42,7 @@ func open(tb testing.TB) *bench {
 func on(tb testing.TB, s *redistest.Server) *bench {
 	tb.Helper()
 	// A short read timeout, so that a hanging server costs tests little.
-	rdb, err := ledger.Open(s.URL + "?read_timeout=300ms")
+	rdb, err := ledger.Open(s.URL + "?read_timeout=2s")
 	if err != nil {
 		tb.Fatal(err)
 	}

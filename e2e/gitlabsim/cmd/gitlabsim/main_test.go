@@ -35,7 +35,7 @@ func waitFor(t *testing.T, done chan error) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("still running")
 	}
 }

@@ -146,8 +146,9 @@ func TestNothingIsDeletedBlindly(t *testing.T) {
 func TestPruneAfterHealthy(t *testing.T) {
 	s := open(t)
 	s.options.Prune.AfterHealthy = true
-	s.options.Health = apply.Health{Timeout: time.Second}
+	s.options.Health = apply.Health{Timeout: 20 * time.Second}
 	s.sync(map[string]string{"old.yaml": deployment("old", "")})
+	s.options.Health.Timeout = time.Second
 	broken := strings.Replace(deployment("new", ""), "replicas: 0", "replicas: 1", 1) // there are no nodes
 	rep := s.apply(s.read(map[string]string{"new.yaml": broken}))
 	s.expect(rep, "1 created, 1 skipped")

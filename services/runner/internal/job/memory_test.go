@@ -16,7 +16,7 @@ func pace(t *testing.T) int {
 
 // await waits a while for something to become true, and says whether it has.
 func await(is func() bool) bool {
-	tick, over := time.NewTicker(time.Millisecond), time.After(10*time.Second)
+	tick, over := time.NewTicker(time.Millisecond), time.After(time.Minute)
 	defer tick.Stop()
 	for !is() {
 		select {

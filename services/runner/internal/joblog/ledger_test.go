@@ -22,7 +22,7 @@ const (
 // claimed is a ledger with one claimed job.
 func claimed(t *testing.T, s *redistest.Server) (*ledger.Ledger, ledger.Claim) {
 	t.Helper()
-	rdb, err := ledger.Open(s.URL + "?read_timeout=300ms")
+	rdb, err := ledger.Open(s.URL + "?read_timeout=2s")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/towline/towline/pkg/outputtest"
 )
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // serve runs a relay to target and returns its address and what stops it.
 func serve(t *testing.T, target string, wrap func(net.Listener) net.Listener) (addr string, log *outputtest.Buffer, stop func()) {

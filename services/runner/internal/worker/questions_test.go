@@ -59,10 +59,11 @@ func TestManyQuestionsAtOnceAreNotAnswered(t *testing.T) {
 		lines = append(lines, "reply")
 	}
 	b.put(id, append(lines, "result success"))
+	begun := time.Now()
 	if res, trace := b.finished(id); res != success || strings.Count(trace, "about e") != maxQuestions {
 		t.Errorf("%+v, %q", res, trace)
 	}
-	if d.wishes != 1 || len(d.asked) > 20*maxQuestions {
+	if most := 1 + int(time.Since(begun)/wishPace); d.wishes < 1 || d.wishes > most || len(d.asked) > 20*maxQuestions {
 		t.Errorf("%d wishes and %d answers", d.wishes, len(d.asked))
 	}
 }
@@ -80,7 +81,7 @@ func TestAJobThatDoesNotReadItsAnswersCanBeCancelled(t *testing.T) {
 	if res, _ := b.finished(id); res != failed(ledger.ReasonCanceled, 0) {
 		t.Errorf("result = %+v", res)
 	}
-	if took := time.Since(began); took > 15*time.Second {
+	if took := time.Since(began); took > 40*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }

@@ -147,7 +147,7 @@ func (y *yard) conn() *conn {
 	if err != nil {
 		y.t.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	y.t.Cleanup(func() { _ = c.Close() })
 	return &conn{c.(*net.TCPConn), y.t, bufio.NewReader(c)}
 }

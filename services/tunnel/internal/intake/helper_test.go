@@ -169,7 +169,7 @@ func newBench(tb testing.TB, s *redistest.Server, src *source) *bench {
 
 func benchOn(tb testing.TB, s *redistest.Server, prefix, tunnel string, src *source) *bench {
 	tb.Helper()
-	rdb, err := ledger.Open(s.URL + "?read_timeout=300ms")
+	rdb, err := ledger.Open(s.URL + "?read_timeout=2s")
 	if err != nil {
 		tb.Fatal(err)
 	}

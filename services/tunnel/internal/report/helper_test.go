@@ -189,7 +189,7 @@ func benchOn(t *testing.T, s *redistest.Server) *bench {
 }
 
 func (b *bench) client() *ledger.Ledger {
-	rdb, err := ledger.Open(b.server.URL + "?read_timeout=300ms")
+	rdb, err := ledger.Open(b.server.URL + "?read_timeout=2s")
 	b.must(err)
 	b.tb.Cleanup(func() { _ = rdb.Close() })
 	return ledger.New(rdb, b.prefix)

@@ -42,7 +42,7 @@ func caller(t *testing.T, s *Server, run string, message []byte) (request, answe
 
 func answered(t *testing.T, answer *os.File) int {
 	t.Helper()
-	_ = answer.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = answer.SetReadDeadline(time.Now().Add(time.Minute))
 	var code [1]byte
 	if _, err := io.ReadFull(answer, code[:]); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestTheEndOfACallerEndsItsCommand(t *testing.T) {
 	_ = ask.Close()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the command goes on")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -83,17 +82,15 @@ func TestRequestsEndWithTheCommand(t *testing.T) {
 			Args: []string{"get", "cm", "hangs"}, Dir: sh.dir, Environ: []string{"KUBECONFIG=" + sh.env["KUBECONFIG"]}, Stdin: strings.NewReader(""), Stdout: out, Stderr: out,
 		})
 	}()
-	for s.count("/api/v1/namespaces/default/configmaps/hangs") == 0 {
-		runtime.Gosched()
-	}
+	eventually.Is(t, "the request", func() bool { return s.count("/api/v1/namespaces/default/configmaps/hangs") > 0 })
 	cancel()
 	select {
 	case code := <-done:
 		if code == 0 || out.String() != "" {
 			t.Errorf("code %d, %q", code, out)
 		}
-	case <-time.After(time.Second):
-		t.Fatal("goes on for more than a second")
+	case <-time.After(eventually.Within):
+		t.Fatal("goes on")
 	}
 }
 
