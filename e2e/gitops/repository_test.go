@@ -3,6 +3,7 @@ package gitops
 import (
 	"context"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -163,7 +164,10 @@ func TestReleasesOfRepositories(t *testing.T) {
 	charts.mu.Lock()
 	charts.values = "color: newer\n"
 	charts.mu.Unlock()
-	b.eventually("a new version and other values, without a commit", func(context.Context) bool { d := b.data("web"); return d["version"] == "1.0.2" && d["color"] == "newer" })
+	b.eventually("a new version and other values, without a commit", func(context.Context) bool {
+		d := b.data("web")
+		return d["version"] == "1.0.2" && d["color"] == "newer"
+	})
 	want["version"], want["color"], want["ignored"] = "1.0.2", "newer", "0"
 	b.holds("web", want)
 

@@ -28,7 +28,7 @@ import (
 // Times of a job's life.
 const (
 	leaseFor    = 10 * time.Second
-	renewEvery  = time.Second
+	renewEvery  = 500 * time.Millisecond // a cancellation is learnt by it
 	verifyTries = 8
 	// deliverWithin is how long trace and result of a finished job wait for a
 	// Redis that is away.

@@ -17,6 +17,8 @@ import (
 
 	"github.com/towline/towline/pkg/outputtest"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
+
+	"github.com/towline/towline/pkg/eventually"
 )
 
 // TestAFatalErrorInAGoroutineEndsItsCommandOnly: upstream's cp calls CheckErr
