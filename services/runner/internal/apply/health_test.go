@@ -4,11 +4,13 @@ package apply_test
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/services/runner/internal/apply"
 	"github.com/towline/towline/services/runner/internal/apply/health"
@@ -46,9 +48,23 @@ func TestUnhealthyStaysUnhealthy(t *testing.T) {
 		}
 	}
 	s.options.Prune.AfterHealthy = true
-	stopped, stop := context.WithTimeout(t.Context(), 3*time.Second)
+	stopped, stop := context.WithCancel(t.Context())
 	defer stop()
+	engine := s.engine
+	cfg := rest.CopyConfig(s.config)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/deployments") && !strings.Contains(r.Header.Get("Accept"), "PartialObjectMetadata") {
+				stop() // the wait has begun
+			}
+			return next.RoundTrip(r)
+		})
+	})
+	var err error
+	s.engine, err = apply.New(cfg)
+	s.must(err)
 	want(stopped, time.Hour, apply.Created, "not healthy when the run was stopped: ")
+	s.engine = engine
 	want(t.Context(), time.Second, apply.Unchanged, "not healthy within 1s: ")
 	want(t.Context(), time.Hour, apply.Unchanged, "still not healthy, after an earlier run has waited for it: ")
 	delete(files, "old.yaml")
