@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -16,10 +17,9 @@ import (
 // Names in the temporary directory that belong to the runner. Keys of file
 // variables cannot collide with those that start with a dot.
 const (
-	kubeconfigName = "KUBECONFIG"
-	gitlabEnvName  = "gitlab_runner_env"
-	homeName       = ".home"
-	scratchName    = ".tmp"
+	gitlabEnvName = "gitlab_runner_env"
+	homeName      = ".home"
+	scratchName   = ".tmp"
 )
 
 // Limits on what a job's environment may add.
@@ -52,11 +52,14 @@ type environment struct {
 func newEnvironment(spec *Spec, temp *os.Root) *environment {
 	list := runnerVariables(spec)
 	for _, v := range spec.Job.Variables {
-		// The kubeconfig is the runner's, and so is the last word on feature
-		// flags (section 6.2).
+		// The kubeconfig that GitLab makes leads to GitLab and not to the gate,
+		// and the last word on feature flags is the runner's (section 6.2).
 		if v.Key == kubeconfigName || strings.HasPrefix(v.Key, "FF_") {
 			continue
 		}
+		list = append(list, v)
+	}
+	if v, own := clusterPath(spec.Job.Variables); own {
 		list = append(list, v)
 	}
 	list = append(list, enforcedVariables(spec)...)
@@ -87,6 +90,9 @@ func runnerVariables(spec *Spec) jobspec.Variables {
 		raw("CI_JOB_TIMEOUT", strconv.Itoa(int(spec.Job.Timeout().Seconds()))),
 	}
 	list = append(list, flagVariables(spec)...)
+	if spec.GitCA != "" {
+		list = append(list, jobspec.Variable{Key: "CI_SERVER_TLS_CA_FILE", Value: spec.GitCA, Raw: true, File: true})
+	}
 	if img := spec.Job.Image; img != nil && img.Name != "" {
 		list = append(list, jobspec.Variable{Key: "CI_JOB_IMAGE", Value: img.Name})
 	}
@@ -98,17 +104,32 @@ func enforcedVariables(spec *Spec) jobspec.Variables {
 	list := jobspec.Variables{
 		{Key: "CI_DISPOSABLE_ENVIRONMENT", Value: "true"},
 		{Key: "CI_RUNNER_VERSION", Value: spec.RunnerVersion},
+		{Key: "CI_RUNNER_REVISION", Value: revision()},
 		{Key: "CI_RUNNER_EXECUTABLE_ARCH", Value: runtime.GOOS + "/" + runtime.GOARCH},
 		{Key: "RUNNER_TEMP_PROJECT_DIR", Value: spec.TempDir},
 		{Key: "GITLAB_ENV", Value: filepath.Join(spec.TempDir, gitlabEnvName)},
 	}
-	if spec.Kubeconfig != "" {
+	if _, own := clusterPath(spec.Job.Variables); !own && spec.Kubeconfig != "" {
 		list = append(list, jobspec.Variable{Key: kubeconfigName, Value: filepath.Join(spec.TempDir, kubeconfigName)})
 	}
 	for i := range list {
 		list[i].Raw = true
 	}
 	return list
+}
+
+// revision is the commit that the runner was built from, or what GitLab's runner
+// says where that is not known.
+func revision() string {
+	const short = 8
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= short {
+				return s.Value[:short]
+			}
+		}
+	}
+	return "HEAD"
 }
 
 // configError is a fault of the job's definition.
@@ -207,7 +228,7 @@ func (e *environment) exported() []string {
 	lines.Buffer(nil, maxGitLabEnv)
 	for lines.Scan() {
 		key, _, ok := strings.Cut(lines.Text(), "=")
-		if ok && jobspec.IsShellName(key) && key != kubeconfigName {
+		if ok && jobspec.IsShellName(key) {
 			out = append(out, lines.Text())
 		}
 	}

@@ -152,6 +152,9 @@ func (r *run) prepareScript() error {
 	r.printPolicy()
 	r.printDebug()
 	r.printIneffective()
+	if err := r.checkKubeconfig(); err != nil {
+		return err
+	}
 	r.scriptTimeout, r.afterTimeout = stageTimeouts(r.env, r.log)
 	return r.env.write()
 }

@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,7 +225,8 @@ func TestVariables(t *testing.T) {
 	spec := testSpec(t,
 		`echo "$A|$RAW|$DUP|$CI_SERVER|$CI_PROJECT_DIR|$CI_JOB_STATUS"`,
 		`cat "$CONF"; echo; echo "$REF"`,
-		`echo "${KUBECONFIG##*/} $CI_RUNNER_VERSION ${FF_X-none}"`,
+		`echo "${KUBECONFIG##*/} $CI_RUNNER_VERSION ${#CI_RUNNER_REVISION} ${FF_X-none}"`,
+		`cat "$CI_SERVER_TLS_CA_FILE"`,
 		`echo B=from-env > "$GITLAB_ENV"`).
 		with(
 			jobspec.Variable{Key: "A", Value: "x-$DUP-${NOPE}"},
@@ -232,17 +234,17 @@ func TestVariables(t *testing.T) {
 			jobspec.Variable{Key: "RAW", Value: "x-$DUP", Raw: true},
 			jobspec.Variable{Key: "CONF", Value: "content $DUP", File: true, Raw: true},
 			jobspec.Variable{Key: "REF", Value: "at $CONF"},
-			jobspec.Variable{Key: "KUBECONFIG", Value: "stolen", File: true},
+			agents, jobspec.Variable{Key: "CI_RUNNER_REVISION", Value: "fake"},
 			jobspec.Variable{Key: "CI_RUNNER_VERSION", Value: "fake"},
 			jobspec.Variable{Key: "FF_X", Value: "true"},
 			jobspec.Variable{Key: "not-a-name", Value: "1"},
 			jobspec.Variable{Key: "CI_SERVER", Value: "overridden"}).
 		after(`echo $B`, `[ -e "$CONF" ] && echo there`)
-	spec.Kubeconfig = "apiVersion: v1\nkind: Config\n"
+	spec.Kubeconfig, spec.GitCA = "apiVersion: v1\nkind: Config\n", "certificates\n"
 	got := runJob(t, spec)
 	want := "x-second-|x-$DUP|second|overridden|" + spec.ProjectDir + "|running\n" +
 		"content $DUP\nat " + filepath.Join(spec.TempDir, "CONF") + "\n" +
-		"KUBECONFIG 1.2.3 none\nfrom-env\nthere\n"
+		fmt.Sprintf("KUBECONFIG 1.2.3 %d none\ncertificates\nfrom-env\nthere\n", len(revision()))
 	if diff := cmp.Diff(want, got.said()); diff != "" {
 		t.Errorf("stdout (-want +got):\n%s\nstderr %s", diff, got.stderr)
 	}
