@@ -164,6 +164,9 @@ func (r *run) getSources(ctx context.Context) error {
 		if r.env.get("GIT_CLONE_PATH") != "" {
 			return &configError{"setting GIT_CLONE_PATH is not allowed: this runner chooses the directory, which is in CI_PROJECT_DIR"}
 		}
+		if f := r.spec.Job.GitInfo.RepoObjectFormat; f != "" && f != "sha1" && !workspace.Skipped(r.env.get) {
+			return &configError{fmt.Sprintf("this runner does not read repositories of the object format %s: give the job to another runner, or set GIT_STRATEGY to none", plain(f))}
+		}
 		ctx, stop := r.scriptContext(ctx, 0)
 		defer stop()
 		if err := r.hook(ctx, "pre_get_sources_script"); err != nil {

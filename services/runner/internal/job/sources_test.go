@@ -91,3 +91,17 @@ func TestFailedSources(t *testing.T) {
 		t.Errorf("log %s", got.log)
 	}
 }
+
+func TestARepositoryOfAnotherFormatIsAnErrorOfConfiguration(t *testing.T) {
+	spec := testSpec(t, "echo ran")
+	spec.Job.GitInfo.RepoObjectFormat = "sha256"
+	if got := runJob(t, spec); got.said() != "ran\n" {
+		t.Errorf("without sources: %+v\n%s", got.result, got.log)
+	}
+	spec = testSpec(t, "echo never").with(jobspec.Variable{Key: "GIT_STRATEGY", Value: "fetch"})
+	spec.Job.GitInfo.RepoObjectFormat = "sha256"
+	got := runJob(t, spec)
+	if got.started != 0 || got.result.FailureReason != ReasonConfiguration || !strings.Contains(got.runner, "object format sha256: give the job to another runner") {
+		t.Errorf("result %+v\n%s", got.result, got.log)
+	}
+}
