@@ -22,18 +22,16 @@ func (f *follower) hear(ctx context.Context, rec ledger.SyncRecord) {
 	}
 	old := !f.heard // told by the tunnel before this one
 	f.reported, f.task.before = rec.Of, ""
-	if r.State == syncspec.Superseded {
+	switch {
+	case r.State == syncspec.Superseded:
 		return
-	}
-	if rec.Of < f.since {
+	case rec.Of < f.since:
 		f.hearLate(ctx, r)
 		return
-	}
-	switch r.State {
-	case syncspec.Succeeded:
+	case r.State == syncspec.Succeeded:
 		f.failures = 0
 		f.again = time.Now().Add(f.entry.Interval)
-	case syncspec.Failed, syncspec.Lost, syncspec.Superseded:
+	default: // it has failed, or its runner was lost
 		f.failures++
 		f.again = time.Now().Add(failing.Backoff(f.failures))
 	}
