@@ -12,8 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/towline/towline/pkg/eventually"
 )
 
 const testAgent = "gitlab-runner 19.4.0 (test; go; linux/amd64)"
@@ -278,12 +276,16 @@ func (j *testJob) variable(key string) (entry map[string]any, count int) {
 
 // held waits until GitLab holds a poll.
 func (f *fixture) held() {
-	eventually.Is(f.t, "a poll that is held", func() bool {
+	for over := time.Now().Add(time.Minute); time.Now().Before(over); time.Sleep(time.Millisecond) {
 		f.mu.Lock()
-		defer f.mu.Unlock()
 		rn := f.runnerByToken(f.runner.Token)
-		return rn != nil && len(rn.inflight) > 0
-	})
+		held := rn != nil && len(rn.inflight) > 0
+		f.mu.Unlock()
+		if held {
+			return
+		}
+	}
+	f.t.Error("no poll is held")
 }
 
 func shortContext(t *testing.T) context.Context {
