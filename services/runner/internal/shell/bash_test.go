@@ -173,6 +173,10 @@ var found = map[string]string{
 var different = map[string]struct{ script, why string }{
 	"trap in a subshell":        {`(trap 'echo sub' EXIT); echo end`, "a trap for EXIT in a subshell does not run"},
 	"noclobber":                 {`set -C; echo a > f; echo b > f; cat f`, "noclobber has no effect"},
+	"keywords anywhere":         {`set -k; sh -c 'echo "[$a]"' a=1`, "set -k has no effect"},
+	"end after one command":     {"set -t\necho on", "set -t has no effect"},
+	"trap for each command":     {`trap 'echo each' DEBUG; true`, "trap ... DEBUG is refused"},
+	"trap on return":            {`f() { trap 'echo left' RETURN; }; f`, "trap ... RETURN is refused"},
 	"sums in [[ ]]":             {`[[ 3 -eq 1+2 ]] && echo same`, "-eq and its like in [[ ]] compare numbers, not expressions"},
 	"quoting operator":          {`v="it's a"; echo ${v@Q}`, "${v@Q} quotes in another way that means the same"},
 	"time":                      {`x=$(time true); [ -z "$x" ] && echo empty`, "time prints to standard output"},
