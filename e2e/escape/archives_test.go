@@ -1,12 +1,15 @@
 package escape
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -44,6 +47,40 @@ func packed(t *testing.T, members ...member) string {
 	return base64.StdEncoding.EncodeToString(b.Bytes())
 }
 
+// packedTar is the same as tar.zst. There ModeIrregular stands for a hard link.
+func packedTar(t *testing.T, members ...member) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	tw := tar.NewWriter(&b)
+	for _, m := range members {
+		h := &tar.Header{Name: m.name, Mode: int64(m.mode.Perm()), Typeflag: tar.TypeReg, Size: int64(len(m.content))}
+		switch m.mode.Type() {
+		case fs.ModeSymlink:
+			h.Typeflag, h.Linkname, h.Size = tar.TypeSymlink, m.content, 0
+		case fs.ModeIrregular:
+			h.Typeflag, h.Linkname, h.Size = tar.TypeLink, m.content, 0
+		}
+		err := tw.WriteHeader(h)
+		if err == nil && h.Size > 0 {
+			_, err = tw.Write([]byte(m.content))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// A frame of one block as it is (RFC 8878, sections 3.1.1 and 3.1.1.2.1).
+	const magic, singleSegment, lastBlock = 0xfd2fb528, 0x60, 1
+	size := uint16(b.Len())
+	frame := binary.LittleEndian.AppendUint32(nil, magic)
+	frame = binary.LittleEndian.AppendUint16(append(frame, singleSegment), size-256)
+	block := uint32(size)<<3 | lastBlock
+	frame = append(frame, byte(block), byte(block>>8), byte(block>>16))
+	return append(frame, b.Bytes()...)
+}
+
 // TestHostileArtifactsOfOtherJobs lets a job store an archive by its own token,
 // past its runner, and another job take it.
 func TestHostileArtifactsOfOtherJobs(t *testing.T) {
@@ -72,13 +109,61 @@ func TestHostileArtifactsOfOtherJobs(t *testing.T) {
 			if taken.Status != want || taken.FailureReason != reason || !regexp.MustCompile(c.says).MatchString(log) {
 				t.Errorf("%s (%s), want %s (%s) and %q\n%s", taken.Status, taken.FailureReason, want, reason, c.says, last(log))
 			}
-			for _, pattern := range []string{"evil", "work/evil", "work/*/evil", "work/*/*/evil"} {
-				if found, _ := filepath.Glob(filepath.Join(p.dir, pattern)); len(found) > 0 {
-					t.Errorf("written outside: %v", found)
-				}
-			}
+			p.nothingOutside(t)
 			p.healthy(t)
 		})
+	}
+}
+
+// TestHostileCaches has somebody who can write to the store of caches put a tar
+// there, the one format that comes from nowhere else.
+func TestHostileCaches(t *testing.T) {
+	const link = fs.ModeSymlink | 0o777
+	const keys = "cache: {key: c, paths: [vendor/]}"
+	p := open(t)
+	run := func(t *testing.T, script string) (sim.Job, string) {
+		jobs := p.pipeline(t, script, keys, "true")
+		j, log := p.ends(t, jobs[0].ID)
+		if j.Status == sim.Success {
+			p.ends(t, jobs[1].ID)
+		}
+		return j, log
+	}
+	for _, c := range []struct {
+		name    string
+		members []member
+		says    string
+	}{
+		{"a file above the project", []member{{"../evil", "x", 0o644}}, `"\.\./evil" leads outside of the project directory`},
+		{"an absolute file", []member{{p.dir + "/evil", "x", 0o644}}, "leads outside of the project directory"},
+		{"a file through a link", []member{{"l", "..", link}, {"l/evil", "x", 0o644}}, `"l" is a link that leads outside of the project directory: not extracted`},
+		{"a hard link to a secret", []member{{"l", p.dir + "/seal.key", fs.ModeIrregular}}, `"l": is a device, a pipe or a hard link, which are not accepted`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if j, log := run(t, "mkdir -p vendor && echo x > vendor/a"); j.Status != sim.Success {
+				t.Fatalf("%s (%s)\n%s", j.Status, j.FailureReason, last(log))
+			}
+			stored, _ := filepath.Glob(filepath.Join(p.caches(), "*", "*"))
+			if len(stored) != 1 {
+				t.Fatalf("caches %v", stored)
+			}
+			p.must(os.WriteFile(stored[0], packedTar(t, c.members...), 0o600))
+			if j, log := run(t, "test ! -L l && test ! -e ../evil && echo taken"); j.Status != sim.Success || !regexp.MustCompile(c.says).MatchString(log) {
+				t.Errorf("%s (%s), want %q\n%s", j.Status, j.FailureReason, c.says, last(log))
+			}
+			p.nothingOutside(t)
+			p.healthy(t)
+		})
+	}
+}
+
+// nothingOutside looks for what an archive has written outside of its project.
+func (p *prison) nothingOutside(t *testing.T) {
+	t.Helper()
+	for _, pattern := range []string{"evil", "work/evil", "work/*/evil", "work/*/*/evil"} {
+		if found, _ := filepath.Glob(filepath.Join(p.dir, pattern)); len(found) > 0 {
+			t.Errorf("written outside: %v", found)
+		}
 	}
 }
 
@@ -90,7 +175,8 @@ func TestArtifactsThatTakeTooMuch(t *testing.T) {
 		stored       bool // and taken by the next job
 		says         string
 	}{
-		{"sparse files of 1.2 GB", "for i in $(seq 20); do truncate -s 60M f$i; done", false, "larger than 1.0 GiB"},
+		{"a sparse file of 10 GB", "truncate -s 10G f", false, "File too large"},
+		{"sparse files of 10.8 GB", "for i in $(seq 180); do truncate -s 60M f$i; done", false, "larger than 1.0 GiB"},
 		{"100,000 files", "mkdir f && cd f && seq 100000 | busybox xargs touch", true, "found 100001 matching artifact files"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

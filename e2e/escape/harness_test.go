@@ -94,6 +94,9 @@ type prison struct {
 	files  map[string]string // of the project
 }
 
+// caches is where the runner keeps those of jobs.
+func (p *prison) caches() string { return filepath.Join(p.dir, "caches") }
+
 func open(t *testing.T) *prison {
 	t.Helper()
 	trial := rig.NewTrial(t, 2*time.Second)
@@ -104,7 +107,8 @@ func open(t *testing.T) *prison {
 	p.push(job{})
 	o := &p.Options
 	o.Dir, o.Binaries = p.dir, binaries
-	o.RunnerArgs = []string{"--toolbox=" + toolbox, fmt.Sprintf("--scratch-limit=%d", scratchLimit), fmt.Sprintf("--memory-limit=%d", memoryLimit), "--log-limit=1000000"}
+	o.RunnerArgs = []string{"--toolbox=" + toolbox, fmt.Sprintf("--scratch-limit=%d", scratchLimit), fmt.Sprintf("--memory-limit=%d", memoryLimit), "--log-limit=1000000", "--cache-dir=" + p.caches()}
+	o.TunnelArgs = []string{"--cache"}
 	p.Stopped = p.swept
 	p.Start()
 	p.rig = p.Rig
