@@ -54,11 +54,8 @@ func packedTar(t *testing.T, members ...member) []byte {
 	tw := tar.NewWriter(&b)
 	for _, m := range members {
 		h := &tar.Header{Name: m.name, Mode: int64(m.mode.Perm()), Typeflag: tar.TypeReg, Size: int64(len(m.content))}
-		switch m.mode.Type() {
-		case fs.ModeSymlink:
-			h.Typeflag, h.Linkname, h.Size = tar.TypeSymlink, m.content, 0
-		case fs.ModeIrregular:
-			h.Typeflag, h.Linkname, h.Size = tar.TypeLink, m.content, 0
+		if kind, ok := map[fs.FileMode]byte{fs.ModeSymlink: tar.TypeSymlink, fs.ModeIrregular: tar.TypeLink}[m.mode.Type()]; ok {
+			h.Typeflag, h.Linkname, h.Size = kind, m.content, 0
 		}
 		err := tw.WriteHeader(h)
 		if err == nil && h.Size > 0 {
