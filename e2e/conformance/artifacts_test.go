@@ -95,6 +95,19 @@ func fetchedCases() []execCase {
 			yaml: needsFirst + "script: [cat out/a]", has: []string{"Downloading artifacts", "Downloading artifacts for c000 (1001)...", "a"},
 		},
 		{
+			name: "given ARTIFACT_DOWNLOAD_ATTEMPTS of 2 when a dependency cannot be fetched then it is tried twice", mutate: missing,
+			yaml:   "variables: {GIT_STRATEGY: none, ARTIFACT_DOWNLOAD_ATTEMPTS: \"2\"}\nscript: [echo never]",
+			status: sim.Failed, reason: "script_failure", exit: 1, has: []string{"WARNING: Retrying in 5s (attempt 2 of 2)"}, lacks: []string{"\nnever\n"},
+		},
+		{
+			name: "given numbers of attempts out of range when cache and artifacts are fetched then the nearest counts and each is named",
+			yaml: needsFirst + "variables: {ARTIFACT_DOWNLOAD_ATTEMPTS: \"99\", RESTORE_CACHE_ATTEMPTS: \"0\"}\ncache: {key: other, paths: [x/]}\nscript: [cat out/a]",
+			has: []string{
+				"WARNING: ARTIFACT_DOWNLOAD_ATTEMPTS: number of attempts out of the range [1, 10], using the nearest",
+				"WARNING: RESTORE_CACHE_ATTEMPTS: number of attempts out of the range [1, 10], using the nearest", "Job succeeded",
+			},
+		},
+		{
 			name: "given a dependency without artifacts when the job runs then nothing is said of it", mutate: func(p object) {
 				for _, d := range p["dependencies"].([]object) {
 					delete(d, "artifacts_file")
