@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"flag"
@@ -9,10 +8,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/towline/towline/tools/internal/output"
 	"github.com/towline/towline/tools/internal/repository"
 )
 
@@ -31,7 +30,7 @@ type options struct {
 }
 
 func parse(args []string, getenv func(string) string) (*options, error) {
-	o := &options{created: time.Unix(0, 0).UTC()}
+	o := &options{}
 	fs := flag.NewFlagSet("chart", flag.ContinueOnError)
 	fs.StringVar(&o.chart, "chart", filepath.Join("charts", "towline"), "`directory` of the chart, relative to the repository")
 	fs.StringVar(&o.out, "out", filepath.Join("bin", "chart"), "`directory` for the package, relative to the repository")
@@ -45,12 +44,9 @@ func parse(args []string, getenv func(string) string) (*options, error) {
 	if (o.sign.key == "") != (o.sign.keyring == "") {
 		return nil, errors.New("--key and --keyring belong together: name the key and the file it is in")
 	}
-	if epoch := getenv("SOURCE_DATE_EPOCH"); epoch != "" {
-		seconds, err := strconv.ParseInt(epoch, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("SOURCE_DATE_EPOCH: %w", err)
-		}
-		o.created = time.Unix(seconds, 0).UTC()
+	var err error
+	if o.created, err = output.Created(getenv); err != nil {
+		return nil, err
 	}
 	return o, nil
 }
@@ -99,19 +95,13 @@ func run(args []string, getenv func(string) string, progress io.Writer) error {
 	return nil
 }
 
-// write writes a file in one step, for everybody to read.
+// write writes a file, and makes its directory.
 func write(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // G301: build output, for everybody
 		return err
 	}
-	out, err := os.CreateTemp(filepath.Dir(path), ".chart-*")
-	if err != nil {
+	return output.Write(path, func(w io.Writer) error {
+		_, err := w.Write(content)
 		return err
-	}
-	defer func() { _ = os.Remove(out.Name()) }() // not there any more when all went well
-	_, err = io.Copy(out, bytes.NewReader(content))
-	if err := errors.Join(err, out.Chmod(0o644), out.Close()); err != nil {
-		return err
-	}
-	return os.Rename(out.Name(), path)
+	})
 }

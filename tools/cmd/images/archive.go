@@ -18,6 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/crypto/x509roots/fallback/bundle"
+
+	"github.com/towline/towline/tools/internal/output"
 )
 
 // rootsPath is where Go's crypto/x509 looks first on Linux.
@@ -88,37 +90,20 @@ func parents(name string) []string {
 }
 
 // archive packs a directory into a tar file at target, sorted and dated at.
-func archive(dir, target string, at time.Time) (err error) {
-	out, err := os.CreateTemp(filepath.Dir(target), ".images-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
+func archive(dir, target string, at time.Time) error {
+	return output.Write(target, func(out io.Writer) error {
+		w := tar.NewWriter(out)
+		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error { // in lexical order
+			if err != nil || name == dir {
+				return err
+			}
+			return pack(w, dir, name, d.IsDir(), at)
+		})
 		if err != nil {
-			_ = out.Close()
-			_ = os.Remove(out.Name())
-		}
-	}()
-	w := tar.NewWriter(out)
-	err = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error { // in lexical order
-		if err != nil || name == dir {
 			return err
 		}
-		return pack(w, dir, name, d.IsDir(), at)
+		return w.Close()
 	})
-	if err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	if err := out.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := out.Close(); err != nil {
-		return err
-	}
-	return os.Rename(out.Name(), target)
 }
 
 // pack adds one file or directory to w.

@@ -9,12 +9,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/towline/towline/tools/internal/output"
 	"github.com/towline/towline/tools/internal/repository"
 )
 
@@ -49,7 +49,7 @@ func parse(args []string, getenv func(string) string) (*options, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
-	opts := &options{out: *out, push: *push, version: *version, services: strings.Split(*services, ","), created: time.Unix(0, 0).UTC()}
+	opts := &options{out: *out, push: *push, version: *version, services: strings.Split(*services, ",")}
 	for _, text := range strings.Split(*platforms, ",") {
 		p, err := v1.ParsePlatform(text)
 		if err != nil || p.OS != "linux" || p.Architecture == "" {
@@ -61,12 +61,8 @@ func parse(args []string, getenv func(string) string) (*options, error) {
 	if opts.busybox, err = parseBusybox(*busybox); err != nil {
 		return nil, err
 	}
-	if epoch := getenv("SOURCE_DATE_EPOCH"); epoch != "" {
-		seconds, err := strconv.ParseInt(epoch, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("SOURCE_DATE_EPOCH: %w", err)
-		}
-		opts.created = time.Unix(seconds, 0).UTC()
+	if opts.created, err = output.Created(getenv); err != nil {
+		return nil, err
 	}
 	return opts, nil
 }
