@@ -25,6 +25,9 @@ const (
 	// DefaultTimeout applies when runner_info.timeout is missing or not
 	// positive (runner-api sheet, section 9).
 	DefaultTimeout = 7200 * time.Second
+	// DefaultAfterScript is the time an after_script has when
+	// RUNNER_AFTER_SCRIPT_TIMEOUT says nothing (runner-api sheet, section 9).
+	DefaultAfterScript = 5 * time.Minute
 )
 
 // Job is the payload of one job. Fields that Towline does not use are not

@@ -184,7 +184,7 @@ func TestTimeouts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
 			got := runJob(t, testSpec(t, "true").after("sleep 1h"))
-			if took := time.Since(start); took < defaultAfterScript || took > defaultAfterScript+time.Second {
+			if took := time.Since(start); took < jobspec.DefaultAfterScript || took > jobspec.DefaultAfterScript+time.Second {
 				t.Errorf("took %s", took)
 			}
 			if got.result.State != StateSuccess {
@@ -211,7 +211,7 @@ func TestStageTimeouts(t *testing.T) {
 			var log strings.Builder
 			e := &environment{spec: &Spec{}, vars: jobspec.Variables{{Key: "RUNNER_SCRIPT_TIMEOUT", Value: tt.value}}}
 			script, after := stageTimeouts(e, &logger{w: &log})
-			if script != tt.want || after != defaultAfterScript {
+			if script != tt.want || after != jobspec.DefaultAfterScript {
 				t.Errorf("script %s, after %s", script, after)
 			}
 			if !strings.Contains(log.String(), tt.warn) || tt.warn == "" && log.Len() > 0 {

@@ -3,11 +3,9 @@ package job
 import (
 	"fmt"
 	"time"
-)
 
-// defaultAfterScript is the time an after_script has when nothing says
-// otherwise (section 9).
-const defaultAfterScript = 5 * time.Minute
+	"github.com/towline/towline/pkg/jobspec"
+)
 
 // stageTimeouts reads RUNNER_SCRIPT_TIMEOUT and RUNNER_AFTER_SCRIPT_TIMEOUT
 // (section 9). A zero script timeout means that only the job's own limit
@@ -17,7 +15,7 @@ func stageTimeouts(e *environment, log *logger) (script, after time.Duration) {
 	script = stageTimeout(e, log, "RUNNER_SCRIPT_TIMEOUT", limit)
 	after = stageTimeout(e, log, "RUNNER_AFTER_SCRIPT_TIMEOUT", limit)
 	if after == 0 {
-		after = defaultAfterScript
+		after = jobspec.DefaultAfterScript
 	}
 	return script, after
 }
