@@ -1,16 +1,20 @@
 package relay
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/towline/towline/pkg/outputtest"
@@ -134,17 +138,85 @@ func TestTheJobSeesTheHalfThatIsClosed(t *testing.T) {
 	}
 }
 
-func TestAProxyThatIsAwayClosesTheConnection(t *testing.T) {
-	l := listen(t)
-	target := l.Addr().String()
-	_ = l.Close()
-	addr, log, _ := serve(t, target, nil)
-	if b, err := io.ReadAll(dial(t, addr)); len(b) != 0 || isTimeout(err) {
-		t.Errorf("%q, %v", b, err)
+// pipes is a listener whose connections never leave the process, so that waits
+// take no time.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
 	}
-	if !strings.Contains(log.String(), "egress proxy does not answer") || !strings.Contains(log.String(), target) {
-		t.Errorf("log = %s", log)
+	return c, nil
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// asks sends a request by a relay whose proxy is away for so long, and returns
+// the answer, how long it took and what the relay logged.
+func asks(t *testing.T, awayFor time.Duration) (answer *http.Response, took time.Duration, log string) {
+	t.Helper()
+	began := time.Now()
+	dial := func(context.Context, string, string) (net.Conn, error) {
+		if time.Since(began) < awayFor {
+			return nil, syscall.ECONNREFUSED
+		}
+		here, there := net.Pipe()
+		go func() {
+			defer there.Close()
+			if _, err := http.ReadRequest(bufio.NewReader(there)); err == nil {
+				_, _ = io.WriteString(there, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}
+		}()
+		return here, nil
 	}
+	l, out := pipes(make(chan net.Conn)), &outputtest.Buffer{}
+	r := &Relay{Listener: l, Target: "egress:8082", Dial: dial, Log: slog.New(slog.NewTextHandler(out, nil))}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	job, accepted := net.Pipe()
+	defer job.Close()
+	l <- accepted
+	go func() {
+		_, _ = io.WriteString(job, "CONNECT gitlab.example.com:443 HTTP/1.1\r\nHost: gitlab.example.com:443\r\n\r\n")
+	}()
+	answer, err := http.ReadResponse(bufio.NewReader(job), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	took = time.Since(began)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	return answer, took, out.String()
+}
+
+func TestAProxyThatComesBackIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const awayFor = 20 * time.Second
+		answer, took, log := asks(t, awayFor)
+		if answer.StatusCode != http.StatusOK || took < awayFor || took > awayFor+redial.Max || log != "" {
+			t.Errorf("%s after %s; log: %s", answer.Status, took, log)
+		}
+	})
+}
+
+func TestAProxyThatStaysAwayIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer, took, log := asks(t, time.Hour)
+		if answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(answer.Status, "egress proxy does not answer") || took > dialFor+drainFor {
+			t.Errorf("%s after %s", answer.Status, took)
+		}
+		for _, want := range []string{"egress proxy does not answer", "egress:8082", syscall.ECONNREFUSED.Error()} {
+			if !strings.Contains(log, want) {
+				t.Errorf("the log does not say %q: %s", want, log)
+			}
+		}
+	})
 }
 
 func TestStoppingClosesEverything(t *testing.T) {
