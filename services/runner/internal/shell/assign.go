@@ -277,10 +277,12 @@ func (s *session) writable(_ context.Context, hc interp.HandlerContext, args []s
 	return 0
 }
 
-// redirect makes of >| what it is without noclobber, and of >&file what &>file is.
+// redirect makes of >| a redirection to a name that is marked, and of >&file what
+// &>file is.
 func (f *fitter) redirect(r *syntax.Redirect) {
 	switch {
-	case r.Op == syntax.RdrClob:
+	case r.Op == syntax.RdrClob && r.Word != nil:
+		r.Word.Parts = append(r.Word.Parts, &syntax.SglQuoted{Value: clobber})
 		r.Op, f.changed = syntax.RdrOut, true
 	case r.Op == syntax.DplOut && r.N == nil && r.Word != nil && !isDescriptor(r.Word.Lit()):
 		r.Op, f.changed = syntax.RdrAll, true

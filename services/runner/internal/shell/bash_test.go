@@ -148,6 +148,8 @@ var found = map[string]string{
 	"more of maps":                `declare -A m=([a]=1); m+=([b]=2 ["c d"]=3); echo ${#m[@]} "${m["c d"]}" ${m[a]}; m=([e]=5); echo ${#m[@]} ${m[e]}; m[e]+=6; echo ${m[e]}; n=(1 2); n[1]+=x; echo ${n[1]} ${n[0]}`,
 	"code kept by an element":     `(exit 3); a[0]=$?; echo ${a[0]}`,
 	"clobber":                     `echo a >| f; cat f; echo b >&g; cat g; { echo c; echo d >&2; } >& h; cat h`,
+	"noclobber":                   `set -C; echo a > f; echo b > f; echo $?; echo b &> f; echo b >& f; echo c >> f; cat f; echo d >| f; cat f; echo x > /dev/null && echo null; mkdir d; echo e > d; echo $?; set +C; echo g > f; cat f`,
+	"noclobber as a lock":         `f() { if (set -o noclobber; echo $$ > lock) 2>/dev/null; then echo got; else echo held; fi; }; f; f; rm lock; f; echo over > lock && cat lock; ln -s lock link; ln -s none gone; (set -Ceu; echo $#; echo a > link; echo never); echo $?; (set -C -- a b; echo $#; echo x > gone); sh -c 'echo sub > lock; cat lock'; v=~; set -C; echo h >| ~/there && cat $v/there; set +o noclobber; sh -Cc 'echo no > lock'; echo $?; cat lock`,
 	"end of output":               `echo -e "a\cb"; echo -e "x\ty" z; echo -ne 'q\c' r; echo`,
 	"seconds":                     `echo "$SECONDS" | cat; (echo $SECONDS); SECONDS=100; [ $SECONDS -ge 100 ] && echo ${SECONDS:+set}; (( SECONDS < 200 )) && echo less; x=$((SECONDS - 99)); [ $x -lt 60 ] && echo small; { [ "$SECONDS" -ge 100 ] && echo bg; } & wait`,
 	"trap of the shell's own":     `trap 'echo got; exit 4' TERM; kill -TERM $$; echo never`,
@@ -172,7 +174,6 @@ var found = map[string]string{
 // with the reason; the test fails when one of them has become the same.
 var different = map[string]struct{ script, why string }{
 	"trap in a subshell":        {`(trap 'echo sub' EXIT); echo end`, "a trap for EXIT in a subshell does not run"},
-	"noclobber":                 {`set -C; echo a > f; echo b > f; cat f`, "noclobber has no effect"},
 	"keywords anywhere":         {`set -k; sh -c 'echo "[$a]"' a=1`, "set -k has no effect"},
 	"end after one command":     {"set -t\necho on", "set -t has no effect"},
 	"trap for each command":     {`trap 'echo each' DEBUG; true`, "trap ... DEBUG is refused"},

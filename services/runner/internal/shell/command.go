@@ -18,6 +18,7 @@ const exitCannotRun = 126
 // invoked is a command line of sh.
 type invoked struct {
 	options []string
+	before  string // what of the options is a command
 	shopts  []string
 	text    string // of -c
 	file    string
@@ -62,6 +63,9 @@ func (s *Shell) command(ctx context.Context, inv tool.Invocation) int {
 			return exitCannotRun
 		}
 		script.Text, script.Stdin = string(text), nil
+	}
+	if call.before != "" {
+		script.Text = call.before + "; " + script.Text
 	}
 	return s.nested(ctx, script, call)
 }
@@ -142,7 +146,7 @@ func parseInvoked(inv tool.Invocation) (invoked, error) {
 		c.file, c.name, args, c.fromIn = args[0], args[0], args[1:], false
 	}
 	c.args = args
-	c.options = setWords(c.options)
+	c.before, c.options = setWords(c.options)
 	return c, nil
 }
 

@@ -22,6 +22,12 @@ const sourceDir = "/dev/towline/source/"
 // newFiles is what files of redirections are created with, less the umask.
 const newFiles = 0o666
 
+// clobber ends a name that may be overwritten all the same. The end of a word is
+// the place that changes nothing else of it.
+const clobber = "\x01>|"
+
+var errExists = errors.New("cannot overwrite existing file")
+
 var errNoSockets = errors.New("the shell opens no connections on this runner; use kubectl, curl or nc")
 
 // openFile opens the files of redirections.
@@ -32,11 +38,15 @@ func (s *session) openFile(ctx context.Context, path string, flag int, _ os.File
 			return textFile{strings.NewReader(text)}, nil
 		}
 	}
+	path, marked := strings.CutSuffix(path, clobber)
 	f, err := s.openDevice(hc, path)
 	if err == nil && f == nil {
-		if path == "" {
+		switch {
+		case path == "":
 			err = unix.ENOENT
-		} else {
+		case flag&os.O_TRUNC != 0 && !marked && hc.Env.Get(noclobber).String() != "":
+			f, err = s.openNew(hc, path, flag)
+		default:
 			f, err = s.openReal(hc, path, flag)
 		}
 	}
@@ -53,6 +63,20 @@ func (s *session) openReal(hc interp.HandlerContext, path string, flag int) (io.
 		return nil, err
 	}
 	return f, nil
+}
+
+// openNew opens a file that must not be there yet, or something that is no file
+// and loses nothing: two jobs that make one lock cannot both succeed.
+func (s *session) openNew(hc interp.HandlerContext, path string, flag int) (io.ReadWriteCloser, error) {
+	f, err := s.openReal(hc, path, flag|os.O_EXCL)
+	if !errors.Is(err, os.ErrExist) {
+		return f, err
+	}
+	info, err := os.Stat(s.tmp().Path(tool.Invocation{Dir: hc.Dir}.Path(path)))
+	if err != nil || info.Mode().IsRegular() {
+		return nil, errExists
+	}
+	return s.openReal(hc, path, flag&^(os.O_TRUNC|os.O_CREATE))
 }
 
 // openDevice opens what bash itself stands for. It returns nil for other paths.

@@ -18,22 +18,26 @@ import (
 
 // Options of set that change nothing here: those about traps in functions, job
 // control, history and how bash keeps its books.
-const ignoredFlags = "EThbBHmPkvCpti"
+const ignoredFlags = "EThbBHmPkvpti"
 
 var ignoredOptions = map[string]bool{
 	"errtrace": true, "functrace": true, "hashall": true, "notify": true, "braceexpand": true, "histexpand": true, "monitor": true,
-	"physical": true, "keyword": true, "verbose": true, "noclobber": true, "privileged": true, "onecmd": true, "posix": true,
+	"physical": true, "keyword": true, "verbose": true, "privileged": true, "onecmd": true, "posix": true,
 	"history": true, "ignoreeof": true, "interactive-comments": true, "emacs": true, "vi": true, "nolog": true,
 }
 
-// setWords leaves the options that mean something to the interpreter.
-func setWords(args []string) []string {
-	var out []string
+// noclobber is the variable that says that > overwrites no file, "" if it may: a
+// subshell inherits and loses it as bash's own option.
+const noclobber = "__towline_noclobber"
+
+// setWords leaves the options that mean something to the interpreter. What sets
+// or clears noclobber comes first.
+func setWords(args []string) (before string, out []string) {
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
 		if arg == "--" || len(arg) < 2 || arg[0] != '-' && arg[0] != '+' {
-			return append(append(out, arg), args...)
+			return before, append(append(out, arg), args...)
 		}
 		flags := strings.Map(func(c rune) rune {
 			if strings.ContainsRune(ignoredFlags, c) {
@@ -44,26 +48,42 @@ func setWords(args []string) []string {
 		if strings.Contains(flags, "o") && len(args) > 0 {
 			name := args[0]
 			args = args[1:]
-			if ignoredOptions[name] {
-				flags = strings.Replace(flags, "o", "", 1)
-			} else {
+			flags = strings.Replace(flags, "o", "", 1)
+			switch {
+			case name == "noclobber":
+				flags += "C"
+			case !ignoredOptions[name]:
 				out = append(out, arg[:1]+"o", name)
-				flags = strings.Replace(flags, "o", "", 1)
+			}
+		}
+		if strings.Contains(flags, "C") {
+			flags = strings.ReplaceAll(flags, "C", "")
+			before = noclobber + "="
+			if arg[0] == '-' {
+				before += "1"
 			}
 		}
 		if flags != "" {
 			out = append(out, arg[:1]+flags)
 		}
 	}
-	return out
+	return before, out
 }
 
 func rewriteSet(_ *session, _ interp.HandlerContext, args []string) ([]string, error) {
 	if len(args) == 1 {
 		return args, nil
 	}
-	words := setWords(args[1:])
-	if len(words) == 0 {
+	before, words := setWords(args[1:])
+	switch {
+	case before != "" && len(words) > 0:
+		for i, word := range words {
+			words[i] = quote(word)
+		}
+		return []string{"eval", before + "; builtin set " + strings.Join(words, " ")}, nil
+	case before != "":
+		return []string{"eval", before}, nil
+	case len(words) == 0:
 		return []string{"true"}, nil
 	}
 	return append([]string{"set"}, words...), nil
