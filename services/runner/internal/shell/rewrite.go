@@ -58,10 +58,7 @@ func setWords(args []string) (before string, out []string) {
 		}
 		if strings.Contains(flags, "C") {
 			flags = strings.ReplaceAll(flags, "C", "")
-			before = noclobber + "="
-			if arg[0] == '-' {
-				before += "1"
-			}
+			before = noclobber + map[byte]string{'-': "=1", '+': "="}[arg[0]]
 		}
 		if flags != "" {
 			out = append(out, arg[:1]+flags)
