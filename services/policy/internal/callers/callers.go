@@ -12,6 +12,8 @@ import (
 	authentication "k8s.io/api/authentication/v1"
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/towline/towline/pkg/retry"
 )
 
 const (
@@ -20,8 +22,11 @@ const (
 	AcceptedFor = 30 * time.Second
 	// RefusedFor is the same for a token that was refused.
 	RefusedFor = 5 * time.Second
-	// ProbeInterval is how often the Kubernetes API is tried.
+	// ProbeInterval is how often the Kubernetes API is tried, DownInterval while it
+	// checks no tokens: a pod that has just started may do so before its network
+	// and its permission are there.
 	ProbeInterval = 15 * time.Second
+	DownInterval  = time.Second
 
 	maxToken   = 16 << 10
 	maxCached  = 1024
@@ -145,20 +150,17 @@ func (c *Callers) ask(ctx context.Context, token string) (*authentication.TokenR
 
 // Watch tells link whether tokens can be checked, until ctx ends.
 func (c *Callers) Watch(ctx context.Context, link Link) error {
-	t := time.NewTicker(ProbeInterval)
-	defer t.Stop()
-	for {
+	for ctx.Err() == nil {
+		next := ProbeInterval
 		if err := c.probe(ctx); err == nil {
 			link.Up()
 		} else if ctx.Err() == nil {
 			link.Down(err)
+			next = DownInterval
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
+		retry.Sleep(ctx, next)
 	}
+	return nil
 }
 
 // probe asks about a token that cannot be valid: that tries the road, our own

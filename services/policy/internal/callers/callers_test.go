@@ -114,7 +114,7 @@ func TestWatchSaysWhatIsWrong(t *testing.T) {
 			k.mu.Lock()
 			k.err = tt.next
 			k.mu.Unlock()
-			time.Sleep(ProbeInterval)
+			time.Sleep(DownInterval)
 		}
 		cancel()
 		if err := <-done; err != nil {

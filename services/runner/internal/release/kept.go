@@ -168,7 +168,8 @@ func (s shelf) write(name string, text []byte) {
 		return
 	}
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err == nil {
+	// The file system's own clock is coarse: many files may be of one moment.
+	if err = errors.Join(err, f.Close(), recency.Use(f.Name())); err == nil {
 		err = os.Rename(f.Name(), filepath.Join(string(s), name))
 	}
 	if err != nil {

@@ -38,11 +38,15 @@ func Is(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
-			status.Status().Code == http.StatusBadGateway || apierrors.IsInternalError(err) && etcd(status.Status().Message)
+			status.Status().Code == http.StatusBadGateway || apierrors.IsInternalError(err) && passing(status.Status().Message)
 	}
 	return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) || utilnet.IsHTTP2ConnectionLost(err) || utilnet.IsTimeout(err)
 }
 
-// etcd says whether an internal error is one of the store, which elects a leader
-// now and then. Others, a webhook's too, last.
-func etcd(text string) bool { return strings.Contains(text, "etcdserver: ") }
+// passing says whether an internal error passes: one of the store, which elects a
+// leader now and then, and one of a webhook whose pods are being replaced. What
+// else webhooks fail with lasts.
+func passing(text string) bool {
+	return strings.Contains(text, "etcdserver: ") ||
+		strings.Contains(text, "failed calling webhook") && (strings.Contains(text, "connection refused") || strings.Contains(text, "no endpoints available for service"))
+}
