@@ -22,11 +22,11 @@ const (
 	AcceptedFor = 30 * time.Second
 	// RefusedFor is the same for a token that was refused.
 	RefusedFor = 5 * time.Second
-	// ProbeInterval is how often the Kubernetes API is tried, DownInterval while it
-	// checks no tokens: a pod that has just started may do so before its network
-	// and its permission are there.
+	// ProbeInterval is how often the Kubernetes API is tried.
 	ProbeInterval = 15 * time.Second
-	DownInterval  = time.Second
+	// DownInterval is the same while it checks no tokens: a pod may start before
+	// its network and its permission are there.
+	DownInterval = time.Second
 
 	maxToken   = 16 << 10
 	maxCached  = 1024
