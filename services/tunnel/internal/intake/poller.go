@@ -20,25 +20,40 @@ import (
 
 // Pauses and limits.
 const (
-	leadFor     = 10 * time.Second
-	renewLead   = 3 * time.Second
-	ticketWait  = 2 * time.Second
-	acceptTries = 8
-	notReady    = 500 * time.Millisecond // nothing is asked of GitLab meanwhile
+	leadFor    = 10 * time.Second
+	renewLead  = 3 * time.Second
+	ticketWait = 2 * time.Second
+	notReady   = 500 * time.Millisecond // nothing is asked of GitLab meanwhile
 	// assignWithin is how long GitLab may take to assign a job to a request
 	// before it lets it wait for one. A request that is younger is not cut off at
 	// shutdown, or a job could be assigned to nobody.
 	assignWithin = 3 * time.Second
+	// recordWithin is how long a job that GitLab has handed out waits for a Redis
+	// that is away: longer than a Redis takes to restart. A tunnel that is told to
+	// stop waits too; with assignWithin before it and a refusal after it, it is
+	// still done before the pod's grace of a minute is over. Nothing else is asked
+	// of GitLab meanwhile, so that one job at a time waits in each tunnel.
+	recordWithin = 45 * time.Second
+	// tellEvery is how often GitLab hears meanwhile that the job is in hands.
+	tellEvery = 3 * time.Second
 	// refuseWithin bounds the effort to fail a job at GitLab that could not be
-	// recorded, noteTries the part of it that goes into the line in its log.
+	// recorded, refuseTries the attempts at it, noteTries the part of them that
+	// goes into the line in its log.
 	refuseWithin = time.Minute
+	refuseTries  = 8
 	noteTries    = 3
 	// returnWithin bounds the effort to give a ticket back.
 	returnWithin = 5 * time.Second
 )
 
-// returning are the pauses between attempts to give a ticket back.
-var returning = retry.Policy{Min: 50 * time.Millisecond, Max: time.Second}
+var (
+	// returning are the pauses between attempts to give a ticket back.
+	returning = retry.Policy{Min: 50 * time.Millisecond, Max: time.Second}
+	// recording are those between attempts to record a job.
+	recording = retry.Policy{Min: 100 * time.Millisecond, Max: 2 * time.Second}
+
+	errOver = errors.New("the job is over at GitLab")
+)
 
 // JobSource is the part of the GitLab client that taking jobs needs.
 type JobSource interface {
@@ -218,20 +233,11 @@ func (p *Poller) request(ctx context.Context, cursor string) gitlab.RequestResul
 }
 
 // take records a job before anything else is done with it. If that proves
-// impossible the job is failed at GitLab at once: nothing else knows of it.
+// impossible the job is failed at GitLab: nothing else knows of it.
 func (p *Poller) take(ctx context.Context, r gitlab.RequestResult, ticket string) retry.Result {
 	id := r.Job.ID
 	log := p.Log.With(service.KeyJob, id, service.KeyProject, r.Job.JobInfo.ProjectFullPath)
-	sealed, err := ledger.SealPayload(p.Seal, id, r.Payload)
-	if err == nil {
-		loop := retry.Policy{Min: 100 * time.Millisecond, Max: 2 * time.Second, Attempts: acceptTries}
-		loop.Loop(ctx, func(ctx context.Context) retry.Result {
-			if err = p.Ledger.Accept(ctx, id, sealed, ticket); err == nil || errors.Is(err, ledger.ErrState) {
-				return retry.Result{Outcome: retry.Done}
-			}
-			return retry.Result{Outcome: retry.Failed}
-		})
-	}
+	err := p.record(ctx, r, ticket, log)
 	switch {
 	case err == nil, errors.Is(err, ledger.ErrState) && p.recorded(ctx, id, ticket):
 		log.Info("job taken from GitLab", "pipeline_id", r.Job.JobInfo.PipelineID, "ticket", ticket)
@@ -241,10 +247,55 @@ func (p *Poller) take(ctx context.Context, r gitlab.RequestResult, ticket string
 		p.giveBack(ctx, ticket)
 		log.Warn("GitLab handed out a job that is known already; it is not run twice")
 		return retry.Result{Outcome: retry.Again}
+	case errors.Is(err, errOver):
+		p.giveBack(ctx, ticket)
+		log.Info("job is over at GitLab already; dropped")
+		return retry.Result{Outcome: retry.Failed}
 	}
 	p.giveBack(ctx, ticket)
 	p.refuse(ctx, r.Job, "Towline could not record this job; it was not started and can be retried", err)
 	return retry.Result{Outcome: retry.Failed}
+}
+
+// record puts a job into the ledger, and waits for a Redis that is away as long
+// as GitLab wants the job. ErrState ends the wait: the job is known.
+func (p *Poller) record(ctx context.Context, r gitlab.RequestResult, ticket string, log *slog.Logger) error {
+	sealed, err := ledger.SealPayload(p.Seal, r.Job.ID, r.Payload)
+	if err != nil {
+		return err
+	}
+	ctx, over := context.WithCancelCause(ctx)
+	ctx, stop := context.WithTimeout(ctx, recordWithin)
+	var telling sync.WaitGroup
+	telling.Go(func() { p.tell(ctx, r.Job, over) })
+	waits := sync.OnceFunc(func() { log.Warn("job not recorded yet; it waits for Redis", service.Err(err)) })
+	recording.Loop(ctx, func(ctx context.Context) retry.Result {
+		if err = p.Ledger.Accept(ctx, r.Job.ID, sealed, ticket); err == nil || errors.Is(err, ledger.ErrState) {
+			return retry.Result{Outcome: retry.Done}
+		}
+		waits()
+		return retry.Result{Outcome: retry.Failed}
+	})
+	stop()
+	telling.Wait()
+	defer over(nil)
+	if err != nil && errors.Is(context.Cause(ctx), errOver) {
+		return errOver
+	}
+	return err
+}
+
+// tell lets GitLab know, until ctx ends, that a job which is not recorded yet is
+// in hands, and learns whether it is still wanted. That it is being cancelled
+// matters when it is decided upon.
+func (p *Poller) tell(ctx context.Context, job *jobspec.Job, over context.CancelCauseFunc) {
+	for retry.Sleep(ctx, tellEvery) {
+		u := gitlab.Update{State: string(ledger.Running)}
+		if r := p.GitLab.UpdateJob(ctx, job.ID, gitlab.JobToken(job.Token), u); r.Outcome == gitlab.UpdateJobGone {
+			over(errOver)
+			return
+		}
+	}
 }
 
 // recorded says whether a job that is known was recorded by ourselves just now:
@@ -272,7 +323,7 @@ func (p *Poller) refuse(ctx context.Context, job *jobspec.Job, note string, why 
 		return
 	}
 	tries := noteTries // left for the line
-	loop := retry.Policy{Min: time.Second, Max: 10 * time.Second, Attempts: acceptTries}
+	loop := retry.Policy{Min: time.Second, Max: 10 * time.Second, Attempts: refuseTries}
 	loop.Loop(ctx, func(ctx context.Context) retry.Result {
 		for tries > 0 {
 			tries--

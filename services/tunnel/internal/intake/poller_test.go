@@ -217,38 +217,6 @@ func TestBadJobsAreRefused(t *testing.T) {
 	}
 }
 
-func TestRedisGoneWhileAJobArrives(t *testing.T) {
-	t.Parallel()
-	redis := redistest.Private(t)
-	src := &source{}
-	src.ask = func(_ context.Context, n int, _ string) gitlab.RequestResult {
-		if n > 1 {
-			return nothing
-		}
-		if err := redis.Stop(); err != nil {
-			t.Error(err)
-		}
-		return received(1001)
-	}
-	b := newBench(t, redis, src)
-	b.offer("r1/0")
-	stop := b.start()
-	b.eventually("the job is failed at GitLab", func() bool { return len(src.made()) == 3 })
-	if diff := cmp.Diff([]string{"PUT 1001 running", "PATCH 1001@0", "PUT 1001 failed runner_system_failure"}, src.made()); diff != "" {
-		t.Error(diff)
-	}
-	if log := src.trace(); !strings.Contains(log, "could not record this job; it was not started and can be retried") {
-		t.Errorf("log = %q", log)
-	}
-	b.must(redis.Restart(t.Context()))
-	b.eventually("redis is back", func() bool { return b.Ledger.Offer(t.Context(), "r1/0", time.Minute) == nil })
-	b.eventually("it goes on", func() bool { return src.requests() > 1 })
-	stop()
-	if len(b.told()) != 0 {
-		t.Error("the job was handed on")
-	}
-}
-
 func TestShutdownWaitsForAYoungRequestAndTakesItsJob(t *testing.T) {
 	t.Parallel()
 	asked, answer := make(chan struct{}), make(chan struct{})
