@@ -98,19 +98,19 @@ func (s *session) call(ctx context.Context, args []string) ([]string, error) {
 	if rewrite := rewritings[args[0]]; rewrite != nil {
 		return rewrite(s, hc, args)
 	}
-	if _, ok := builtins[args[0]]; ok && needsOurs(args) {
+	if _, ok := builtins[args[0]]; ok && needsOurs(hc, args) {
 		return append([]string{own + args[0]}, args[1:]...), nil
 	}
 	return args, nil
 }
 
 // needsOurs says whether the interpreter's own builtin will not do.
-func needsOurs(args []string) bool {
+func needsOurs(hc interp.HandlerContext, args []string) bool {
 	switch args[0] {
 	case "command":
 		return len(args) > 1 && (args[1] == "-v" || args[1] == "-V")
 	case "read":
-		return slices.ContainsFunc(args[1:], func(a string) bool {
+		return strings.Trim(string(separatorsOf(hc)), blanks) != "" || slices.ContainsFunc(args[1:], func(a string) bool {
 			return len(a) > 1 && a[0] == '-' && strings.ContainsAny(a, "tnNduei")
 		})
 	}

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -28,6 +29,8 @@ const (
 //     nothing of the shell itself;
 //   - $LINENO, ${BASH_SOURCE[0]} and ${FUNCNAME[0]} become what they stand for;
 //   - ${#map[@]} counts the keys, and the quoted words of let are read as such;
+//   - a return without a code has that of the command before it, and the
+//     backslashes of a text that replaces quote what follows them;
 //   - what the interpreter lacks of expansions, assignments, PIPESTATUS and the
 //     exceptions of errexit is put in its place (anchor.go and its neighbours).
 //
@@ -86,8 +89,11 @@ func (f *fitter) node(node syntax.Node) bool {
 		f.binary(node)
 	case *syntax.FuncDecl:
 		f.function(node)
+	case *syntax.CallExpr:
+		f.returned(node)
 	case *syntax.ParamExp:
 		f.parameter(node)
+		f.replacement(node)
 	case *syntax.DeclClause:
 		f.options(node)
 	case *syntax.Assign:
@@ -368,6 +374,34 @@ func (f *fitter) parameter(p *syntax.ParamExp) {
 		p.Param.Value, p.Short, p.Index, f.changed = f.sourced, false, nil, true
 	}
 }
+
+// returned gives a return without a code that of the command before it.
+func (f *fitter) returned(call *syntax.CallExpr) {
+	if len(call.Args) == 1 && call.Args[0].Lit() == "return" {
+		call.Args = append(call.Args, &syntax.Word{Parts: []syntax.WordPart{parameter("?")}})
+		f.changed = true
+	}
+}
+
+// replacement takes the backslashes out of the text of ${name/pattern/text}: the
+// interpreter would print them.
+func (f *fitter) replacement(p *syntax.ParamExp) {
+	if p.Repl == nil || p.Repl.With == nil {
+		return
+	}
+	for i, part := range p.Repl.With.Parts {
+		if lit, ok := part.(*syntax.Lit); ok && strings.Contains(lit.Value, `\`) {
+			text := backslashed.ReplaceAllString(lit.Value, "$1")
+			p.Repl.With.Parts[i] = &syntax.SglQuoted{Dollar: true, Value: ansiQuoted.Replace(text)}
+			f.changed = true
+		}
+	}
+}
+
+var (
+	backslashed = regexp.MustCompile(`(?s)\\(.)`)
+	ansiQuoted  = strings.NewReplacer(`\`, `\\`, "'", `\'`)
+)
 
 func parameter(name string) *syntax.ParamExp {
 	return &syntax.ParamExp{Short: true, Param: &syntax.Lit{Value: name}}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 )
 
@@ -189,20 +188,20 @@ func (r *reading) line(ctx context.Context, in io.Reader) (string, error) {
 
 // store assigns what was read.
 func (r *reading) store(ctx context.Context, hc interp.HandlerContext, line string) error {
-	cfg := &expand.Config{Env: hc.Env}
+	ifs := separatorsOf(hc)
 	switch {
 	case r.array:
 		var words []string
-		for _, field := range expand.ReadFields(cfg, line, -1, r.raw) {
+		for _, field := range ifs.split(line, r.raw, 0) {
 			words = append(words, quote(field))
 		}
 		return hc.Builtin(ctx, []string{"eval", r.names[0] + "=(" + strings.Join(words, " ") + ")"})
 	case len(r.names) == 0:
-		return assignIn(ctx, hc, "REPLY", line)
+		return assignIn(ctx, hc, "REPLY", text(letters(line, r.raw)))
 	case r.exact:
 		return assignIn(ctx, hc, r.names[0], line)
 	}
-	fields := expand.ReadFields(cfg, line, len(r.names), r.raw)
+	fields := ifs.split(line, r.raw, len(r.names))
 	for i, name := range r.names {
 		value := ""
 		if i < len(fields) {
