@@ -79,6 +79,7 @@ func (f *fitter) node(node syntax.Node) bool {
 		f.list(&node.Do)
 	case *syntax.Stmt:
 		f.negated(node)
+		f.elements(node)
 	case *syntax.Redirect:
 		f.redirect(node)
 	case *syntax.ForClause:
