@@ -32,8 +32,10 @@ const (
 	// graceAfterResult is how long a process may live once it has said its last
 	// word.
 	graceAfterResult = 2 * time.Second
-	startTries       = 20
 )
+
+// starting are the pauses between attempts to record the start of a script.
+var starting = retry.Policy{Min: 50 * time.Millisecond, Max: time.Second}
 
 // running is one job process and what is watched while it runs.
 type running struct {
@@ -173,7 +175,9 @@ func (r *running) read(ctx context.Context) (*job.Result, error) {
 }
 
 // begin marks the job as started before its script may start: from here on it
-// is never given to another runner.
+// is never given to another runner. While Redis is away the script waits, as
+// long as its process lives, which whatever stops the job ends: the loss of its
+// lease, its time, a cancel.
 func (r *running) begin(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -185,12 +189,17 @@ func (r *running) begin(ctx context.Context) error {
 		}
 	}()
 	err := context.Canceled // until the first attempt
-	loop := retry.Policy{Min: 50 * time.Millisecond, Max: time.Second, Attempts: startTries}
-	loop.Loop(ctx, func(ctx context.Context) retry.Result {
+	waits := sync.OnceFunc(func() {
+		r.w.Log.Warn("script waits: its start cannot be recorded now", service.JobID(r.a.id), service.Err(err))
+	})
+	starting.Loop(ctx, func(ctx context.Context) retry.Result {
 		err = r.w.Ledger.Start(ctx, r.a.id, r.a.holder)
-		if err == nil || errors.Is(err, ledger.ErrLost) || errors.Is(err, ledger.ErrState) {
+		if err == nil || errors.Is(err, ledger.ErrState) {
 			return retry.Result{Outcome: retry.Done}
 		}
+		// ErrLost among them: a lease that ran out while Redis was away is renewed
+		// unless the job is another's, and then the lease's own loop says so.
+		waits()
 		return retry.Result{Outcome: retry.Failed}
 	})
 	if err != nil {
