@@ -11,6 +11,7 @@ import (
 
 	"github.com/towline/towline/services/runner/internal/toolbox/callback"
 	"github.com/towline/towline/services/runner/internal/toolbox/program"
+	"github.com/towline/towline/services/runner/internal/toolbox/spelling"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
@@ -65,7 +66,7 @@ func (t *Toolbox) start(ctx context.Context, inv tool.Invocation, found Found, p
 	if script, ok := shebang(found.program); ok {
 		return t.runScript(ctx, inv, found.program, script, place)
 	}
-	inv.Environ = t.withWay(inv.Environ)
+	inv.Environ, inv.Args = t.withWay(inv.Environ), spelling.Args(path.Base(inv.Name), inv.Args)
 	return program.Run(ctx, inv, found.program, place, t.calls.Socket(),
 		program.Variable{Name: callback.Variable, Value: t.calls.Allow(ctx, program.InheritedFD)})
 }

@@ -43,6 +43,11 @@ func TestOptionsThatBusyboxLacksAreCarriedOutHere(t *testing.T) {
 		{"xargs -d, echo", "a,b", "a b\n"},
 		{"xargs -n 1 echo", "a b", "a\nb\n"},
 		{"xargs --delimiter=: -n 2 echo", "a:b:c:", "a b\nc\n"},
+		{"xargs -L1 echo", "a b\n\n c\n", "a b\nc\n"},
+		{"xargs --max-lines=2 -r echo", "a b\nc\nd", "a b c\nd\n"},
+		{"xargs -L 1 -d , echo", "a b,c", "a b\nc\n"},
+		{"grep --only-matching --max-count=1 a.", "ab\nac\n", "ab\n"},
+		{"sort --unique", "b\na\nb\n", "a\nb\n"},
 		{"realpath --relative-to=/usr /usr/bin/..", "", ".\n"},
 		{"date -u -d @0 +%F", "", "1970-01-01\n"},
 	} {

@@ -22,7 +22,7 @@ const (
 )
 
 // xargs runs other commands of the toolbox: xargs [-0] [-d C] [-r] [-t] [-n N]
-// [-I R] [command [argument...]].
+// [-L N] [-I R] [command [argument...]].
 func xargs(ctx context.Context, inv tool.Invocation) int {
 	x, err := parseXargs(inv.Args)
 	if err != nil {
@@ -71,7 +71,8 @@ func runPlain(ctx context.Context, inv tool.Invocation, args []string) int {
 type xargsCall struct {
 	noEmpty, trace bool
 	delimiter      string // ends each argument; "" splits at blanks
-	batch          int
+	batch          int    // arguments per command
+	byLine         bool   // batch counts lines
 	replace        string
 	command        []string
 }
@@ -104,6 +105,7 @@ func parseXargs(args []string) (*xargsCall, error) {
 	if len(operands) > 0 {
 		x.command = operands
 	}
+	x.byLine = x.byLine && x.delimiter == ""
 	return x, nil
 }
 
@@ -124,9 +126,7 @@ func (x *xargsCall) option(name byte, value string) error {
 	if err != nil || n < 0 || name != 'P' && n == 0 {
 		return fmt.Errorf("invalid number %q for -%c option", value, name)
 	}
-	if name == 'L' && x.delimiter == "" {
-		return fmt.Errorf("option -L is not supported without -0 or -d on this runner")
-	}
+	x.byLine = x.byLine || name == 'L'
 	if name != 'P' { // -P is taken, and commands still run one after the other
 		x.batch = min(n, maxXargsBatch)
 	}
@@ -140,7 +140,7 @@ func (x *xargsCall) split(input []byte) []string {
 	case x.delimiter != "" && len(input) > 0:
 		out = strings.Split(strings.TrimSuffix(string(input), x.delimiter), x.delimiter)
 	case x.delimiter != "":
-	case x.replace != "":
+	case x.replace != "" || x.byLine:
 		lines := bufio.NewScanner(bytes.NewReader(input))
 		lines.Buffer(nil, maxXargsInput+1)
 		for lines.Scan() {
@@ -172,7 +172,11 @@ func (x *xargsCall) commands(items []string) [][]string {
 	}
 	for len(items) > 0 {
 		n := min(len(items), x.batch)
-		out = append(out, append(append([]string{}, x.command...), items[:n]...))
+		given := items[:n]
+		if x.byLine {
+			given = strings.Fields(strings.Join(given, " "))
+		}
+		out = append(out, append(append([]string{}, x.command...), given...))
 		items = items[n:]
 	}
 	return out
@@ -181,5 +185,5 @@ func (x *xargsCall) commands(items []string) [][]string {
 // xargsWanted says whether xargs has an option that busybox's does not know.
 func xargsWanted(args []string) bool {
 	options, _, _ := getopt.Parse(xargsSpec, args)
-	return slices.ContainsFunc(options, func(o getopt.Option) bool { return o.Name == "d" })
+	return slices.ContainsFunc(options, func(o getopt.Option) bool { return o.Name == "d" || o.Name == "L" })
 }
