@@ -63,13 +63,16 @@ func TestRedisReadsPasswordsAndCertificateAgain(t *testing.T) {
 	second := e.served(t)
 	write(t, filepath.Join(e.dir, "certificate", "tls.crt"), "half written")
 	write(t, filepath.Join(e.dir, "passwords", "tunnel-password"), "fresh\n")
+	write(t, filepath.Join(e.dir, "passwords", "tunnel-password-next"), "fresher\n")
 	write(t, filepath.Join(e.dir, "passwords", "tunnel-password-previous"), e.passwords["tunnel"])
 	until("the new password is good", func() bool { return e.client(t, "tunnel", "fresh").Ping(t.Context()).Err() == nil })
 	if e.served(t) != second {
 		t.Error("a broken certificate is shown")
 	}
-	if err := e.client(t, "tunnel", e.passwords["tunnel"]).Ping(t.Context()).Err(); err != nil {
-		t.Errorf("the previous password: %v", err)
+	for which, password := range map[string]string{"next": "fresher", "previous": e.passwords["tunnel"]} {
+		if err := e.client(t, "tunnel", password).Ping(t.Context()).Err(); err != nil {
+			t.Errorf("the %s password: %v", which, err)
+		}
 	}
 	if err := e.client(t, "keeper", "x").Ping(t.Context()).Err(); err == nil {
 		t.Error("anybody comes in as keeper")

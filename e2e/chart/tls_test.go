@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -158,27 +159,85 @@ func TestTheAuthorityChangesWithoutAStranger(t *testing.T) {
 	}
 }
 
+// A password of Redis changes in one step: what one generation uses the one
+// before takes and the one after, so that neither an upgrade nor a rollback
+// shuts out a pod whose file is not brought up to date.
 func TestPasswordsOfRedisAreKeptAndChanged(t *testing.T) {
 	s := newServer(t)
 	at := func(r rendered) map[string][]byte { return find[corev1.Secret](t, r, "Secret/towline-redis").Data }
-	first := s.render(t, combinations["minimal"])
-	s.install(t, first)
-	if !cmp.Equal(at(first), at(s.render(t, combinations["minimal"]))) {
-		t.Error("an upgrade makes other passwords")
+	of := func(generation int) rendered {
+		return s.render(t, combinations["minimal"]+"\n---\nredis: {embedded: {generation: "+strconv.Itoa(generation)+"}}\n")
 	}
-	changed := s.render(t, combinations["minimal"]+"\n---\nredis: {embedded: {generation: 2}}\n")
+	var all []rendered
+	for generation := 1; generation <= 3; generation++ {
+		r := of(generation)
+		s.install(t, r)
+		if !cmp.Equal(at(r), at(of(generation))) {
+			t.Errorf("generation %d: the next upgrade makes other passwords", generation)
+		}
+		all = append(all, r)
+	}
+	taken := func(r rendered, user string) []string {
+		var l []string
+		for _, which := range []string{"", "-next", "-previous"} {
+			if p := string(at(r)[user+"-password"+which]); p != "" {
+				l = append(l, p)
+			}
+		}
+		return l
+	}
 	for _, user := range []string{"tunnel", "runner", "scaler"} {
-		key := user + "-password"
-		if string(at(changed)[key]) == string(at(first)[key]) || string(at(changed)[key+"-previous"]) != string(at(first)[key]) {
-			t.Errorf("%s: the password is not changed, or the one before not kept", user)
+		uses := func(i int) string { return string(at(all[i])[user+"-password"]) }
+		for i := 1; i < len(all); i++ {
+			if uses(i) == uses(i-1) {
+				t.Errorf("%s: generation %d uses the password of the one before", user, i+1)
+			}
+			if !slices.Contains(taken(all[i-1], user), uses(i)) || !slices.Contains(taken(all[i], user), uses(i-1)) {
+				t.Errorf("%s: generations %d and %d do not take each other's passwords", user, i, i+1)
+			}
+		}
+		if slices.Contains(taken(all[2], user), uses(0)) {
+			t.Errorf("%s: a password is kept for ever", user)
 		}
 	}
-	s.install(t, changed)
-	if !cmp.Equal(at(changed), at(s.render(t, combinations["minimal"]+"\n---\nredis: {embedded: {generation: 2}}\n"))) {
-		t.Error("the next upgrade changes them again")
-	}
-	if cmp.Equal(pods(t, changed)["redis"].Annotations, pods(t, first)["redis"].Annotations) {
+	if cmp.Equal(pods(t, all[1])["redis"].Annotations, pods(t, all[0])["redis"].Annotations) {
 		t.Error("Redis does not restart to learn of them")
+	}
+	// Back by one, as a rollback does it, and forward again: the same as before.
+	s.install(t, all[1])
+	if got, want := at(of(3))["tunnel-password"], at(all[2])["tunnel-password"]; !bytes.Equal(got, want) {
+		t.Error("raised again after a rollback, another password is used than the next one that all know")
+	}
+}
+
+// A release of an older chart has no next password: it gets one, and goes on with
+// the one that it uses.
+func TestAReleaseWithoutNextPasswordsGetsThem(t *testing.T) {
+	s := newServer(t)
+	s.install(t, s.render(t, combinations["minimal"]))
+	secrets := s.kube.CoreV1().Secrets(s.namespace)
+	older, err := secrets.Get(t.Context(), "towline-redis", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(older.Data, func(key string, _ []byte) bool { return strings.HasSuffix(key, "-next") })
+	older.Data["runner-password-previous"] = []byte("the one before")
+	if _, err := secrets.Update(t.Context(), older, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(older.Data) != 4 {
+		t.Fatalf("an older release's Secret has %d keys", len(older.Data))
+	}
+	got := find[corev1.Secret](t, s.render(t, combinations["minimal"]), "Secret/towline-redis").Data
+	for key, want := range older.Data {
+		if !bytes.Equal(got[key], want) {
+			t.Errorf("%s is changed", key)
+		}
+	}
+	for _, user := range []string{"tunnel", "runner", "scaler"} {
+		if next := got[user+"-password-next"]; len(next) != 32 || bytes.Equal(next, got[user+"-password"]) {
+			t.Errorf("%s: the next password is %q", user, next)
+		}
 	}
 }
 

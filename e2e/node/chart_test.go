@@ -48,9 +48,9 @@ func TestChart(t *testing.T) {
 		{"Pipeline", pipeline},
 		{"SelfCheck", selfCheck},
 		{"NetworkPolicies", keepOut},
-		{"UpgradeOfEveryPod", upgradeEveryPod},
 		{"RunnerToken", rotateRunnerToken},
 		{"RedisPassword", rotateRedisPassword},
+		{"UpgradeOfEveryPod", upgradeEveryPod},
 		{"Authority", rotateAuthority},
 		{"Keys", rotateKeys},
 		{"Rollback", rollBack},
@@ -136,13 +136,19 @@ func upgradeEveryPod(s *site) {
 	before := s.r.podNames()
 	s.r.upgrade(fmt.Sprintf("image: {tag: %s}\nredis: {embedded: {podLabels: {version: two}}}\n", nextTag))
 	s.r.rolled()
-	for _, name := range s.r.podNames() {
-		if slices.Contains(before, name) && !strings.HasSuffix(name, "-redis-0") {
-			s.r.t.Errorf("pod %s was not replaced", name)
-		}
-	}
+	s.r.replaced(before)
 	s.succeeds(s.start("")) // the new pods take jobs while the old one still has its own
 	job.end()
+}
+
+// replaced checks that none of the pods is one of before; the name of Redis' stays.
+func (r *release) replaced(before []string) {
+	r.t.Helper()
+	for _, name := range r.podNames() {
+		if slices.Contains(before, name) && !strings.HasSuffix(name, "-redis-0") {
+			r.t.Errorf("pod %s was not replaced", name)
+		}
+	}
 }
 
 // podNames are those of all pods that are not ending.

@@ -134,14 +134,16 @@ func (r *release) install(values string) *helmrelease.Release {
 	return made
 }
 
-// upgrade is `helm upgrade` with the values of before and further ones.
-func (r *release) upgrade(values string) {
+// upgrade is `helm upgrade` with the values of before and further ones; it returns
+// the release's revision.
+func (r *release) upgrade(values string) int {
 	r.t.Helper()
 	r.values = append(r.values, values)
 	upgrade := action.NewUpgrade(r.helm)
 	upgrade.Namespace = namespace
-	_, err := upgrade.RunWithContext(r.t.Context(), releaseName, r.chart, r.merged())
+	made, err := upgrade.RunWithContext(r.t.Context(), releaseName, r.chart, r.merged())
 	r.must(err)
+	return made.Version
 }
 
 // test is `helm test --logs`.

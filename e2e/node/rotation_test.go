@@ -42,17 +42,24 @@ func rotateRunnerToken(s *site) {
 }
 
 // rotateRedisPassword makes the passwords of before good for nothing in two
-// upgrades: the first makes their successors, the second forgets them.
+// upgrades: the first uses their successors, which were made beforehand, the
+// second forgets them. A rollback goes over one of the two.
 func rotateRedisPassword(s *site) {
 	const name = releaseName + "-redis"
 	job := s.startLong("redis-password")
 	for generation := 2; generation <= 3; generation++ {
-		before := s.r.secret(name).Data["tunnel-password"]
-		s.r.upgrade(fmt.Sprintf("redis: {embedded: {generation: %d}}", generation))
+		before := s.r.secret(name).Data
+		revision := s.r.upgrade(fmt.Sprintf("redis: {embedded: {generation: %d}}", generation))
 		s.r.rolled()
 		after := s.r.secret(name).Data
-		if bytes.Equal(before, after["tunnel-password"]) || !bytes.Equal(before, after["tunnel-password-previous"]) {
+		if bytes.Equal(before["tunnel-password"], after["tunnel-password"]) || !bytes.Equal(before["tunnel-password"], after["tunnel-password-previous"]) {
 			s.r.t.Errorf("generation %d: the password did not become the previous one", generation)
+		}
+		if !bytes.Equal(before["tunnel-password-next"], after["tunnel-password"]) {
+			s.r.t.Errorf("generation %d: the password is not the next one of before", generation)
+		}
+		if generation == 2 {
+			s.back = revision
 		}
 		s.succeeds(s.start(""))
 	}
@@ -101,13 +108,21 @@ func rotateKeys(s *site) {
 	job.end()
 }
 
-// rollBack is `helm rollback` to the version installed first, with a job at work.
+// rollBack is `helm rollback` to the version of before with a job at work, over one
+// generation of every key and password, as the guide has it. The runner of the job
+// is told to end before it sees the older password, and may never see it.
 func rollBack(s *site) {
 	job := s.startLong("rollback")
+	before := s.r.podNames()
+	password := s.r.secret(releaseName + "-redis").Data["runner-password"]
 	back := action.NewRollback(s.r.helm)
-	back.Version = 1
+	back.Version = s.back
 	s.r.must(back.Run(releaseName))
 	s.r.rolled()
+	s.r.replaced(before)
+	if after := s.r.secret(releaseName + "-redis").Data; !bytes.Equal(password, after["runner-password-next"]) {
+		s.r.t.Error("the password in use did not become the next one")
+	}
 	s.succeeds(s.start(""))
 	job.end()
 }

@@ -84,6 +84,7 @@ type site struct {
 	gitlab *sim.Server
 	runner sim.Runner
 	config string // the token for the configuration
+	back   int    // the revision of the release to roll back to
 }
 
 func newSite(t *testing.T, r *release) *site {

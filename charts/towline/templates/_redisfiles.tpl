@@ -39,7 +39,7 @@ start.sh: |
       echo "user keeper on >$keeper resetchannels -@all +hello +auth +config|set +acl|load"
       while read -r user rules; do
         passwords=""
-        for file in "$PASSWORDS/$user-password" "$PASSWORDS/$user-password-previous"; do
+        for file in "$PASSWORDS/$user-password" "$PASSWORDS/$user-password-next" "$PASSWORDS/$user-password-previous"; do
           if [ -s "$file" ]; then
             passwords="$passwords #$(tr -d '\n' <"$file" | sha256sum | cut -d' ' -f1)"
           fi
