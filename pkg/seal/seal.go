@@ -27,9 +27,31 @@ const (
 	maxFile   = 4096
 )
 
-// ErrTampered means that a sealed text was not made with one of our keys for
-// this purpose, or has been changed since.
-var ErrTampered = errors.New("sealed text does not open: wrong key, other purpose, or tampered with")
+// What Open can answer besides a text.
+var (
+	// ErrTampered means that a sealed text was not made with one of our keys for
+	// this purpose, or has been changed since.
+	ErrTampered = errors.New("sealed text does not open: wrong key, other purpose, or tampered with")
+	// ErrUnknownKey comes with ErrTampered when the text names a key that is not
+	// here. One that was just put in front of the others arrives later in some
+	// places than in others: the caller may try again.
+	ErrUnknownKey = errors.New("it names a key that is not here")
+)
+
+// unknownKey is ErrUnknownKey, and which it is.
+type unknownKey struct {
+	id   [idSize]byte
+	here int // keys
+}
+
+// Error implements error.
+func (e *unknownKey) Error() string {
+	return fmt.Sprintf("%v: it names the key %x, which is none of the %d in the file of sealing keys; if that key was taken out, or a rollback brought back an older file, "+
+		"what it has sealed is lost", ErrTampered, e.id, e.here)
+}
+
+// Unwrap says what it is an instance of.
+func (*unknownKey) Unwrap() []error { return []error{ErrTampered, ErrUnknownKey} }
 
 // key is one sealing key and its id.
 type key struct {
@@ -151,7 +173,7 @@ func (b *Box) Seal(plain []byte, purpose string) ([]byte, error) {
 
 // Open decrypts what Seal made for the same purpose, or returns an error that
 // wraps ErrTampered. It tells apart what names a key that is not here: that may
-// be an honest text whose key was taken away.
+// be an honest text whose key was taken away, or has not arrived yet.
 func (b *Box) Open(sealed []byte, purpose string) ([]byte, error) {
 	if len(sealed) < header || sealed[0] != version {
 		return nil, ErrTampered
@@ -169,8 +191,7 @@ func (b *Box) Open(sealed []byte, purpose string) ([]byte, error) {
 		}
 		return plain, nil
 	}
-	return nil, fmt.Errorf("%w: it names the key %x, which is none of the %d in the file of sealing keys; if that key was taken out, or a rollback brought back an older file, "+
-		"what it has sealed is lost", ErrTampered, sealed[1:1+idSize], len(keys))
+	return nil, &unknownKey{id: [idSize]byte(sealed[1 : 1+idSize]), here: len(keys)}
 }
 
 func aad(head []byte, purpose string) []byte {

@@ -125,7 +125,7 @@ func TestKeysRotate(t *testing.T) {
 			if (err == nil) != tt.opens {
 				t.Errorf("Open: %v, want opens = %t", err, tt.opens)
 			}
-			if err != nil && !strings.Contains(err.Error(), "which is none of the 1 in the file of sealing keys") {
+			if err != nil && (!errors.Is(err, seal.ErrUnknownKey) || !errors.Is(err, seal.ErrTampered) || !strings.Contains(err.Error(), "which is none of the 1 in the file of sealing keys")) {
 				t.Errorf("the error does not say that the key is not here: %v", err)
 			}
 		})

@@ -168,8 +168,12 @@ func (w *Worker) attempt(ctx context.Context, c *claim) (*syncspec.Report, error
 }
 
 // fetchBundle reads what the repository has for a task.
-func (w *Worker) fetchBundle(ctx context.Context, c *claim) (err error) {
-	if c.bundle, err = w.Ledger.Bundle(ctx, w.Seal, c.task.Bundle); err == nil && grant.Digest(c.bundle) != c.task.Bundle {
+func (w *Worker) fetchBundle(ctx context.Context, c *claim) error {
+	err := w.patience.Wait(ctx, w.waits(c), func() (err error) {
+		c.bundle, err = w.Ledger.Bundle(ctx, w.Seal, c.task.Bundle)
+		return err
+	})
+	if err == nil && grant.Digest(c.bundle) != c.task.Bundle {
 		err = errors.New("it is not what the task names")
 	}
 	if err != nil {

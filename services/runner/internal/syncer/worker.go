@@ -16,6 +16,7 @@ import (
 	"github.com/towline/towline/pkg/retry"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/pkg/syncspec"
+	"github.com/towline/towline/services/runner/internal/patience"
 	"github.com/towline/towline/services/runner/internal/sandbox"
 )
 
@@ -24,7 +25,6 @@ const (
 	renewEvery = 2 * time.Second
 	nextWait   = 2 * time.Second
 	notReady   = time.Second
-	verifyFor  = 5 // attempts while policy's keys cannot be had
 	// finishWithin is how long a result is tried to be delivered.
 	finishWithin = 15 * time.Second
 )
@@ -55,14 +55,15 @@ type Config struct {
 type Worker struct {
 	Config
 
-	shelves shelves
-	lanes   lanes
-	serving sync.WaitGroup
+	shelves  shelves
+	lanes    lanes
+	serving  sync.WaitGroup
+	patience patience.Bounds // with what keeps a sync from being verified
 }
 
 // New returns a Worker; it starts nothing.
 func New(c Config) *Worker {
-	return &Worker{Config: c, shelves: shelves{dir: filepath.Join(c.Dir, "charts")}, lanes: newLanes(c.Slots)}
+	return &Worker{Config: c, shelves: shelves{dir: filepath.Join(c.Dir, "charts")}, lanes: newLanes(c.Slots), patience: patience.Usual()}
 }
 
 // Run takes syncs until ctx ends, which stops those that run: another runner
@@ -200,9 +201,14 @@ func (w *Worker) before(ctx context.Context, name string) *Past {
 }
 
 // open checks that a claimed task is exactly what policy signed, and fetches its
-// bundle. Redis is not trusted: whatever does not fit together is refused.
+// bundle. Redis is not trusted: whatever does not fit together is refused. What
+// keeps it from being checked and passes by itself is waited out until ctx ends.
 func (w *Worker) open(ctx context.Context, c *claim, sealed []byte) error {
-	text, err := ledger.OpenTask(w.Seal, c.name, sealed)
+	var text []byte
+	err := w.patience.Wait(ctx, w.waits(c), func() (err error) {
+		text, err = ledger.OpenTask(w.Seal, c.name, sealed)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("task: %w", err)
 	}
@@ -211,7 +217,11 @@ func (w *Worker) open(ctx context.Context, c *claim, sealed []byte) error {
 		return fmt.Errorf("task: %w", err)
 	}
 	c.grant = order.Grant
-	if c.session, err = w.admit(ctx, order.Grant); err != nil {
+	err = w.patience.Wait(ctx, w.waits(c), func() (err error) {
+		c.session, err = w.Gate.Open(ctx, order.Grant)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("grant: %w", err)
 	}
 	err = c.check(order.Task)
@@ -245,19 +255,11 @@ func (c *claim) check(task []byte) error {
 	return nil
 }
 
-// admit opens the gate for a grant. It tries again while policy's keys cannot be
-// had.
-func (w *Worker) admit(ctx context.Context, token string) (session *gate.Session, err error) {
-	err = context.Canceled // until the first attempt
-	loop := retry.Policy{Min: 200 * time.Millisecond, Max: 2 * time.Second, Attempts: verifyFor}
-	loop.Loop(ctx, func(ctx context.Context) retry.Result {
-		session, err = w.Gate.Open(ctx, token)
-		if errors.Is(err, grant.ErrKeysUnavailable) || errors.Is(err, gate.ErrInUse) {
-			return retry.Result{Outcome: retry.Failed}
-		}
-		return retry.Result{Outcome: retry.Done}
-	})
-	return session, err
+// waits tells that a claimed sync cannot be verified yet.
+func (w *Worker) waits(c *claim) func(error) {
+	return func(err error) {
+		w.Log.Warn("sync waits to be verified", service.KeyEntry, c.name, service.Err(err))
+	}
 }
 
 // finish delivers the result. It keeps trying while Redis is away.

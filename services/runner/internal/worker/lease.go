@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/towline/towline/pkg/ledger"
@@ -41,6 +42,31 @@ func (l *lease) isLost() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+var (
+	errLost     = errors.New("the job is over, or another's")
+	errCanceled = errors.New("the job was canceled")
+)
+
+// wanted ends with ctx and, for errLost or errCanceled, when the job is not to go
+// on here, until end. Nobody else may listen for words meanwhile; they come again.
+func (l *lease) wanted(ctx context.Context) (wanted context.Context, end func()) {
+	wanted, cancel := context.WithCancelCause(ctx)
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		select {
+		case <-wanted.Done():
+		case <-l.lost:
+			cancel(errLost)
+		case <-l.word:
+			cancel(errCanceled)
+		}
+	})
+	return wanted, func() {
+		cancel(nil)
+		listening.Wait()
 	}
 }
 

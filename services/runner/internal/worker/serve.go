@@ -27,9 +27,8 @@ import (
 
 // Times of a job's life.
 const (
-	leaseFor    = 10 * time.Second
-	renewEvery  = 500 * time.Millisecond // a cancellation is learnt by it
-	verifyTries = 8
+	leaseFor   = 10 * time.Second
+	renewEvery = 500 * time.Millisecond // a cancellation is learnt by it
 	// deliverWithin is how long trace and result of a finished job wait for a
 	// Redis that is away.
 	deliverWithin = 15 * time.Minute
@@ -66,13 +65,8 @@ func (w *Worker) serve(ctx context.Context, id int64, slot int) {
 	if t := a.claim.Ticket; t != "" && t != w.ticket(slot) {
 		_ = w.Ledger.Withdraw(ctx, t)
 	}
-	switch err := w.open(ctx, a); {
-	case err != nil && ctx.Err() != nil:
-		w.Log.Warn("job given back: the runner is shutting down", service.JobID(id)) // its lease ends
-		return
-	case err != nil:
-		w.Log.Error("job refused: it could not be verified", service.JobID(id), service.Err(err))
-		w.refuse(ctx, a, err)
+	if err := w.open(ctx, a, hold); err != nil {
+		w.decline(ctx, a, err)
 		return
 	}
 	defer a.session.Close()
@@ -88,16 +82,34 @@ func (w *Worker) serve(ctx context.Context, id int64, slot int) {
 }
 
 // open checks that a claimed job is exactly what policy signed. Redis is not
-// trusted: whatever does not fit together is refused.
-func (w *Worker) open(ctx context.Context, a *assignment) error {
-	payload, err := ledger.OpenPayload(w.Seal, a.id, a.claim.Payload)
+// trusted: whatever does not fit together is refused. What keeps it from being
+// checked and passes by itself is waited out while the job is wanted here.
+func (w *Worker) open(ctx context.Context, a *assignment, hold *lease) error {
+	wanted, end := hold.wanted(ctx)
+	defer end()
+	err := w.verify(ctx, wanted, a)
+	if cause := context.Cause(wanted); err != nil && (errors.Is(cause, errLost) || errors.Is(cause, errCanceled)) {
+		return cause
+	}
+	return err
+}
+
+// verify is open; nothing is waited for once wanted ends.
+func (w *Worker) verify(ctx, wanted context.Context, a *assignment) error {
+	told := func(err error) { w.Log.Warn("job waits to be verified", service.JobID(a.id), service.Err(err)) }
+	var payload []byte
+	err := w.patience.Wait(wanted, told, func() (err error) {
+		payload, err = w.unseal(a)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("payload: %w", err)
+		return err
 	}
-	if a.warrant, err = ledger.OpenJSON[ledger.Warrant](w.Seal, a.id, a.claim.Grant); err != nil {
-		return fmt.Errorf("grant: %w", err)
-	}
-	session, err := w.admit(ctx, a.warrant.Grant)
+	var session *gate.Session
+	err = w.patience.Wait(wanted, told, func() (err error) {
+		session, err = w.Gate.Open(ctx, a.warrant.Grant) // for as long as the job lasts
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("grant: %w", err)
 	}
@@ -112,20 +124,15 @@ func (w *Worker) open(ctx context.Context, a *assignment) error {
 	return nil
 }
 
-// admit opens the gate for a grant. It tries again while policy's keys cannot be
-// had or do not hold the grant's yet, and while another slot, which has lost the
-// job, still closes down.
-func (w *Worker) admit(ctx context.Context, token string) (session *gate.Session, err error) {
-	err = context.Canceled // until the first attempt
-	loop := retry.Policy{Min: 200 * time.Millisecond, Max: 2 * time.Second, Attempts: verifyTries}
-	loop.Loop(ctx, func(ctx context.Context) retry.Result {
-		session, err = w.Gate.Open(ctx, token)
-		if errors.Is(err, grant.ErrKeysUnavailable) || errors.Is(err, grant.ErrUnknownKey) || errors.Is(err, gate.ErrInUse) || errors.Is(err, gate.ErrUnknowable) {
-			return retry.Result{Outcome: retry.Failed}
-		}
-		return retry.Result{Outcome: retry.Done}
-	})
-	return session, err
+// unseal opens what the tunnel has sealed.
+func (w *Worker) unseal(a *assignment) (payload []byte, err error) {
+	if payload, err = ledger.OpenPayload(w.Seal, a.id, a.claim.Payload); err != nil {
+		return nil, fmt.Errorf("payload: %w", err)
+	}
+	if a.warrant, err = ledger.OpenJSON[ledger.Warrant](w.Seal, a.id, a.claim.Grant); err != nil {
+		return nil, fmt.Errorf("grant: %w", err)
+	}
+	return payload, nil
 }
 
 // checked is the job of a payload, if that is the one the grant is for.
@@ -143,14 +150,31 @@ func checked(c *grant.Claims, id int64, payload []byte) (*jobspec.Job, error) {
 	return j, err
 }
 
-// refuse ends a job of which nothing may run.
-func (w *Worker) refuse(ctx context.Context, a *assignment, why error) {
+// decline ends a job that was not opened, unless it is to be had by others.
+func (w *Worker) decline(ctx context.Context, a *assignment, why error) {
+	switch {
+	case errors.Is(why, errLost):
+		w.Log.Warn("job dropped: it is over, or another's", service.JobID(a.id))
+	case errors.Is(why, errCanceled):
+		w.Log.Info("job canceled before it was verified", service.JobID(a.id))
+		w.refuse(ctx, a, joblines.Failed(joblines.Job, "canceled"), ledger.ReasonCanceled)
+	case ctx.Err() != nil:
+		w.Log.Warn("job given back: the runner is shutting down", service.JobID(a.id)) // its lease ends
+	default:
+		w.Log.Error("job refused: it could not be verified", service.JobID(a.id), service.Err(why))
+		text := fmt.Sprintf("Towline could not verify that policy allowed this job (%v); nothing was run", why)
+		w.refuse(ctx, a, joblines.Failed(joblines.System, text), job.ReasonSystem)
+	}
+}
+
+// refuse ends a job of which nothing may run, with a line in its log.
+func (w *Worker) refuse(ctx context.Context, a *assignment, line, reason string) {
 	log := joblog.New(joblog.Config{Job: a.id, Runner: a.holder, Sink: w.Ledger, Limit: w.LogLimit, Base: a.claim.TraceSize})
-	_, _ = io.WriteString(log, joblines.Failed(joblines.System, fmt.Sprintf("Towline could not verify that policy allowed this job (%v); nothing was run", why)))
+	_, _ = io.WriteString(log, line)
 	log.Close()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverWithin)
 	defer cancel()
-	w.deliver(ctx, a, log, job.Result{State: job.StateFailed, FailureReason: job.ReasonSystem})
+	w.deliver(ctx, a, log, job.Result{State: job.StateFailed, FailureReason: reason})
 }
 
 // execute runs the job and delivers its log and result. False means that the job

@@ -17,6 +17,7 @@ import (
 	"github.com/towline/towline/pkg/ledger"
 	"github.com/towline/towline/pkg/ledger/redistest"
 	"github.com/towline/towline/services/runner/internal/job"
+	"github.com/towline/towline/services/runner/internal/patience"
 )
 
 const id = int64(1001)
@@ -152,6 +153,7 @@ func TestWhatPolicyDidNotSignIsNotRun(t *testing.T) {
 			t.Parallel()
 			b := run(t, redistest.New(t), func(b *bench) {
 				b.api = func(string) { t.Error("it ran") }
+				b.patience = patience.Bounds{Answer: time.Second, Key: time.Second}
 				if c.change == nil {
 					b.Gate = newGate(t, "http://127.0.0.1:1", unavailable{}, b.Log)
 				}
@@ -169,8 +171,12 @@ func TestWhatPolicyDidNotSignIsNotRun(t *testing.T) {
 				t.Errorf("trace = %q", trace)
 			}
 			eventually.Is(t, "a log line", func() bool { return strings.Contains(b.log.String(), "job refused: it could not be verified") })
-			if log := b.log.String(); !strings.Contains(log, `"job_id":1001`) || strings.Contains(log, "hunter2") {
+			log := b.log.String()
+			if !strings.Contains(log, `"job_id":1001`) || strings.Contains(log, "hunter2") {
 				t.Errorf("log = %s", log)
+			}
+			if passes := c.change == nil || name == "a stranger's signature"; strings.Contains(log, "job waits to be verified") != passes {
+				t.Errorf("waits = %v, log = %s", !passes, log)
 			}
 			b.clean()
 		})

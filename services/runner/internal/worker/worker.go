@@ -14,6 +14,7 @@ import (
 	"github.com/towline/towline/pkg/retry"
 	"github.com/towline/towline/pkg/service"
 	"github.com/towline/towline/services/runner/internal/cache"
+	"github.com/towline/towline/services/runner/internal/patience"
 	"github.com/towline/towline/services/runner/internal/usage"
 )
 
@@ -64,9 +65,10 @@ type Endpoint struct {
 // Worker runs jobs. Run it once per process.
 type Worker struct {
 	Config
-	pool   *pool
-	spent  spent
-	census usage.Census
+	pool     *pool
+	spent    spent
+	census   usage.Census
+	patience patience.Bounds // with what keeps a job from being verified
 
 	mu   sync.Mutex
 	free map[int]bool
@@ -76,7 +78,7 @@ type Worker struct {
 
 // New returns a Worker; it starts nothing.
 func New(cfg Config) *Worker {
-	w := &Worker{Config: cfg, pool: newPool(cfg.Command, cfg.Warm), free: map[int]bool{}, gave: make(chan struct{}, 1)}
+	w := &Worker{Config: cfg, pool: newPool(cfg.Command, cfg.Warm), free: map[int]bool{}, gave: make(chan struct{}, 1), patience: patience.Usual()}
 	for i := range cfg.Slots {
 		w.free[i] = true
 	}
