@@ -140,7 +140,8 @@ func TestLimitsOfAnEntry(t *testing.T) {
 	if err := c.Put(t.Context(), 0, strings.NewReader("x"), MaxEntry+1); err == nil {
 		t.Error("an entry may be larger than the limit")
 	}
-	for length, want := range map[int64]int{0: 411, -1: 411, MaxEntry + 1: 413} {
+	const brokenOff = 5
+	for length, want := range map[int64]int{0: 411, -1: 411, MaxEntry + 1: 413, brokenOff: 502} {
 		r := httptest.NewRequest(http.MethodPut, strings.TrimPrefix(c.grant.URL, "http://127.0.0.1:"+strconv.Itoa(int(s.port)))+"/0", strings.NewReader("x"))
 		r.ContentLength = length
 		w := httptest.NewRecorder()
@@ -149,14 +150,14 @@ func TestLimitsOfAnEntry(t *testing.T) {
 			t.Errorf("length %d: %d, want %d", length, w.Code, want)
 		}
 	}
-	if err := c.Put(t.Context(), 0, io.LimitReader(strings.NewReader("short"), 2), 5); err == nil {
+	if left, _ := filepath.Glob(filepath.Join(s.path, "*", ".put-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := c.Put(t.Context(), 0, io.LimitReader(strings.NewReader("short"), 2), brokenOff); err == nil {
 		t.Error("an entry that broke off was accepted")
 	}
 	if _, err := get(t, c, 0, 0); !errors.Is(err, ErrMissing) {
 		t.Errorf("a broken entry is there: %v", err)
-	}
-	if left, _ := filepath.Glob(filepath.Join(s.path, "*", ".put-*")); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
 	}
 }
 
