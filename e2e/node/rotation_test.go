@@ -110,9 +110,14 @@ func rotateKeys(s *site) {
 
 // rollBack is `helm rollback` to the version of before with a job at work, over one
 // generation of every key and password, as the guide has it. The runner of the job
-// is told to end before it sees the older password, and may never see it.
+// has been told to end before, so that its volumes are not brought up to date any
+// more: what it knows has to stay good until the job is over.
 func rollBack(s *site) {
 	job := s.startLong("rollback")
+	for _, p := range s.r.pods("runner") {
+		s.r.must(s.r.kube.CoreV1().Pods(namespace).Delete(s.r.t.Context(), p.Name, metav1.DeleteOptions{}))
+	}
+	s.r.rolled()
 	before := s.r.podNames()
 	password := s.r.secret(releaseName + "-redis").Data["runner-password"]
 	back := action.NewRollback(s.r.helm)
