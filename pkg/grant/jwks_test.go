@@ -137,12 +137,16 @@ func TestRemoteKeys(t *testing.T) {
 		want(a.KeyID(), 1, ErrKeysUnavailable) // policy is away
 		want(a.KeyID(), 1, ErrKeysUnavailable) // and is not asked at once again
 		p.set(200, string(first))
-		time.Sleep(FetchInterval)
-		want(a.KeyID(), 2, nil)
+		time.Sleep(RefetchAfter - time.Millisecond)
+		want(a.KeyID(), 1, ErrKeysUnavailable)
+		time.Sleep(time.Millisecond)
+		want(a.KeyID(), 2, nil) // but soon
 		want(a.KeyID(), 2, nil)
 		want(b.KeyID(), 2, ErrUnknownKey) // fetched just now
 		p.set(200, string(both))
-		time.Sleep(FetchInterval)
+		time.Sleep(RefetchAfter)
+		want(b.KeyID(), 2, ErrUnknownKey) // an answer is not asked for again so soon
+		time.Sleep(FetchInterval - RefetchAfter)
 		want(b.KeyID(), 3, nil) // the keys were rotated
 		want("nobody", 3, ErrUnknownKey)
 

@@ -12,8 +12,12 @@ import (
 )
 
 const (
-	// FetchInterval is the least time between two fetches of the JWKS.
+	// FetchInterval is the least time from one fetch of the JWKS that succeeds to
+	// the next.
 	FetchInterval = 5 * time.Second
+	// RefetchAfter is the least time from the end of a fetch that failed to the
+	// next: policy may just be starting.
+	RefetchAfter = 500 * time.Millisecond
 	// FreshFor is how long fetched keys are used before they are asked for
 	// again, so that a withdrawn key stops working.
 	FreshFor = 5 * time.Minute
@@ -23,8 +27,8 @@ const (
 
 // RemoteKeys are the keys that policy publishes. They are fetched when first
 // needed, when a token names an unknown key and when they are no longer fresh,
-// by one request at a time and not more often than FetchInterval. While policy
-// is away the last good keys stay in use.
+// by one request at a time and not more often than FetchInterval, or RefetchAfter
+// once one has failed. While policy is away the last good keys stay in use.
 type RemoteKeys struct {
 	url    string
 	client *http.Client
@@ -32,7 +36,7 @@ type RemoteKeys struct {
 	mu      sync.Mutex
 	keys    StaticKeys
 	err     error     // of the last fetch
-	tried   time.Time // when the last fetch began
+	next    time.Time // when the next fetch may begin
 	fetched time.Time // when keys arrived
 	flight  chan struct{}
 }
@@ -85,18 +89,18 @@ func (r *RemoteKeys) Err() error {
 }
 
 // refresh starts to fetch the keys and returns what is closed when that is
-// done. A fetch that is under way is joined; nil means that the last one began
-// too short a time ago.
+// done. A fetch that is under way is joined; nil means that the last one was too
+// short a time ago.
 func (r *RemoteKeys) refresh(ctx context.Context) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.flight != nil {
 		return r.flight
 	}
-	if !r.tried.IsZero() && time.Since(r.tried) < FetchInterval {
+	if time.Now().Before(r.next) {
 		return nil
 	}
-	r.flight, r.tried = make(chan struct{}), time.Now()
+	r.flight = make(chan struct{})
 	// The fetch serves all who wait, so it outlives the one who began it.
 	go r.run(context.WithoutCancel(ctx), r.flight)
 	return r.flight
@@ -105,11 +109,13 @@ func (r *RemoteKeys) refresh(ctx context.Context) <-chan struct{} {
 func (r *RemoteKeys) run(ctx context.Context, done chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, FetchTimeout)
 	defer cancel()
+	began := time.Now()
 	keys, err := r.fetch(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.err = err; err == nil {
-		r.keys, r.fetched = keys, time.Now()
+	r.err, r.next = err, time.Now().Add(RefetchAfter)
+	if err == nil {
+		r.keys, r.fetched, r.next = keys, time.Now(), began.Add(FetchInterval)
 	}
 	r.flight = nil
 	close(done)

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/towline/towline/pkg/retry"
 )
 
 const (
@@ -62,10 +64,29 @@ func Listen(ctx context.Context, option, addr string) (net.Listener, error) {
 	return l, nil
 }
 
+// Later returns a context below ctx that ends the given time after ended did.
+// stop must be called.
+func Later(ctx, ended context.Context, after time.Duration) (_ context.Context, stop func()) {
+	later, cancel := context.WithCancel(ctx)
+	unhook := context.AfterFunc(ended, func() {
+		retry.Sleep(later, after)
+		cancel()
+	})
+	return later, func() { unhook(); cancel() }
+}
+
 // Serve answers HTTP on l until ctx ends, then lets requests finish for a few
 // seconds. Cancellation is not an error. Faults of single connections, such as
 // a client that goes away during the handshake, are logged for debugging only.
 func Serve(ctx context.Context, l net.Listener, handler http.Handler, log *slog.Logger) error {
+	over, stop := Later(context.WithoutCancel(ctx), ctx, stopTimeout)
+	defer stop()
+	return ServeUntil(ctx, over, l, handler, log)
+}
+
+// ServeUntil is Serve that lets requests finish until over ends. Connections that
+// a handler has taken over (hijacked) are the handler's.
+func ServeUntil(ctx, over context.Context, l net.Listener, handler http.Handler, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -75,9 +96,7 @@ func Serve(ctx context.Context, l net.Listener, handler http.Handler, log *slog.
 	go func() {
 		defer close(done)
 		<-ctx.Done()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		defer cancel()
-		if srv.Shutdown(stop) != nil {
+		if srv.Shutdown(over) != nil {
 			_ = srv.Close()
 		}
 	}()

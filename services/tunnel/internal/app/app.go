@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -206,7 +207,7 @@ func (t *tunnel) run(ctx context.Context) error {
 		{Name: "redis", Run: func(ctx context.Context) error { return t.links.redis.Watch(ctx, t.ledger.Ping) }},
 		{Name: "policy", Run: func(ctx context.Context) error { return t.links.policy.Watch(ctx, t.askPolicy) }},
 		{Name: "seal keys", Run: func(ctx context.Context) error { return t.box.Run(ctx, t.log) }},
-		{Name: "egress", Run: func(ctx context.Context) error { return service.Serve(ctx, proxy, t.egress, t.log) }},
+		{Name: "egress", Run: t.serveEgress(ctx, proxy)},
 		{Name: "report", Run: t.keeper.Run},
 	}
 	if t.sources != nil {
@@ -217,6 +218,18 @@ func (t *tunnel) run(ctx context.Context) error {
 	t.log.Info("tunnel starts", "version", service.Version, "gitlab", t.client.URL(), "agent", t.cfg.agent, "system_id", t.client.SystemID(),
 		"listen", admin.Addr().String(), "egress", proxy.Addr().String())
 	return service.RunStages(ctx, stages...)
+}
+
+// serveEgress drains for a time that counts from the end of process, whatever
+// the stages that end before have taken of it: the grace period counts so too.
+func (t *tunnel) serveEgress(process context.Context, l net.Listener) func(context.Context) error {
+	return func(ctx context.Context) error {
+		soon, stop := service.Later(context.WithoutCancel(ctx), process, egress.DrainFor)
+		defer stop()
+		over, stop := service.Later(soon, ctx, egress.DrainFor) // another stage failed
+		defer stop()
+		return t.egress.Serve(ctx, over, l)
+	}
 }
 
 // takeJobs polls for jobs once GitLab has accepted the token. A refused token

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/pkg/grant"
+	"github.com/towline/towline/pkg/retry"
 	"github.com/towline/towline/pkg/service"
 )
 
@@ -22,7 +23,14 @@ const (
 	dialTimeout   = 10 * time.Second
 	tunnelIdle    = 5 * time.Minute
 	maxTunnelLife = 2 * time.Hour
+	// checkFor is how long a grant that cannot be checked is checked again before
+	// the client hears of it. Redis, policy and keys on their way to each of its
+	// replicas are away that long when they are replaced; git asks only once.
+	checkFor = 20 * time.Second
 )
+
+// checking paces the checks of one grant. Keys are fetched by one for all.
+var checking = retry.Policy{Min: 200 * time.Millisecond, Max: 2 * time.Second}
 
 // Verifier checks a grant's signature, audience and times.
 type Verifier interface {
@@ -44,6 +52,7 @@ type Proxy struct {
 
 	once  sync.Once
 	plain *httputil.ReverseProxy
+	open  tunnels
 }
 
 // ServeHTTP forwards one request or opens one tunnel.
@@ -107,21 +116,39 @@ func (p *Proxy) dial(ctx context.Context, network, addr string) (net.Conn, error
 var errUnknowable = errors.New("the job's grant cannot be checked")
 
 // authenticate reads the grant from the password of the proxy's basic
-// authentication.
+// authentication. What passes by itself is waited out, up to checkFor and while
+// the client is there; a grant that is known to be bad is refused at once.
 func (p *Proxy) authenticate(r *http.Request) (*grant.Claims, error) {
 	basic := &http.Request{Header: http.Header{"Authorization": r.Header.Values("Proxy-Authorization")}}
 	_, token, ok := basic.BasicAuth()
 	if !ok {
 		return nil, errors.New("no grant was sent")
 	}
-	claims, err := p.Verifier.Verify(r.Context(), token, grant.AudienceEgress)
+	ctx, cancel := context.WithTimeout(r.Context(), checkFor)
+	defer cancel()
+	var claims *grant.Claims
+	err := errUnknowable // until the first check
+	checking.Loop(ctx, func(ctx context.Context) retry.Result {
+		claims, err = p.check(ctx, token)
+		if errors.Is(err, errUnknowable) || errors.Is(err, grant.ErrUnknownKey) {
+			return retry.Result{Outcome: retry.Failed}
+		}
+		return retry.Result{Outcome: retry.Done}
+	})
+	return claims, err
+}
+
+// check verifies a grant once. errUnknowable passes, and so does
+// grant.ErrUnknownKey where a replica of policy lags behind another.
+func (p *Proxy) check(ctx context.Context, token string) (*grant.Claims, error) {
+	claims, err := p.Verifier.Verify(ctx, token, grant.AudienceEgress)
 	switch {
 	case errors.Is(err, grant.ErrKeysUnavailable):
 		return nil, fmt.Errorf("%w: policy's keys cannot be read now", errUnknowable)
 	case err != nil:
 		return nil, err
 	}
-	revoked, err := p.Revocations.Revoked(r.Context(), claims.ID)
+	revoked, err := p.Revocations.Revoked(ctx, claims.ID)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: revocations cannot be read now", errUnknowable)
@@ -176,10 +203,12 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, claims *grant.Cl
 	// sending, which is not the end of a tunnel.
 	ctx, stop := p.follow(context.WithoutCancel(r.Context()), claims)
 	defer stop()
-	defer context.AfterFunc(ctx, func() { _, _ = up.Close(), down.Close() })()
+	t := p.open.add(up, down)
+	defer p.open.remove(t)
+	defer context.AfterFunc(ctx, t.close)()
 	var wg sync.WaitGroup
-	wg.Go(func() { _, _ = io.Copy(up, buffered); closeWrite(up) })
-	wg.Go(func() { _, _ = io.Copy(down, up); closeWrite(down) })
+	wg.Go(func() { t.carry(up, buffered, true) })
+	wg.Go(func() { t.carry(down, up, false) })
 	wg.Wait()
 }
 
