@@ -17,7 +17,6 @@ func TestClientsShowWhyATunnelIsRefused(t *testing.T) {
 	}{
 		"host":  {"https://evil.example.com/x", func(*yard) {}, []string{"evil.example.com:443", "--egress-hosts"}},
 		"grant": {"https://gitlab.example.com/", func(y *yard) { y.token = "x" }, []string{"grant is not accepted"}},
-		"redis": {"https://gitlab.example.com/", func(y *yard) { y.Revocations = revoked{"?": true} }, []string{"revocations cannot be read", "try again"}},
 		"down":  {"https://gitlab.example.com/", func(*yard) {}, []string{"gitlab.example.com:443 does not answer", "no such host"}},
 	} {
 		y := newYard(t, gitlabHost)
