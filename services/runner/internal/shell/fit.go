@@ -1,7 +1,6 @@
 package shell
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -375,34 +374,6 @@ func (f *fitter) parameter(p *syntax.ParamExp) {
 		p.Param.Value, p.Short, p.Index, f.changed = f.sourced, false, nil, true
 	}
 }
-
-// returned gives a return without a code that of the command before it.
-func (f *fitter) returned(call *syntax.CallExpr) {
-	if len(call.Args) == 1 && call.Args[0].Lit() == "return" {
-		call.Args = append(call.Args, &syntax.Word{Parts: []syntax.WordPart{parameter("?")}})
-		f.changed = true
-	}
-}
-
-// replacement takes the backslashes out of the text of ${name/pattern/text}: the
-// interpreter would print them.
-func (f *fitter) replacement(p *syntax.ParamExp) {
-	if p.Repl == nil || p.Repl.With == nil {
-		return
-	}
-	for i, part := range p.Repl.With.Parts {
-		if lit, ok := part.(*syntax.Lit); ok && strings.Contains(lit.Value, `\`) {
-			text := backslashed.ReplaceAllString(lit.Value, "$1")
-			p.Repl.With.Parts[i] = &syntax.SglQuoted{Dollar: true, Value: ansiQuoted.Replace(text)}
-			f.changed = true
-		}
-	}
-}
-
-var (
-	backslashed = regexp.MustCompile(`(?s)\\(.)`)
-	ansiQuoted  = strings.NewReplacer(`\`, `\\`, "'", `\'`)
-)
 
 func parameter(name string) *syntax.ParamExp {
 	return &syntax.ParamExp{Short: true, Param: &syntax.Lit{Value: name}}
