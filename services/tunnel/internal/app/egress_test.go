@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,12 +72,14 @@ func TestATransferOutlivesItsProxy(t *testing.T) {
 		}
 	})
 	rest := make(chan struct{})
+	send := sync.OnceFunc(func() { close(rest) })
 	target := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		<-rest
 		_, _ = io.WriteString(w, strings.Repeat("x", 1<<20))
 	}))
 	t.Cleanup(target.Close)
+	t.Cleanup(send)
 	redis := redistest.Private(t)
 	p := start(t, serve(t, quietGitLab), policy, redis.URL, key, "--egress-hosts="+target.Listener.Addr().String())
 	p.ready()
@@ -116,7 +119,7 @@ func TestATransferOutlivesItsProxy(t *testing.T) {
 	if _, up := p.report(); !up {
 		t.Error("what the proxy needs has ended before it")
 	}
-	close(rest)
+	send()
 	if b, err := io.ReadAll(resp.Body); err != nil || len(b) != 1<<20 {
 		t.Errorf("%d bytes came, %v", len(b), err)
 	}
