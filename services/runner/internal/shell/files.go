@@ -57,8 +57,13 @@ func (s *session) openFile(ctx context.Context, path string, flag int, _ os.File
 	return f, nil
 }
 
+// onDisk is where a path of the script is.
+func (s *session) onDisk(hc interp.HandlerContext, path string) string {
+	return s.tmp().Path(tool.Invocation{Dir: hc.Dir}.Path(path))
+}
+
 func (s *session) openReal(hc interp.HandlerContext, path string, flag int) (io.ReadWriteCloser, error) {
-	f, err := os.OpenFile(s.tmp().Path(tool.Invocation{Dir: hc.Dir}.Path(path)), flag, newFiles)
+	f, err := os.OpenFile(s.onDisk(hc, path), flag, newFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +77,7 @@ func (s *session) openNew(hc interp.HandlerContext, path string, flag int) (io.R
 	if !errors.Is(err, os.ErrExist) {
 		return f, err
 	}
-	info, err := os.Stat(s.tmp().Path(tool.Invocation{Dir: hc.Dir}.Path(path)))
+	info, err := os.Stat(s.onDisk(hc, path))
 	if err != nil || info.Mode().IsRegular() {
 		return nil, errExists
 	}

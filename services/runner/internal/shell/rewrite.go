@@ -174,7 +174,7 @@ func rewriteCd(s *session, hc interp.HandlerContext, args []string) ([]string, e
 		return []string{"false"}, nil
 	}
 	if len(rest) == 1 && rest[0] != "-" {
-		if info, err := os.Stat(s.tmp().Path(tool.Invocation{Dir: hc.Dir}.Path(rest[0]))); err != nil || !info.IsDir() {
+		if info, err := os.Stat(s.onDisk(hc, rest[0])); err != nil || !info.IsDir() {
 			why := "Not a directory"
 			if err != nil {
 				why = tool.Reason(err)

@@ -84,14 +84,21 @@ func TestAJobWaitsForKeysThatOthersUseAlready(t *testing.T) {
 	}
 }
 
-func TestAJobThatIsCanceledWhileItWaits(t *testing.T) {
-	t.Parallel()
+// waiting is a bench whose job waits to be verified, for an hour.
+func waiting(t *testing.T) *bench {
+	t.Helper()
 	b := run(t, redistest.New(t), func(b *bench) {
 		b.Gate = newGate(b.tb, "http://127.0.0.1:1", unavailable{}, b.Log)
 		b.patience.Answer = time.Hour
 	})
 	b.put(id, []string{"start", "print it ran", "result success"})
 	b.waits()
+	return b
+}
+
+func TestAJobThatIsCanceledWhileItWaits(t *testing.T) {
+	t.Parallel()
+	b := waiting(t)
 	b.must(b.patient.Cancel(t.Context(), id, ledger.CancelGraceful))
 	if res, trace := b.finished(id); res != failed(ledger.ReasonCanceled, 0) || trace != "\x1b[31;1mERROR: Job failed: canceled\x1b[0;m\n" {
 		t.Errorf("%+v, %q", res, trace)
@@ -100,12 +107,7 @@ func TestAJobThatIsCanceledWhileItWaits(t *testing.T) {
 
 func TestAJobThatIsLostWhileItWaits(t *testing.T) {
 	t.Parallel()
-	b := run(t, redistest.New(t), func(b *bench) {
-		b.Gate = newGate(b.tb, "http://127.0.0.1:1", unavailable{}, b.Log)
-		b.patience.Answer = time.Hour
-	})
-	b.put(id, []string{"start", "print it ran", "result success"})
-	b.waits()
+	b := waiting(t)
 	if !b.record(id).Leased {
 		t.Error("it is not leased meanwhile")
 	}
