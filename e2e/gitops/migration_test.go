@@ -78,12 +78,10 @@ gitops:
 	}
 	b := open(t, "", map[string]string{"README.md": "nothing of the cluster's"})
 	r := b.resources()
+	const web = 0 // in was; it stays to the end
 	var was []*unstructured.Unstructured
-	for name, text := range files {
-		if name == "deploy/kustomization.yaml" {
-			continue
-		}
-		o := r.decode(map[string]string{name: text}, b.namespace)[0]
+	for _, name := range []string{"deploy/web.yaml", "deploy/settings.yaml", "deploy/left.yaml"} {
+		o := r.decode(map[string]string{name: files[name]}, b.namespace)[0]
 		o.SetLabels(map[string]string{fluxLabel: "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"})
 		r.apply(o, "kustomize-controller")
 		was = append(was, r.get(refOf(o)))
@@ -108,7 +106,7 @@ gitops:
 	same("a dry run", false)
 
 	b.configure(entry)
-	b.eventually("Towline has them", func(context.Context) bool { return r.get(refOf(was[0])).GetAnnotations()[inventoryOwner] != "" })
+	b.eventually("Towline has them", func(context.Context) bool { return r.get(refOf(was[web])).GetAnnotations()[inventoryOwner] != "" })
 	next := b.push(map[string]string{"README.md": "another commit"})
 	b.status(shop, next, "success")
 	same("taken over", true)
@@ -124,7 +122,7 @@ gitops:
 		t.Errorf("settings %v, left %v", d, b.data("left"))
 	}
 	b.configure("")
-	b.backToKubectl(r, was[0])
+	b.backToKubectl(r, was[web])
 }
 
 // backToKubectl follows the guide from an entry that is gone: the real kubectl
