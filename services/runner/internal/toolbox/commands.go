@@ -11,12 +11,12 @@ import (
 	"github.com/towline/towline/services/runner/internal/toolbox/diff"
 	"github.com/towline/towline/services/runner/internal/toolbox/envsubst"
 	"github.com/towline/towline/services/runner/internal/toolbox/git"
+	"github.com/towline/towline/services/runner/internal/toolbox/grep"
 	"github.com/towline/towline/services/runner/internal/toolbox/helm"
 	"github.com/towline/towline/services/runner/internal/toolbox/jq"
 	"github.com/towline/towline/services/runner/internal/toolbox/kubectl"
 	"github.com/towline/towline/services/runner/internal/toolbox/kustomize"
 	"github.com/towline/towline/services/runner/internal/toolbox/machine"
-	"github.com/towline/towline/services/runner/internal/toolbox/perlgrep"
 	"github.com/towline/towline/services/runner/internal/toolbox/place"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 	"github.com/towline/towline/services/runner/internal/toolbox/towline"
@@ -50,7 +50,7 @@ func (t *Toolbox) builtIn(c Config) map[string]tool.Command {
 		"kustomize": kustomize.Run,
 		"sleep":     sleep,
 		"split":     place.Split,
-		"timeout":   timeout,
+		"timeout":   t.timeout,
 		"towline":   towline.New(k, c.Ask, syncer.Outside{Proxy: c.Proxy, CA: c.GitCA}).Run,
 		"wget":      wget.New(c.Proxy).Run,
 		"which":     t.which,
@@ -76,8 +76,10 @@ type variant struct {
 // variants know options that the programs of busybox do not.
 func variants() map[string]variant {
 	return map[string]variant{
-		"grep":     {perlgrep.Wanted, tool.EndedByPipe(perlgrep.Run)},
+		"env":      {envWanted, tool.EndedByPipe(env)},
+		"grep":     {grep.Wanted, tool.EndedByPipe(grep.Run)},
 		"realpath": {place.RealpathWanted, tool.EndedByPipe(place.Realpath)},
+		"sort":     {checkWanted, tool.EndedByPipe(check)},
 		"xargs":    {xargsWanted, tool.EndedByPipe(xargs)},
 	}
 }

@@ -86,6 +86,8 @@ func TestTimeout(t *testing.T) {
 	for line, want := range map[string]int{
 		"timeout 0.01 sleep 100": exitTimeout, "timeout -s KILL 0.01s sleep 100": bySignal + 9, "timeout 10 sleep 0": 0,
 		"timeout -k 1 10 sleep x": 1, "timeout x sleep 1": exitUsage, "timeout": exitUsage,
+		"timeout --preserve-status 0.01 sleep 100": bySignal + 15, "timeout --preserve-status -s INT 0.01 sleep 100": bySignal + 2, "timeout --preserve-status --signal=9 0.01 sleep 100": bySignal + 9,
+		"timeout --preserve-status 10 sleep x": 1, "timeout --nope 1 sleep 1": exitUsage, "timeout 1": exitUsage,
 	} {
 		if _, errs, code := run(t, box(t), t.TempDir(), "", line); code != want {
 			t.Errorf("%s: exit %d, want %d, stderr %q", line, code, want, errs)

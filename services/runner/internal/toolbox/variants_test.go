@@ -1,11 +1,15 @@
 package toolbox
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
@@ -57,6 +61,41 @@ func TestOptionsThatBusyboxLacksAreCarriedOutHere(t *testing.T) {
 	}
 	if at, ok := tools.Find("grep"); !ok || at.Path != filepath.Join(dir, "grep") {
 		t.Errorf("grep is at %q", at.Path)
+	}
+}
+
+// TestPrefixesEndAsGNUs compares the exit code and the output with the programs
+// of this machine.
+func TestPrefixesEndAsGNUs(t *testing.T) {
+	dir := folder(t)
+	tools, work := box(t, dir), t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(work, "up"), []byte("1\n2\n10\n"), 0o600), os.Mkdir(filepath.Join(work, "d"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"timeout 0.1 tail -f up", "timeout --preserve-status 0.1 tail -f up", "timeout --preserve-status -s INT 0.1 tail -f up", "timeout -s KILL --preserve-status 0.1 tail -f up",
+		"timeout --preserve-status 20 grep -c 3 up", "timeout --preserve-status 20 cat up", "timeout --preserve-status",
+		"env -C d pwd", "env --chdir=d A=1 pwd -P", "env -C nope pwd", "env -C up pwd", "env -C d", "env -S cat up", "env -Scat up", "env --split-string=cat up", "env -i -S A=1 env", "env -S -i env", "env -C d nope",
+		"sort -C up", "sort -n -C up", "sort -nC up", "sort --check=quiet up", "sort --check=silent --numeric-sort up", "sort -C nope", "sort -C -k 1,1n -t : up", "sort -C -u -n up", "sort -C up up", "sort -c -n up",
+	} {
+		words := strings.Fields(line)
+		cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
+		var stdout, stderr bytes.Buffer
+		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = work, []string{"LC_ALL=C", "PATH=" + SearchPath(nil)}, &stdout, &stderr
+		var exit *exec.ExitError
+		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		want := cmd.ProcessState.ExitCode()
+		if want < 0 {
+			want = bySignal + int(exit.Sys().(syscall.WaitStatus).Signal())
+		}
+		wantOut := strings.ReplaceAll(stdout.String(), "LC_ALL=C\nPATH="+SearchPath(nil)+"\n", "")
+		out, errs, code := run(t, tools, work, "", line)
+		out = regexp.MustCompile("TOWLINE_CALL=.*\n").ReplaceAllString(out, "")
+		if code != want || out != wantOut || (errs == "") != (stderr.Len() == 0) && !strings.Contains(line, "KILL") {
+			t.Errorf("%s: exit %d, stdout %q, stderr %q; GNU: exit %d, stdout %q, stderr %q", line, code, out, errs, want, wantOut, &stderr)
+		}
 	}
 }
 

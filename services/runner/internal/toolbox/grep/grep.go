@@ -1,4 +1,4 @@
-package perlgrep
+package grep
 
 import (
 	"bufio"
@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
@@ -36,9 +33,12 @@ type search struct {
 	trouble bool
 }
 
-// Run is grep -P.
+// Run is the command.
 func Run(ctx context.Context, inv tool.Invocation) int {
 	o, err := parse(inv.Args)
+	if err == nil && !o.set["P"] {
+		return delegate(ctx, inv, o)
+	}
 	var p *pattern
 	if err == nil {
 		p, err = compile(strings.Join(o.patterns, "\n"), o.set["i"], o.set["w"], o.set["x"])
@@ -48,82 +48,45 @@ func Run(ctx context.Context, inv tool.Invocation) int {
 		return exitTrouble
 	}
 	s := &search{options: o, inv: inv, pattern: p, out: bufio.NewWriter(inv.Stdout)}
-	for _, file := range o.files {
-		if ctx.Err() != nil || s.found && o.set["q"] {
-			break
-		}
-		s.operand(ctx, file)
-	}
+	w := walk{options: o, path: inv.Path, fail: s.fail, warn: s.warn}
+	w.ended = func() bool { return ctx.Err() != nil || s.found && o.set["q"] }
+	w.visit = func(name string) { s.file(ctx, name) }
+	w.operands()
 	if err := s.out.Flush(); err != nil {
 		return exitTrouble
 	}
+	return s.code(s.found, s.trouble)
+}
+
+// code is the exit code of a search.
+func (o *options) code(found, trouble bool) int {
 	switch {
-	case s.found && (o.set["q"] || !s.trouble):
+	case found && (o.set["q"] || !trouble):
 		return exitFound
-	case s.trouble:
+	case trouble:
 		return exitTrouble
 	}
 	return exitNothing
 }
 
+func (s *search) warn(text string) { warn(s.inv, s.options, text) }
+
 func (s *search) fail(name string, err error) {
 	s.trouble = true
-	if !s.set["s"] {
-		fmt.Fprintf(s.inv.Stderr, "grep: %s: %s\n", name, tool.Reason(err))
+	warn(s.inv, s.options, name+": "+tool.Reason(err))
+}
+
+func warn(inv tool.Invocation, o *options, text string) {
+	if !o.set["s"] {
+		fmt.Fprintf(inv.Stderr, "grep: %s\n", text)
 	}
 }
 
-// operand searches a file, a tree or standard input.
-func (s *search) operand(ctx context.Context, name string) {
+func (s *search) file(ctx context.Context, name string) {
 	if name == "-" {
 		s.stream(ctx, "(standard input)", s.inv.Stdin)
 		return
 	}
-	info, err := os.Stat(s.inv.Path(name))
-	switch {
-	case err != nil:
-		s.fail(name, err)
-	case !info.IsDir():
-		s.file(ctx, name)
-	case s.recursive():
-		s.tree(ctx, name)
-	default:
-		s.fail(name, syscall.EISDIR)
-	}
-}
-
-func (s *search) tree(ctx context.Context, name string) {
-	root := s.inv.Path(name)
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		shown := name
-		if rel, e := filepath.Rel(root, path); e == nil && rel != "." {
-			shown = strings.TrimSuffix(name, "/") + "/" + rel
-		}
-		switch {
-		case ctx.Err() != nil:
-			return fs.SkipAll
-		case err != nil:
-			s.fail(shown, err)
-		case entry.IsDir() && path != root && among(s.skipDir, entry.Name()):
-			return fs.SkipDir
-		case entry.Type().IsRegular() && !among(s.exclude, entry.Name()) && (len(s.include) == 0 || among(s.include, entry.Name())):
-			if s.files[0] == "." && len(s.files) == 1 && !slices.Contains(s.inv.Args, ".") {
-				shown = strings.TrimPrefix(shown, "./")
-			}
-			s.file(ctx, shown)
-		}
-		return nil
-	})
-	if err != nil {
-		s.fail(name, err)
-	}
-}
-
-func among(globs []string, name string) bool {
-	return slices.ContainsFunc(globs, func(g string) bool { ok, _ := filepath.Match(g, name); return ok })
-}
-
-func (s *search) file(ctx context.Context, name string) {
 	f, err := os.Open(s.inv.Path(name))
 	if err != nil {
 		s.fail(name, err)

@@ -1,4 +1,4 @@
-package perlgrep
+package grep
 
 import (
 	"strconv"

@@ -1,4 +1,4 @@
-package perlgrep
+package grep
 
 import (
 	"errors"
@@ -6,58 +6,67 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/towline/towline/services/runner/internal/toolbox/getopt"
 )
 
 var spec = getopt.Spec{
-	Short: "A:B:C:EFGHLPRce:f:hilm:noqrsvwxzba",
+	Short: "A:B:C:EFGHILPRce:f:hilm:noqrsvwxzba",
 	Long: map[string]string{
 		"after-context": "A", "before-context": "B", "context": "C", "extended-regexp": "E", "perl-regexp": "P", "with-filename": "H", "no-filename": "h",
 		"files-without-match": "L", "files-with-matches": "l", "dereference-recursive": "R", "recursive": "r", "count": "c", "regexp": "e",
 		"ignore-case": "i", "max-count": "m", "line-number": "n", "only-matching": "o", "quiet": "q", "silent": "q", "no-messages": "s",
-		"invert-match": "v", "word-regexp": "w", "line-regexp": "x", "null-data": "z", "text": "a", "color": "color::", "colour": "color::",
+		"invert-match": "v", "word-regexp": "w", "line-regexp": "x", "null-data": "z", "text": "a", "byte-offset": "b", "basic-regexp": "G", "fixed-strings": "F", "color": "color::", "colour": "color::",
 		"include": "include:", "exclude": "exclude:", "exclude-dir": "exclude-dir:", "line-buffered": "line-buffered", "file": "f",
 	},
 }
 
 // options are the parsed command line.
 type options struct {
-	set                       map[string]bool
-	patterns, files           []string
-	include, exclude, skipDir []string
-	before, after, most       int
-	names                     bool // lines begin with the name of their file
-	end                       byte // of a line
+	given               []getopt.Option
+	set                 map[string]bool
+	patterns, files     []string
+	filters, skipDir    []filter
+	before, after, most int
+	implied             bool // the working directory is searched because nothing is named
+	names               bool // lines begin with the name of their file
+	end                 byte // of a line
 }
 
-// Wanted says whether a command line of grep asks for Perl's patterns.
+// Wanted says whether a command line of grep has an option that busybox's does
+// not know.
 func Wanted(args []string) bool {
 	given, _, _ := getopt.Parse(spec, args)
-	return slices.ContainsFunc(given, func(o getopt.Option) bool { return o.Name == "P" })
+	return slices.ContainsFunc(given, func(o getopt.Option) bool { return slices.Contains(wanted, o.Name) })
 }
+
+var wanted = []string{"P", "include", "exclude", "exclude-dir"}
 
 func parse(args []string) (*options, error) {
 	given, operands, err := getopt.Parse(spec, args)
 	if err != nil {
 		return nil, err
 	}
-	o := &options{set: map[string]bool{}, most: math.MaxInt, end: '\n'}
+	o := &options{given: given, set: map[string]bool{}, most: math.MaxInt, end: '\n'}
 	for _, option := range given {
 		o.set[option.Name] = true
 		if err := o.take(option); err != nil {
 			return nil, err
 		}
 	}
-	if o.set["E"] || o.set["F"] || o.set["G"] {
+	if o.set["P"] && (o.set["E"] || o.set["F"] || o.set["G"]) {
 		return nil, errors.New("conflicting matchers specified")
+	}
+	if option := o.unsupported(); option != "" {
+		return nil, fmt.Errorf("option -%s together with -P or --include is not supported on this runner", option)
 	}
 	if o.set["z"] {
 		o.end = 0
 	}
-	if len(o.patterns) == 0 {
+	if len(o.patterns) == 0 && !o.set["f"] {
 		if len(operands) == 0 {
-			return nil, errors.New("a pattern is missing; usage: grep -P [OPTION]... PATTERN [FILE]... (files may be left out)")
+			return nil, errors.New("a pattern is missing; usage: grep [OPTION]... PATTERN [FILE]... (files may be left out)")
 		}
 		o.patterns, operands = operands[:1], operands[1:]
 	}
@@ -65,11 +74,22 @@ func parse(args []string) (*options, error) {
 	if len(o.files) == 0 {
 		o.files = []string{"-"}
 		if o.recursive() {
-			o.files = []string{"."}
+			o.files, o.implied = []string{"."}, true
 		}
 	}
 	o.names = (len(o.files) > 1 || o.recursive() || o.set["H"]) && !o.set["h"]
 	return o, nil
+}
+
+// unsupported is an option that cannot be carried out.
+func (o *options) unsupported() string {
+	switch {
+	case o.set["b"]:
+		return "b"
+	case o.set["P"] && o.set["f"]:
+		return "f"
+	}
+	return ""
 }
 
 func (o *options) recursive() bool { return o.set["r"] || o.set["R"] }
@@ -79,14 +99,10 @@ func (o *options) take(option getopt.Option) error {
 	switch option.Name {
 	case "e":
 		o.patterns = append(o.patterns, option.Value)
-	case "include":
-		o.include = append(o.include, option.Value)
-	case "exclude":
-		o.exclude = append(o.exclude, option.Value)
+	case "include", "exclude":
+		o.filters = append(o.filters, newFilter(option.Value, option.Name == "include"))
 	case "exclude-dir":
-		o.skipDir = append(o.skipDir, option.Value)
-	case "f", "b":
-		return fmt.Errorf("option -%s together with -P is not supported on this runner", option.Name)
+		o.skipDir = append(o.skipDir, newFilter(strings.TrimRight(option.Value, "/"), false))
 	case "A", "B", "C", "m":
 		n, err := strconv.Atoi(option.Value)
 		if err != nil || n < 0 {
