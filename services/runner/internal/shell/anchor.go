@@ -30,7 +30,7 @@ func (f *fitter) anchored(st *syntax.Stmt) []*syntax.Stmt {
 	})
 	var before []*syntax.Stmt
 	if len(found) > 0 && f.keepsCode(st) {
-		before = append(before, assign(codeVariable, &syntax.Word{Parts: []syntax.WordPart{parameter("?")}}))
+		before = append(before, saveCode())
 	}
 	for _, p := range slices.Backward(found) { // the inner ones first
 		before = append(before, f.anchor(st, p))
@@ -62,6 +62,10 @@ func (f *fitter) keepsCode(st *syntax.Stmt) bool {
 		}
 	})
 	return found
+}
+
+func saveCode() *syntax.Stmt {
+	return assign(codeVariable, &syntax.Word{Parts: []syntax.WordPart{parameter("?")}})
 }
 
 // anchorOf is "#" or "%" for an expansion that replaces there.

@@ -214,6 +214,7 @@ func TestScriptsDoWhatTheyDoUnderBash(t *testing.T) {
 	b := boxed(t)
 	scripts := maps.Clone(same)
 	maps.Copy(scripts, found)
+	maps.Copy(scripts, repaired)
 	for name, script := range scripts {
 		t.Run(name, func(t *testing.T) {
 			out, code := bashOf(t, script)

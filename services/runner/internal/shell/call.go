@@ -43,7 +43,7 @@ func init() {
 		"mapfile": of((*session).mapfile), "readarray": of((*session).mapfile),
 		anchorCommand: of((*session).anchor), againCommand: sameCode, writableCommand: of((*session).writable),
 		secondsCommand: of((*session).seconds), pipeCommand: of((*session).pipe), pipedCommand: of((*session).piped),
-		pipeStatusCommand: of((*session).pipeStatus),
+		pipeStatusCommand: of((*session).pipeStatus), referCommand: of((*session).refer),
 	}
 	rewritings = map[string]rewriting{
 		"set": rewriteSet, "shopt": rewriteShopt, "echo": rewriteEcho, "cd": rewriteCd, "exit": rewriteExit, "return": rewriteExit,

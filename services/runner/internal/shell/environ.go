@@ -3,6 +3,7 @@ package shell
 import (
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"mvdan.cc/sh/v3/expand"
@@ -68,7 +69,7 @@ func exported(env expand.Environ) []string {
 	var out []string
 	for name, v := range env.Each {
 		i, known := at[name]
-		keep := v.Exported && v.IsSet() && v.Kind == expand.String
+		keep := v.Exported && v.IsSet() && v.Kind == expand.String && !strings.HasPrefix(name, ourPrefix)
 		switch {
 		case keep && known && i >= 0:
 			out[i] = name + "=" + v.Str

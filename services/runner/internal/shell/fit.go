@@ -8,6 +8,9 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
+// ourPrefix begins the names that fitted scripts use.
+const ourPrefix = "__towline_"
+
 // Names that fitted scripts use. Variables of these names are never exported.
 const (
 	jobVariable    = "__towline_job"     // the background command that a subshell belongs to
@@ -17,6 +20,7 @@ const (
 	doneCommand    = "__towline_done"    // after it: tells its exit code
 	countCommand   = "__towline_count"   // prints how many arguments it has
 	againCommand   = "__towline_again"   // has the exit code of the command before it
+	noneVariable   = "__towline_none"    // is never set
 )
 
 // fit changes a text to make the interpreter behave as bash does:
@@ -30,13 +34,26 @@ const (
 //   - ${#map[@]} counts the keys, and the quoted words of let are read as such;
 //   - a return without a code has that of the command before it, and the
 //     backslashes of a text that replaces quote what follows them;
+//   - ${!name} becomes an expansion of a variable that stands for the one meant;
+//   - what is exempt from errexit does not end the script a level further out,
+//     and && in [[ ]] becomes one between tests;
+//   - subshells know the function that they belong to;
 //   - what the interpreter lacks of expansions, assignments, PIPESTATUS and the
 //     exceptions of errexit is put in its place (anchor.go and its neighbours).
 //
 // It says whether it has changed anything.
 func (r *reader) fit(file *syntax.File, source string) bool {
 	f := &fitter{reader: r, source: source, conditional: map[syntax.Node]bool{}, recording: map[*syntax.BinaryCmd]bool{}}
+	sourced := source != "" && r.begun
 	f.learn(file)
+	f.scoped(file, scope{returns: sourced})
+	f.relaxed(file)
+	syntax.Walk(file, func(node syntax.Node) bool {
+		if st, ok := node.(*syntax.Stmt); ok {
+			f.lazy(st)
+		}
+		return true
+	})
 	f.list(&file.Stmts)
 	syntax.Walk(file, f.node)
 	if f.sourced != "" {
@@ -162,7 +179,8 @@ func (f *fitter) operand(st **syntax.Stmt) {
 
 // before is what must run before a statement.
 func (f *fitter) before(st *syntax.Stmt) []*syntax.Stmt {
-	before := f.anchored(st)
+	before := append(f.apart(st), f.referred(st)...)
+	before = append(before, f.anchored(st)...)
 	if call, ok := st.Cmd.(*syntax.CallExpr); ok && len(call.Args) == 0 {
 		before = append(before, f.assigned(call)...)
 		f.emptied(st, call)
@@ -362,6 +380,7 @@ func first(index syntax.ArithmExpr) bool {
 
 // parameter points $! and ${BASH_SOURCE[0]} to the variables that have them.
 func (f *fitter) parameter(p *syntax.ParamExp) {
+	f.required(p)
 	switch {
 	case p.Param == nil:
 	case p.Param.Value == "!":

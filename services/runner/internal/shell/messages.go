@@ -29,21 +29,22 @@ func (m *messages) Write(p []byte) (int, error) {
 	if len(p) > longestMessage || !bytes.HasSuffix(p, []byte("\n")) {
 		return m.Writer.Write(p)
 	}
-	match := said.FindSubmatch(p)
-	if match == nil {
-		return m.Writer.Write(p)
-	}
 	s := m.session
 	line := uint(s.at.Load())
-	if name := string(match[1]); len(match[1]) > 0 {
-		switch text := string(match[2]); {
-		case text == "unbound variable" || s.reader.requires(name):
+	text, ours := s.reader.named(p)
+	match := said.FindSubmatch(p)
+	if match == nil && !ours {
+		return m.Writer.Write(p)
+	}
+	if name := nameIn(match); name != "" && !ours {
+		switch said := string(match[2]); {
+		case said == "unbound variable" || s.reader.requires(name):
 			line = s.reader.used(name, line)
-		case text != "readonly variable" && text != "bad array subscript" && text != "invalid indirect expansion" && !interp.IsBuiltin(name):
+		case said != "readonly variable" && said != "bad array subscript" && said != "invalid indirect expansion" && !interp.IsBuiltin(name):
 			return m.Writer.Write(p)
 		}
 	}
-	if _, err := fmt.Fprintf(m.Writer, "%s: line %d: %s", s.script.place, s.reader.line(line), p); err != nil {
+	if _, err := fmt.Fprintf(m.Writer, "%s: line %d: %s", s.script.place, s.reader.line(line), text); err != nil {
 		return 0, err
 	}
 	return len(p), nil
@@ -76,6 +77,29 @@ func (r *reader) use(p *syntax.ParamExp) {
 	if p.Exp != nil && (p.Exp.Op == syntax.ErrorUnset || p.Exp.Op == syntax.ErrorUnsetOrNull) {
 		r.required[name] = true
 	}
+}
+
+func nameIn(match [][]byte) string {
+	if match == nil {
+		return ""
+	}
+	return string(match[1])
+}
+
+// named puts what the script calls a variable in the place of the one that stands
+// for it, if there is one.
+func (r *reader) named(message []byte) (text []byte, ours bool) {
+	name, rest, ok := bytes.Cut(message, []byte(": "))
+	if !ok || !bytes.HasPrefix(name, []byte(ourPrefix)) {
+		return message, false
+	}
+	if bytes.HasPrefix(name, []byte(knownVariable)) {
+		return rest, true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	shown := r.shown[string(name)]
+	return append([]byte(shown+": "), rest...), shown != ""
 }
 
 func (r *reader) requires(name string) bool {

@@ -25,6 +25,11 @@ func TestMessagesOfTheShellAreThoseOfBash(t *testing.T) {
 		"required variable":         "true\n: \"${TOKEN:?set it in the settings}\"",
 		"setting what is read-only": "readonly r=1\ntrue\nr=2",
 		"setting one in a function": "readonly r=1\nf() {\n  r=2\n}\nf",
+		"indirection to nothing":    "unset n\necho ${!n:-x}",
+		"indirection to no name":    "n='a b'\ntrue\necho ${!n}",
+		"indirection to unset":      "set -u\nn=a\ntrue\necho ${!n}",
+		"required indirection":      "n=a\n: ${!n:?gone}",
+		"required without message":  "true\n: ${n?}",
 		"text that looks like one":  "echo 'x: unbound variable' >&2\necho -e 'cd: no\\nread: no' >&2",
 	} {
 		t.Run(name, func(t *testing.T) {

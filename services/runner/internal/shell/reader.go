@@ -26,6 +26,8 @@ type reader struct {
 	required  map[string]bool   // the variables of ${name?message}
 	inherit   bool              // command substitutions inherit errexit
 	anchors   int               // expansions that replace at the start or the end
+	refs      int               // expansions of what a value names
+	shown     map[string]string // what messages call the variables that stand for those
 	forked    []string          // texts of background commands, by number
 	sources   int               // files read so far
 	texts     map[string]string
@@ -36,7 +38,7 @@ func newReader(place string, line func(uint) uint) *reader {
 	if line == nil {
 		line = func(n uint) uint { return n }
 	}
-	return &reader{place: place, line: line, functions: map[string]bool{}, maps: map[string]bool{}, constants: map[string]bool{}, uses: map[string][]uint{}, required: map[string]bool{}, texts: map[string]string{}}
+	return &reader{place: place, line: line, functions: map[string]bool{}, maps: map[string]bool{}, constants: map[string]bool{}, uses: map[string][]uint{}, required: map[string]bool{}, shown: map[string]string{}, texts: map[string]string{}}
 }
 
 // declares says whether some text of the script has a function of that name.

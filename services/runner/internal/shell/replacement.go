@@ -30,6 +30,18 @@ func (f *fitter) replacement(p *syntax.ParamExp) {
 	}
 }
 
+// required gives ${name?} and ${name:?} the message that they have under bash.
+func (f *fitter) required(p *syntax.ParamExp) {
+	if p.Exp == nil || p.Exp.Word != nil {
+		return
+	}
+	if p.Exp.Op == syntax.ErrorUnset {
+		p.Exp.Word, f.changed = quotedWord("parameter not set"), true
+	} else if p.Exp.Op == syntax.ErrorUnsetOrNull {
+		p.Exp.Word, f.changed = quotedWord("parameter null or not set"), true
+	}
+}
+
 var (
 	backslashed = regexp.MustCompile(`(?s)\\(.)`)
 	ansiQuoted  = strings.NewReplacer(`\`, `\\`, "'", `\'`)

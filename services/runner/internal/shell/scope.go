@@ -1,0 +1,90 @@
+package shell
+
+import "mvdan.cc/sh/v3/syntax"
+
+// scope is where in a text a command stands.
+type scope struct {
+	returns  bool // in a function or a file that is sourced
+	function bool
+	subshell bool // in a subshell of that
+	loop     bool
+	declared map[string]bool // by local, in this function
+}
+
+// scoped fits what depends on where it stands. The interpreter does not know in
+// a subshell that it belongs to a function: return becomes exit there, and local
+// declare. In a function, a local variable without a value hides the one outside.
+func (f *fitter) scoped(node syntax.Node, s scope) {
+	syntax.Walk(node, func(n syntax.Node) bool {
+		inner := s
+		switch n := n.(type) {
+		case *syntax.FuncDecl:
+			f.scoped(n.Body, scope{returns: true, function: true, declared: map[string]bool{}})
+			return false
+		case *syntax.Subshell, *syntax.CmdSubst, *syntax.ProcSubst:
+			inner.subshell = true
+		case *syntax.BinaryCmd:
+			inner.subshell = s.subshell || isPipe(n)
+		case *syntax.WhileClause, *syntax.ForClause:
+			inner.loop = true
+		case *syntax.Stmt:
+			inner.subshell = s.subshell || n.Background
+			f.hidden(n, s)
+		case *syntax.CallExpr:
+			if s.returns && s.subshell && len(n.Args) > 0 && n.Args[0].Lit() == "return" {
+				n.Args[0], f.changed = renamed(n.Args[0], "exit"), true
+			}
+		case *syntax.DeclClause:
+			if s.function && s.subshell && n.Variant.Value == "local" {
+				n.Variant.Value, f.changed = "declare", true
+			}
+		}
+		if n == nil || n == node || inner.subshell == s.subshell && inner.loop == s.loop {
+			return true
+		}
+		f.scoped(n, inner)
+		return false
+	})
+}
+
+func renamed(word *syntax.Word, name string) *syntax.Word {
+	return &syntax.Word{Parts: []syntax.WordPart{&syntax.Lit{ValuePos: word.Pos(), ValueEnd: word.End(), Value: name}}}
+}
+
+// hidden unsets what a function declares without a value: for the interpreter it
+// would have that of the variable outside. What is declared again keeps its own.
+func (f *fitter) hidden(st *syntax.Stmt, s scope) {
+	d, ok := st.Cmd.(*syntax.DeclClause)
+	if !ok || !s.function || s.subshell || d.Variant.Value == "export" || d.Variant.Value == "readonly" {
+		return
+	}
+	var names []string
+	array, plain := false, true
+	for _, arg := range d.Args {
+		if arg.Name == nil {
+			flags := arg.Value.Lit()
+			plain = plain && flags == "--"
+			array = flags == "-a" || flags == "-A"
+			continue
+		}
+		name := arg.Name.Value
+		again := s.declared[name] || s.loop
+		s.declared[name] = true
+		switch {
+		case !arg.Naked || again:
+		case name == "OPTIND" && plain:
+			arg.Naked, arg.Value, f.changed = false, literalWord("1"), true
+		case array:
+			arg.Naked, arg.Array, f.changed = false, &syntax.ArrayExpr{}, true
+		case plain:
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	declaration := *st
+	declaration.Redirs = nil
+	unset := command(append([]string{"builtin", "unset"}, names...)...)
+	st.Cmd, f.changed = &syntax.Block{Lbrace: st.Position, Rbrace: d.End(), Stmts: []*syntax.Stmt{&declaration, unset}}, true
+}
