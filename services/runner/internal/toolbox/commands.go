@@ -18,6 +18,7 @@ import (
 	"github.com/towline/towline/services/runner/internal/toolbox/kustomize"
 	"github.com/towline/towline/services/runner/internal/toolbox/machine"
 	"github.com/towline/towline/services/runner/internal/toolbox/place"
+	"github.com/towline/towline/services/runner/internal/toolbox/tarball"
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 	"github.com/towline/towline/services/runner/internal/toolbox/towline"
 	"github.com/towline/towline/services/runner/internal/toolbox/wget"
@@ -80,6 +81,7 @@ func variants() map[string]variant {
 		"grep":     {grep.Wanted, tool.EndedByPipe(grep.Run)},
 		"realpath": {place.RealpathWanted, tool.EndedByPipe(place.Realpath)},
 		"sort":     {checkWanted, tool.EndedByPipe(check)},
+		"tar":      {tarball.Wanted, tool.EndedByPipe(tarball.Run)},
 		"xargs":    {xargsWanted, tool.EndedByPipe(xargs)},
 	}
 }

@@ -54,6 +54,12 @@ func TestOptionsThatBusyboxLacksAreCarriedOutHere(t *testing.T) {
 		{"sort --unique", "b\na\nb\n", "a\nb\n"},
 		{"realpath --relative-to=/usr /usr/bin/..", "", ".\n"},
 		{"date -u -d @0 +%F", "", "1970-01-01\n"},
+		{"mkdir -p d/.git d/e x", "", ""},
+		{"tee d/a d/e/b d/.git/c", "text\n", "text\n"},
+		{"tar czf p.tgz --exclude=.git --mtime=@0 d", "", ""},
+		{"tar -C x -xvzf p.tgz --strip-components=1 --wildcards */e", "", "d/e/\nd/e/b\n"},
+		{"grep -r text --include=b x", "", "x/e/b:text\n"},
+		{"tar tf p.tgz", "", "d/\nd/a\nd/e/\nd/e/b\n"},
 	} {
 		if out, errs, code := run(t, tools, work, c.stdin, c.line); out != c.out || errs != "" || code != 0 {
 			t.Errorf("%s: exit %d, stdout %q, want %q, stderr %q", c.line, code, out, c.out, errs)

@@ -18,6 +18,9 @@ type Spec struct {
 	// InOrder ends the options with the first operand, as for commands that run
 	// another one.
 	InOrder bool
+	// Mixed returns the operands among the options, without a name, as for
+	// commands whose options change what the operands after them mean.
+	Mixed bool
 }
 
 // Option is one option as it was given. Name is the letter, or the long name
@@ -31,6 +34,11 @@ func Parse(spec Spec, args []string) (options []Option, operands []string, err e
 		arg := args[0]
 		args = args[1:]
 		switch {
+		case arg == "--" && spec.Mixed:
+			for _, operand := range args {
+				options = append(options, Option{Value: operand})
+			}
+			return options, nil, nil
 		case arg == "--":
 			return options, append(operands, args...), nil
 		case strings.HasPrefix(arg, "--"):
@@ -39,6 +47,8 @@ func Parse(spec Spec, args []string) (options []Option, operands []string, err e
 			options, args, err = spec.short(options, arg[1:], args)
 		case spec.InOrder:
 			return options, append([]string{arg}, args...), nil
+		case spec.Mixed:
+			options = append(options, Option{Value: arg})
 		default:
 			operands = append(operands, arg)
 		}

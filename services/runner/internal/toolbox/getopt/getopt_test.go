@@ -51,3 +51,13 @@ func TestTheFirstOperandEndsTheOptionsOfACommandThatRunsAnother(t *testing.T) {
 		t.Error(diff, err)
 	}
 }
+
+func TestOperandsAmongOptions(t *testing.T) {
+	s := spec
+	s.Mixed = true
+	options, operands, err := Parse(s, []string{"x", "-a", "-", "--beta", "1", "y", "--", "-a"})
+	want := []Option{{Value: "x"}, {Name: "a"}, {Value: "-"}, {"b", "1"}, {Value: "y"}, {Value: "-a"}}
+	if diff := cmp.Diff(want, options); diff != "" || len(operands) > 0 || err != nil {
+		t.Error(diff, operands, err)
+	}
+}
