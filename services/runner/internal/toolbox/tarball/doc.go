@@ -3,8 +3,8 @@
 // that can be reproduced.
 //
 // The toolbox runs it in place of the program of its folder when one of these is
-// given. It writes and lists archives by itself. What is extracted it only
-// chooses and renames: the program of the folder gets the resulting archive and
-// makes the files, so that the same rules protect from names and links that lead
-// outside.
+// given, and where tar has to find out how an archive is compressed. It writes
+// and lists archives by itself. What is extracted it only chooses and renames:
+// the program of the folder gets the resulting archive and makes the files, so
+// that the same rules protect from names and links that lead outside.
 package tarball

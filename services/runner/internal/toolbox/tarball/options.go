@@ -31,13 +31,24 @@ var spec = getopt.Spec{Mixed: true, Short: "AcdrtuxaBf:zjJZI:vhpkmoOC:X:T:PSsw",
 var wanted = strings.Fields(`X T I P S s exclude exclude-vcs null verbatim wildcards no-wildcards slash no-slash anchored no-anchored ignore-case owner group mtime
 	clamp-mtime sort format posix transform show zstd none`)
 
-// Wanted says whether a command line has one of them.
+// Wanted says whether a command line has one of them, or leaves it to tar how
+// a file is compressed, which busybox's does not find out. What extract runs is
+// never wanted.
 func Wanted(args []string) bool {
-	given, _ := parse(args)
+	given, err := parse(args)
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(given, func(o getopt.Option) bool { return slices.Contains(names, o.Name) })
 	}
-	return has(wanted...) || has("c") && has("J")
+	switch {
+	case has(wanted...):
+		return true
+	case err != nil:
+		return false
+	case has("c"):
+		return has("J", "a")
+	}
+	isFile := func(o getopt.Option) bool { return o.Name == "f" && o.Value != "-" }
+	return has("x", "t") && slices.ContainsFunc(given, isFile) && !has("z", "j", "J", "Z")
 }
 
 // parse reads options and operands, also in the old way without a dash.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
@@ -52,6 +53,7 @@ func Run(ctx context.Context, inv tool.Invocation) int {
 		}
 		return exitUsage
 	}
+	inv.Stderr = &shared{to: inv.Stderr}
 	a := &archive{inv: inv, names: inv.Stdout, warned: map[string]bool{}}
 	if a.request, err = read(given, inv.Dir, a.list); err == nil {
 		switch a.mode {
@@ -79,6 +81,20 @@ func Run(ctx context.Context, inv tool.Invocation) int {
 		return exitTrouble
 	}
 	return a.code
+}
+
+// shared is a writer of this command and of those that it runs at the same
+// time.
+type shared struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+// Write implements io.Writer.
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.to.Write(p)
 }
 
 func complain(inv tool.Invocation, err error) { fmt.Fprintf(inv.Stderr, "tar: %s\n", tool.Reason(err)) }

@@ -76,7 +76,7 @@ func (u *unpacking) extract(in io.Reader) error {
 		return unrecoverable{err}
 	}
 	inner := u.inv
-	inner.Name, inner.Dir, inner.Stdin = "tar", u.dir, r
+	inner.Name, inner.Dir, inner.Stdin, inner.Stdout = "tar", u.dir, r, io.Discard
 	inner.Args = []string{"-x", "-f", "-"}
 	for _, option := range []string{"k", "m", "o", "p"} {
 		if u.set[option] {
