@@ -74,11 +74,15 @@ type variant struct {
 	command tool.Command
 }
 
+// anyArguments is for commands of which busybox's knows too little.
+func anyArguments([]string) bool { return true }
+
 // variants know options that the programs of busybox do not.
 func variants() map[string]variant {
 	return map[string]variant{
 		"env":      {envWanted, tool.EndedByPipe(env)},
 		"grep":     {grep.Wanted, tool.EndedByPipe(grep.Run)},
+		"mktemp":   {anyArguments, tool.EndedByPipe(place.Mktemp)},
 		"realpath": {place.RealpathWanted, tool.EndedByPipe(place.Realpath)},
 		"sort":     {checkWanted, tool.EndedByPipe(check)},
 		"tar":      {tarball.Wanted, tool.EndedByPipe(tarball.Run)},

@@ -17,7 +17,7 @@ import (
 	"github.com/towline/towline/services/runner/internal/toolbox/tool"
 )
 
-var commands = map[string]tool.Command{"install": Install, "join": Join, "realpath": Realpath, "split": Split, "flock": Flock}
+var commands = map[string]tool.Command{"install": Install, "join": Join, "mktemp": Mktemp, "realpath": Realpath, "split": Split, "flock": Flock}
 
 type result struct {
 	Code        int
