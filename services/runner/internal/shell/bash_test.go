@@ -177,7 +177,6 @@ var found = map[string]string{
 // different are the scripts for which bash and this shell are known to differ,
 // with the reason; the test fails when one of them has become the same.
 var different = map[string]struct{ script, why string }{
-	"trap in a subshell":        {`(trap 'echo sub' EXIT); echo end`, "a trap for EXIT in a subshell does not run"},
 	"keywords anywhere":         {`set -k; sh -c 'echo "[$a]"' a=1`, "set -k has no effect"},
 	"end after one command":     {"set -t\necho on", "set -t has no effect"},
 	"trap for each command":     {`trap 'echo each' DEBUG; true`, "trap ... DEBUG is refused"},

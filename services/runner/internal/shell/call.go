@@ -44,6 +44,7 @@ func init() {
 		anchorCommand: of((*session).anchor), againCommand: sameCode, writableCommand: of((*session).writable),
 		secondsCommand: of((*session).seconds), pipeCommand: of((*session).pipe), pipedCommand: of((*session).piped),
 		pipeStatusCommand: of((*session).pipeStatus), referCommand: of((*session).refer),
+		failedCommand: of((*session).failed), leftCommand: of((*session).left), codeCommand: exitCode,
 	}
 	rewritings = map[string]rewriting{
 		"set": rewriteSet, "shopt": rewriteShopt, "echo": rewriteEcho, "cd": rewriteCd, "exit": rewriteExit, "return": rewriteExit,
@@ -138,7 +139,7 @@ func (s *session) exec(interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 		var code int
 		if name, ok := strings.CutPrefix(args[0], own); ok {
 			if code = s.builtin(ctx, hc, name, args[1:]); code < 0 {
-				return hc.Builtin(base, []string{"exit", strconv.Itoa(-code)})
+				return hc.Builtin(base, []string{"exit", strconv.Itoa(-code & 0xff)})
 			}
 		} else {
 			code = s.shell.tools.RunAt(ctx, s.invocation(hc, args), s.place(hc))
@@ -193,5 +194,6 @@ func assignIn(ctx context.Context, hc interp.HandlerContext, name, value string)
 	return nil
 }
 
-// quote makes one word of a value.
-func quote(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }
+// quote makes one word of a value. The interpreter would keep the backslash of \'
+// in what is assigned.
+func quote(value string) string { return "'" + strings.ReplaceAll(value, "'", `'"'"'`) + "'" }

@@ -185,7 +185,7 @@ func (c *invoked) flags(arg string, rest []string, inline *bool) ([]string, erro
 			}
 			rest = rest[1:]
 		default:
-			if !strings.ContainsRune("aefux"+ignoredFlags, flag) {
+			if !strings.ContainsRune("aefuxE"+ignoredFlags, flag) {
 				return nil, fmt.Errorf("%s: invalid option", arg)
 			}
 			c.options = append(c.options, arg[:1]+string(flag))

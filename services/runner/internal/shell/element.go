@@ -19,10 +19,14 @@ func (f *fitter) elements(st *syntax.Stmt) {
 	if element == nil {
 		return
 	}
+	last := &syntax.ArithmCmd{X: result}
+	if number, ok := f.numbers[cmd]; ok {
+		f.numbers[last] = number
+	}
 	as := &syntax.Assign{Name: element.Param, Index: element.Index, Value: &syntax.Word{Parts: []syntax.WordPart{&syntax.ArithmExp{X: value}}}}
 	st.Cmd = &syntax.Block{Lbrace: st.Position, Stmts: []*syntax.Stmt{
 		{Position: st.Position, Cmd: &syntax.CallExpr{Assigns: []*syntax.Assign{as}}},
-		{Position: st.Position, Cmd: &syntax.ArithmCmd{X: result}},
+		{Position: st.Position, Cmd: last},
 	}}
 	f.changed = true
 }

@@ -42,10 +42,13 @@ const (
 //     exceptions of errexit is put in its place (anchor.go and its neighbours).
 //
 // It says whether it has changed anything.
-func (r *reader) fit(file *syntax.File, source string) bool {
-	f := &fitter{reader: r, source: source, conditional: map[syntax.Node]bool{}, recording: map[*syntax.BinaryCmd]bool{}}
-	sourced := source != "" && r.begun
+func (f *fitter) fit(file *syntax.File, text string) bool {
+	sourced := f.source != "" && f.reader.begun
 	f.learn(file)
+	if f.event == "" {
+		f.watch(file, text)
+	}
+	f.leaving(file)
 	f.scoped(file, scope{returns: sourced})
 	f.relaxed(file)
 	syntax.Walk(file, func(node syntax.Node) bool {
@@ -57,15 +60,19 @@ func (r *reader) fit(file *syntax.File, source string) bool {
 	f.list(&file.Stmts)
 	syntax.Walk(file, f.node)
 	if f.sourced != "" {
-		file.Stmts = append([]*syntax.Stmt{assign(f.sourced, quotedWord(source))}, file.Stmts...)
+		file.Stmts = append([]*syntax.Stmt{assign(f.sourced, quotedWord(f.source))}, file.Stmts...)
 	}
+	f.marked(file)
 	return f.changed
 }
 
 type fitter struct {
 	reader  *reader
 	source  string
-	sourced string // the variable for source, when it is used
+	sourced string              // the variable for source, when it is used
+	event   string              // of the trap that the text is of
+	offset  uint                // lines before the text
+	numbers map[syntax.Node]int // of the commands that say that they begin
 	changed bool
 	// conditional are the parts of conditions, where errexit has no effect.
 	conditional map[syntax.Node]bool
@@ -201,6 +208,10 @@ func (f *fitter) background(st *syntax.Stmt) (before, background *syntax.Stmt) {
 	f.reader.forked = append(f.reader.forked, oneLine(printed(&plain)))
 	identity := assign(jobVariable, &syntax.Word{Parts: []syntax.WordPart{parameter(lastVariable)}})
 	inner := &syntax.Stmt{Position: st.Position, Cmd: &syntax.Subshell{Lparen: st.Position, Stmts: []*syntax.Stmt{identity, &plain}}}
+	if f.mayTrap(&plain) {
+		sub := inner.Cmd.(*syntax.Subshell)
+		sub.Stmts = append(sub.Stmts, command(leftCommand))
+	}
 	body := []*syntax.Stmt{
 		{Position: st.Position, Cmd: &syntax.BinaryCmd{OpPos: st.Position, Op: syntax.OrStmt, X: inner, Y: command(doneCommand)}},
 		command(doneCommand),
@@ -305,8 +316,8 @@ func (f *fitter) parts(parts []syntax.WordPart) {
 		switch {
 		case !ok || p.Param == nil:
 			continue
-		case isPlain(p, "LINENO"):
-			parts[i] = &syntax.Lit{Value: strconv.FormatUint(uint64(f.reader.line(p.Pos().Line())), 10)}
+		case isPlain(p, "LINENO") && f.event != "ERR":
+			parts[i] = &syntax.Lit{Value: strconv.FormatUint(uint64(f.reader.line(f.offset+p.Pos().Line())), 10)}
 		case isPlain(p, "SECONDS"):
 			parts[i] = &syntax.CmdSubst{Stmts: []*syntax.Stmt{command(secondsCommand)}}
 		case p.Length && p.Index != nil && f.reader.maps[p.Param.Value]:
@@ -383,6 +394,8 @@ func (f *fitter) parameter(p *syntax.ParamExp) {
 	f.required(p)
 	switch {
 	case p.Param == nil:
+	case f.event == "ERR" && p.Param.Value == "LINENO":
+		p.Param.Value, p.Short, f.changed = lineVariable, false, true
 	case p.Param.Value == "!":
 		p.Param.Value, p.Short, f.changed = lastVariable, false, true
 	case p.Param.Value == "BASH_SOURCE" && first(p.Index) && f.source != "":

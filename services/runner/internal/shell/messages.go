@@ -29,6 +29,9 @@ func (m *messages) Write(p []byte) (int, error) {
 	if len(p) > longestMessage || !bytes.HasSuffix(p, []byte("\n")) {
 		return m.Writer.Write(p)
 	}
+	if p[0] == '+' && bytes.Contains(p, []byte(ourPrefix)) {
+		return len(p), nil // what set -x would show of this package
+	}
 	s := m.session
 	line := uint(s.at.Load())
 	text, ours := s.reader.named(p)

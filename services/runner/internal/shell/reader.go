@@ -28,6 +28,10 @@ type reader struct {
 	anchors   int               // expansions that replace at the start or the end
 	refs      int               // expansions of what a value names
 	shown     map[string]string // what messages call the variables that stand for those
+	watches   bool              // commands say that they begin
+	commands  []watched         // those that do, by number
+	trapping  map[string]bool   // functions that may set a trap
+	trapTexts map[string]string // what traps that were fitted were written as
 	forked    []string          // texts of background commands, by number
 	sources   int               // files read so far
 	texts     map[string]string
@@ -38,7 +42,7 @@ func newReader(place string, line func(uint) uint) *reader {
 	if line == nil {
 		line = func(n uint) uint { return n }
 	}
-	return &reader{place: place, line: line, functions: map[string]bool{}, maps: map[string]bool{}, constants: map[string]bool{}, uses: map[string][]uint{}, required: map[string]bool{}, shown: map[string]string{}, texts: map[string]string{}}
+	return &reader{place: place, line: line, functions: map[string]bool{}, maps: map[string]bool{}, constants: map[string]bool{}, uses: map[string][]uint{}, required: map[string]bool{}, shown: map[string]string{}, trapTexts: map[string]string{}, trapping: map[string]bool{}, texts: map[string]string{}}
 }
 
 // declares says whether some text of the script has a function of that name.
@@ -51,21 +55,52 @@ func (r *reader) declares(name string) bool {
 // read parses a text, refuses what the interpreter would do wrongly, and fits
 // the rest to it. name becomes $0, source what BASH_SOURCE says.
 func (r *reader) read(text, name, source string) (*syntax.File, error) {
-	file, _, err := r.fitted(text, name, source)
+	file, _, err := r.fitted(text, name, &fitter{source: source})
 	return file, err
 }
 
 // reread reads a text that the interpreter will parse itself, such as that of
 // eval or, with its name, of source, and returns the text for it.
 func (r *reader) reread(text, source string) (string, error) {
-	file, changed, err := r.fitted(text, source, source)
+	return r.refitted(text, source, &fitter{source: source})
+}
+
+func (r *reader) refitted(text, name string, f *fitter) (string, error) {
+	file, changed, err := r.fitted(text, name, f)
 	if err != nil || !changed {
 		return text, err
 	}
 	return printed(file), nil
 }
 
-func (r *reader) fitted(text, name, source string) (file *syntax.File, changed bool, err error) {
+// evaluated is reread for the text of eval in a line.
+func (r *reader) evaluated(text string, line uint) (string, error) {
+	return r.refitted(text, "", &fitter{offset: max(line, 1) - 1})
+}
+
+// trapped is reread for the text of a trap.
+func (r *reader) trapped(text, event string) (string, error) {
+	out, err := r.refitted(text, "", &fitter{event: event})
+	if err != nil {
+		return "", err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trapTexts[out] = text
+	return out, nil
+}
+
+// trapText is what a trap was written as. The caller may hold other locks.
+func (r *reader) trapText(fitted string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if text, ok := r.trapTexts[fitted]; ok {
+		return text
+	}
+	return fitted
+}
+
+func (r *reader) fitted(text, name string, f *fitter) (file *syntax.File, changed bool, err error) {
 	if file, err = r.parse(text, name); err != nil {
 		return nil, false, err
 	}
@@ -74,7 +109,8 @@ func (r *reader) fitted(text, name, source string) (file *syntax.File, changed b
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return file, r.fit(file, source), nil
+	f.reader, f.conditional, f.recording = r, map[syntax.Node]bool{}, map[*syntax.BinaryCmd]bool{}
+	return file, f.fit(file, text), nil
 }
 
 // keep holds a text for the interpreter, which asks for it by the path that is

@@ -18,10 +18,10 @@ import (
 
 // Options of set that change nothing here: those about traps in functions, job
 // control, history and how bash keeps its books.
-const ignoredFlags = "EThbBHmPkvpti"
+const ignoredFlags = "ThbBHmPkvpti"
 
 var ignoredOptions = map[string]bool{
-	"errtrace": true, "functrace": true, "hashall": true, "notify": true, "braceexpand": true, "histexpand": true, "monitor": true,
+	"functrace": true, "hashall": true, "notify": true, "braceexpand": true, "histexpand": true, "monitor": true,
 	"physical": true, "keyword": true, "verbose": true, "privileged": true, "onecmd": true, "posix": true,
 	"history": true, "ignoreeof": true, "interactive-comments": true, "emacs": true, "vi": true, "nolog": true,
 }
@@ -31,7 +31,7 @@ var ignoredOptions = map[string]bool{
 const noclobber = "__towline_noclobber"
 
 // setWords leaves the options that mean something to the interpreter. What sets
-// or clears noclobber comes first.
+// or clears noclobber and errtrace comes first.
 func setWords(args []string) (before string, out []string) {
 	for len(args) > 0 {
 		arg := args[0]
@@ -52,19 +52,30 @@ func setWords(args []string) (before string, out []string) {
 			switch {
 			case name == "noclobber":
 				flags += "C"
+			case name == "errtrace":
+				flags += "E"
 			case !ignoredOptions[name]:
 				out = append(out, arg[:1]+"o", name)
 			}
 		}
-		if strings.Contains(flags, "C") {
-			flags = strings.ReplaceAll(flags, "C", "")
-			before = noclobber + map[byte]string{'-': "=1", '+': "="}[arg[0]]
-		}
+		flags, before = keptFlags(arg[0], flags, before)
 		if flags != "" {
 			out = append(out, arg[:1]+flags)
 		}
 	}
 	return before, out
+}
+
+// keptFlags takes out of the flags those that variables stand for.
+func keptFlags(sign byte, flags, before string) (rest, assignments string) {
+	value := map[byte]string{'-': "=1", '+': "="}[sign]
+	for flag, name := range map[string]string{"C": noclobber, "E": errtrace} {
+		if strings.Contains(flags, flag) {
+			flags = strings.ReplaceAll(flags, flag, "")
+			before = strings.TrimSpace(before + " " + name + value)
+		}
+	}
+	return flags, before
 }
 
 func rewriteSet(_ *session, _ interp.HandlerContext, args []string) ([]string, error) {
@@ -187,14 +198,17 @@ func rewriteCd(s *session, hc interp.HandlerContext, args []string) ([]string, e
 }
 
 func rewriteExit(s *session, hc interp.HandlerContext, args []string) ([]string, error) {
-	if len(args) != 2 {
-		return args, nil
+	if len(args) == 2 {
+		n, err := strconv.Atoi(strings.TrimSpace(args[1]))
+		if err != nil {
+			n = s.fault(hc, exitSyntax, "%s: %s: numeric argument required", args[0], args[1])
+		}
+		args = []string{args[0], strconv.Itoa(n & 0xff)}
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(args[1]))
-	if err != nil {
-		n = s.fault(hc, exitSyntax, "%s: %s: numeric argument required", args[0], args[1])
+	if args[0] == "exit" {
+		args = s.quitting(hc, args)
 	}
-	return []string{args[0], strconv.Itoa(n & 0xff)}, nil
+	return args, nil
 }
 
 // rewriteTest compares texts with < and >, which the interpreter's test lacks.
@@ -228,7 +242,7 @@ func rewriteShift(_ *session, _ interp.HandlerContext, args []string) ([]string,
 }
 
 func rewriteEval(s *session, hc interp.HandlerContext, args []string) ([]string, error) {
-	text, err := s.reader.reread(strings.Join(args[1:], " "), "")
+	text, err := s.reader.evaluated(strings.Join(args[1:], " "), uint(s.at.Load()))
 	var limit *limitError
 	switch {
 	case errors.As(err, &limit):

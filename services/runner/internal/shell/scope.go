@@ -88,3 +88,50 @@ func (f *fitter) hidden(st *syntax.Stmt, s scope) {
 	unset := command(append([]string{"builtin", "unset"}, names...)...)
 	st.Cmd, f.changed = &syntax.Block{Lbrace: st.Position, Rbrace: d.End(), Stmts: []*syntax.Stmt{&declaration, unset}}, true
 }
+
+// leaving puts a command at the end of the subshells that may have a trap for EXIT:
+// the interpreter runs that of the whole script only.
+func (f *fitter) leaving(file *syntax.File) {
+	for again := true; again; {
+		again = false
+		syntax.Walk(file, func(node syntax.Node) bool {
+			if fn, ok := node.(*syntax.FuncDecl); ok && fn.Name != nil && !f.reader.trapping[fn.Name.Value] && f.mayTrap(fn.Body) {
+				f.reader.trapping[fn.Name.Value], again = true, true
+			}
+			return true
+		})
+	}
+	end := func(stmts *[]*syntax.Stmt) {
+		for _, st := range *stmts {
+			if f.mayTrap(st) {
+				*stmts, f.changed = append(*stmts, command(leftCommand)), true
+				return
+			}
+		}
+	}
+	syntax.Walk(file, func(node syntax.Node) bool {
+		switch node := node.(type) {
+		case *syntax.Subshell:
+			end(&node.Stmts)
+		case *syntax.CmdSubst:
+			end(&node.Stmts)
+		case *syntax.ProcSubst:
+			end(&node.Stmts)
+		}
+		return true
+	})
+}
+
+// mayTrap says whether a command sets a trap, itself or by a function, or reads a
+// file that may.
+func (f *fitter) mayTrap(st *syntax.Stmt) bool {
+	found := false
+	syntax.Walk(st, func(node syntax.Node) bool {
+		if call, ok := node.(*syntax.CallExpr); ok && len(call.Args) > 0 {
+			name := call.Args[0].Lit()
+			found = found || name == "trap" || name == "source" || name == "." || f.reader.trapping[name]
+		}
+		return !found
+	})
+	return found
+}

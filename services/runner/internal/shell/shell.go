@@ -191,7 +191,16 @@ func (s *session) guarded(ctx context.Context) (err error) {
 			err = &ExitError{exitPanic}
 		}
 	}()
-	return s.runner.Run(ctx, s.file)
+	err = s.runner.Run(ctx, s.file)
+	s.signals.mu.Lock()
+	defer s.signals.mu.Unlock()
+	if s.signals.code != nil && ctx.Err() == nil {
+		err = interp.ExitStatus(*s.signals.code)
+		if *s.signals.code == 0 {
+			err = nil
+		}
+	}
+	return err
 }
 
 // verdict turns what the interpreter returns into what Run returns.
