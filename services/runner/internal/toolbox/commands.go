@@ -80,6 +80,7 @@ func anyArguments([]string) bool { return true }
 // variants know options that the programs of busybox do not.
 func variants() map[string]variant {
 	return map[string]variant{
+		"cut":      {columns.CutWanted, tool.EndedByPipe(tool.Buffered(columns.Cut))},
 		"env":      {envWanted, tool.EndedByPipe(env)},
 		"grep":     {grep.Wanted, tool.EndedByPipe(grep.Run)},
 		"mktemp":   {anyArguments, tool.EndedByPipe(place.Mktemp)},

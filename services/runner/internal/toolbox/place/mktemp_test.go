@@ -29,7 +29,7 @@ func TestMktempAsCoreutils(t *testing.T) {
 			}
 			r := run(t, dir, append([]string{"mktemp"}, strings.Fields(line)...))
 			mask := func(s string) string {
-				s = strings.ReplaceAll(strings.ReplaceAll(s, dir, "DIR"), os.TempDir()+"/", "/tmp/")
+				s = strings.ReplaceAll(s, dir, "DIR")
 				return random.ReplaceAllStringFunc(s, func(name string) string {
 					parts := random.FindStringSubmatch(name)
 					return fmt.Sprint(parts[1], "<", len(parts[2]), ">")
