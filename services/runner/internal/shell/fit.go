@@ -49,6 +49,7 @@ func (f *fitter) fit(file *syntax.File, text string) bool {
 		f.watch(file, text)
 	}
 	f.leaving(file)
+	f.literals(file)
 	f.scoped(file, scope{returns: sourced})
 	f.relaxed(file)
 	syntax.Walk(file, func(node syntax.Node) bool {
