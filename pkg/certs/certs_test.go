@@ -262,9 +262,9 @@ func TestAReplacedAuthorityIsTrustedOutside(t *testing.T) {
 	if err := ask(); err != nil {
 		t.Fatal(err)
 	}
+	first := string(served(t, address))
 	write(t, f.ca, b.pem)
 	b.leaf(t, f.cert, f.key)
-	first := string(served(t, address))
 	eventually.Is(t, "job processes are given the new authority", func() bool { return bundle() == string(b.pem) })
 	eventually.Is(t, "the new certificate is served", func() bool { return string(served(t, address)) != first })
 	eventually.Is(t, "the new authority is trusted", func() bool { return ask() == nil })

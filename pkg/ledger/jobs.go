@@ -150,13 +150,16 @@ type Claim struct {
 var claimScript = jobScript(`
 local s = redis.call('HGET', job, 'state')
 if not s then return {'unknown'} end
-if s ~= 'queued' then return {'state'} end
+local again = s == 'claimed' and redis.call('HGET', job, 'runner') == ARGV[1]
+if s ~= 'queued' and not again then return {'state'} end
 redis.call('HSET', job, 'state', 'claimed', 'runner', ARGV[1])
 redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
 touch(ARGV[3])
 return {'ok', redis.call('GET', payload) or '', redis.call('HGET', job, 'grant') or '', redis.call('HGET', job, 'ticket') or '', tostring(redis.call('STRLEN', trace))}`)
 
-// Claim makes a queued job the runner's, under a lease of ttl.
+// Claim makes a queued job the runner's, under a lease of ttl. A repetition is
+// accepted, since the answer to the first may have been lost: runner must be
+// the name of this claim alone.
 func (l *Ledger) Claim(ctx context.Context, id int64, runner string, ttl time.Duration) (Claim, error) {
 	v, err := claimScript.Run(ctx, l.rdb, l.jobKeys(id), runner, millis(ttl), millis(JobTTL)).StringSlice()
 	if err != nil {
@@ -213,6 +216,8 @@ func (l *Ledger) Renew(ctx context.Context, id int64, runner string, ttl time.Du
 }
 
 var restoreScript = jobScript(`
+local again = redis.call('HGET', job, 'state') == 'running' and redis.call('HGET', job, 'runner') == ARGV[4]
+if again then return 'ok' end
 if redis.call('EXISTS', job) == 1 then return 'state' end
 redis.call('HSET', job, 'schema', ARGV[1], 'state', 'running', 'grant', ARGV[3], 'runner', ARGV[4], 'ticket', ARGV[7])
 redis.call('SET', payload, ARGV[2])
@@ -220,7 +225,8 @@ redis.call('SET', lease, ARGV[4], 'PX', ARGV[5])
 touch(ARGV[6])
 return 'ok'`)
 
-// Restore announces a running job again after Redis has lost it.
+// Restore announces a running job again after Redis has lost it. A repetition is
+// accepted, as by Claim.
 func (l *Ledger) Restore(ctx context.Context, id int64, c Claim, runner string, ttl time.Duration) error {
 	return l.create(ctx, restoreScript, id, Schema, c.Payload, c.Grant, runner, millis(ttl), millis(JobTTL), c.Ticket)
 }

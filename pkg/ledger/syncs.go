@@ -133,8 +133,10 @@ func (l *Ledger) NextSync(ctx context.Context, wait time.Duration) (string, erro
 }
 
 var claimSyncScript = syncScript(`
-if redis.call('HGET', sync, 'state') ~= 'queued' then return {'state', 0} end
-if redis.call('EXISTS', lease) == 1 then return {'lost', 0} end
+local s, holder = redis.call('HGET', sync, 'state'), redis.call('GET', lease)
+local again = s == 'claimed' and redis.call('HGET', sync, 'runner') == ARGV[1]
+if s ~= 'queued' and not again then return {'state', 0} end
+if holder and holder ~= ARGV[1] then return {'lost', 0} end
 local t = redis.call('GET', task)
 if not t then return {'unknown', 0} end
 redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
@@ -145,7 +147,8 @@ touch(ARGV[3])
 return {'ok', tonumber(n), t}`)
 
 // ClaimSync takes a queued sync under a lease of ttl and returns its sealed
-// task. ErrState means that there is nothing to do any more.
+// task. ErrState means that there is nothing to do any more. A repetition is
+// accepted, as by Claim; it may bring a newer task.
 func (l *Ledger) ClaimSync(ctx context.Context, name, holder string, ttl time.Duration) (serial int64, sealedTask []byte, err error) {
 	v, err := claimSyncScript.Run(ctx, l.rdb, l.syncKeys(name), holder, millis(ttl), millis(SyncTTL)).Slice()
 	if err != nil {

@@ -65,6 +65,29 @@ func TestTheNewestTaskWins(t *testing.T) {
 	}
 }
 
+func TestAClaimOfASyncWhoseAnswerWasLost(t *testing.T) {
+	b := open(t)
+	one := b.want("one")
+	b.claimSync("r1", long)
+	again := func(want int64, task string) {
+		t.Helper()
+		n, got, err := b.ClaimSync(t.Context(), entry, "r1", long)
+		if err != nil || n != want || string(got) != task {
+			t.Errorf("claimed %d %q, %v; want %d %q", n, got, err, want, task)
+		}
+	}
+	again(one, "one")
+	two := b.want("two")
+	again(two, "two") // so there is nothing to stop for
+	if cancel, err := b.RenewSync(t.Context(), entry, "r1", long); cancel != "" || err != nil {
+		t.Errorf("renew: %q, %v", cancel, err)
+	}
+	b.must(b.FinishSync(t.Context(), entry, "r1", two, []byte("done")))
+	if _, _, err := b.ClaimSync(t.Context(), entry, "r1", long); !errors.Is(err, ledger.ErrState) {
+		t.Errorf("claimed after its end: %v, want ErrState", err)
+	}
+}
+
 func TestATaskOfTheSameLetsTheOlderOneEnd(t *testing.T) {
 	b := open(t)
 	one := b.want("one")

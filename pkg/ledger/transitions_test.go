@@ -21,6 +21,7 @@ var transitions = []struct {
 	{"Accept", func(b *bench) error { return b.Accept(ctx(b.tb), id, payload, "r9/9") }, "accepted state state state state state state state state"},
 	{"Enqueue", func(b *bench) error { return b.Enqueue(ctx(b.tb), id, grant) }, "unknown queued state state state state state state state"},
 	{"Claim", func(b *bench) error { _, err := b.Claim(ctx(b.tb), id, "r2", long); return err }, "unknown state claimed state state state state state state"},
+	{"Claim by the runner", func(b *bench) error { _, err := b.Claim(ctx(b.tb), id, "r1", long); return err }, "unknown state claimed ok ok state state state state"},
 	{"Start by the runner", func(b *bench) error { return b.Start(ctx(b.tb), id, "r1") }, "unknown lost lost running lost ok lost lost lost"},
 	{"Start by another", func(b *bench) error { return b.Start(ctx(b.tb), id, "r2") }, "unknown lost lost lost lost lost lost lost lost"},
 	{"Renew by the runner", func(b *bench) error { return b.renew("r1") }, "unknown lost lost ok ok ok ok lost lost"},
@@ -38,7 +39,7 @@ var transitions = []struct {
 	{"Acked", func(b *bench) error { return b.Acked(ctx(b.tb), id, 2) }, "unknown ok ok ok ok ok ok ok ok"},
 	{"Restore", func(b *bench) error {
 		return b.Restore(ctx(b.tb), id, ledger.Claim{Payload: payload, Grant: grant, Ticket: "r1/0"}, "r1", long)
-	}, "running state state state state state state state state"},
+	}, "running state state state state ok ok state state"},
 	{"Payload", func(b *bench) error { _, err := b.Payload(ctx(b.tb), id); return err }, "unknown ok ok ok ok ok ok ok unknown"},
 	{"MarkReported", func(b *bench) error { return b.MarkReported(ctx(b.tb), id) }, "ok reported reported reported reported reported reported reported ok"},
 }

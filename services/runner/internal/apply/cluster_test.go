@@ -63,7 +63,7 @@ func open(tb testing.TB) *site {
 	s.options = apply.Options{
 		DefaultNamespace: s.namespace,
 		Inventory:        inventory.Place{ID: "7-42"},
-		Prune:            apply.Prune{Timeout: 20 * time.Second},
+		Prune:            apply.Prune{Timeout: 2 * time.Minute},
 	}
 	return s
 }

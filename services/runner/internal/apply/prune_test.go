@@ -17,13 +17,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/towline/towline/pkg/eventually"
 	"github.com/towline/towline/services/runner/internal/apply"
 )
 
 // eventually polls until check holds; controllers work at their own pace.
 func (s *site) eventually(what string, check func(context.Context) bool) {
 	s.tb.Helper()
-	ctx, cancel := context.WithTimeout(s.tb.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.tb.Context(), eventually.Within)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -73,7 +74,7 @@ func TestPropagation(t *testing.T) {
 // and is deleted by a later run.
 func TestFailedDeletionIsTrackedOn(t *testing.T) {
 	s := open(t)
-	s.options.Prune.Timeout = 500 * time.Millisecond
+	s.options.Prune.Timeout = 4 * time.Second
 	s.options.Workers = 1
 	s.sync(map[string]string{"a.yaml": configMap("a", "one"), "b.yaml": configMap("b", "one")})
 	s.patch("configmaps", "a", `{"metadata":{"finalizers":["example.com/wait"]}}`, types.MergePatchType)
@@ -182,7 +183,7 @@ func TestNamespaceStuck(t *testing.T) {
 	}
 	_, err = s.client.CoreV1().ConfigMaps(name).Patch(t.Context(), "stuck", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
 	s.must(err)
-	s.options.Prune.Timeout = 20 * time.Second
+	s.options.Prune.Timeout = 2 * time.Minute
 	rep = s.apply(s.read(nil))
 	s.must(rep.Err())
 }

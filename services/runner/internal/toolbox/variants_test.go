@@ -79,7 +79,7 @@ func TestPrefixesEndAsGNUs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
-		"timeout 0.1 tail -f up", "timeout --preserve-status 0.1 tail -f up", "timeout --preserve-status -s INT 0.1 tail -f up", "timeout -s KILL --preserve-status 0.1 tail -f up",
+		"timeout 3 tail -f up", "timeout --preserve-status 0.1 sleep 60", "timeout --preserve-status -s INT 0.1 sleep 60", "timeout -s KILL --preserve-status 0.1 sleep 60",
 		"timeout --preserve-status 20 grep -c 3 up", "timeout --preserve-status 20 cat up", "timeout --preserve-status",
 		"env -C d pwd", "env --chdir=d A=1 pwd -P", "env -C nope pwd", "env -C up pwd", "env -C d", "env -S cat up", "env -Scat up", "env --split-string=cat up", "env -i -S A=1 env", "env -S -i env", "env -C d nope",
 		"sort -C up", "sort -n -C up", "sort -nC up", "sort --check=quiet up", "sort --check=silent --numeric-sort up", "sort -C nope", "sort -C -k 1,1n -t : up", "sort -C -u -n up", "sort -C up up", "sort -c -n up",

@@ -144,7 +144,7 @@ func serveGate(tb testing.TB, g http.Handler) Endpoint {
 // client is a ledger that notices an outage quickly.
 func (b *bench) client(s *redistest.Server) *ledger.Ledger {
 	b.tb.Helper()
-	rdb, err := ledger.Open(s.URL + "?read_timeout=300ms")
+	rdb, err := ledger.Open(s.URL + "?read_timeout=2s")
 	if err != nil {
 		b.tb.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func (b *bench) must(err error) {
 // record is what the ledger holds of a job; none while Redis is away.
 func (b *bench) record(id int64) ledger.Record {
 	b.tb.Helper()
-	r, err := b.Ledger.Load(b.tb.Context(), id)
+	r, err := b.patient.Load(b.tb.Context(), id)
 	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
 		return ledger.Record{}
 	}
@@ -217,8 +217,12 @@ func (b *bench) record(id int64) ledger.Record {
 // finished waits for a job's result and returns it with the trace.
 func (b *bench) finished(id int64) (ledger.Result, string) {
 	b.tb.Helper()
-	eventually.Is(b.tb, "the job is finished", func() bool { return b.record(id).State == ledger.Finished })
-	res, err := ledger.OpenJSON[ledger.Result](b.box, id, b.record(id).Result)
+	var r ledger.Record
+	eventually.Is(b.tb, "the job is finished", func() bool {
+		r = b.record(id)
+		return r.State == ledger.Finished
+	})
+	res, err := ledger.OpenJSON[ledger.Result](b.box, id, r.Result)
 	b.must(err)
 	return res, b.trace(id)
 }

@@ -82,7 +82,7 @@ func TestNothingOfAJobSurvives(t *testing.T) {
 		"after its death": {[]string{"die"}, "", nil},
 		"when cancelled":  {[]string{"until cancel", "die"}, ledger.CancelGraceful, nil},
 		"when aborted":    {[]string{"deaf", "hang"}, ledger.CancelAbort, nil},
-		"after its time":  {[]string{"deaf", "hang"}, "", short},
+		"after its time":  {[]string{"deaf", "hang"}, "", ample},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

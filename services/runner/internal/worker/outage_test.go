@@ -70,8 +70,8 @@ func TestAJobSurvivesAPausedRedis(t *testing.T) {
 	gate.reached(t, "/api/1")
 	b.must(s.Pause())
 	gate.open("/api/1")
-	select { // long enough for the process to end
-	case <-time.After(time.Second):
+	select { // long enough for the process to end, and for calls to fail
+	case <-time.After(5 * time.Second):
 	case <-t.Context().Done():
 	}
 	b.must(s.Resume())

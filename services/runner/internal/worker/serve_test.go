@@ -111,8 +111,8 @@ func TestTheScriptWaitsForRedis(t *testing.T) {
 	eventually.Is(t, "it runs", func() bool { return len(asked) == 1 })
 	b.must(s.Pause())
 	close(answer)
-	select {
-	case <-time.After(time.Second):
+	select { // long enough for calls to fail
+	case <-time.After(5 * time.Second):
 	case <-t.Context().Done():
 	}
 	if len(asked) != 1 {
