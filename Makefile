@@ -28,6 +28,10 @@ CLUSTER  := go run ./e2e/cluster/cmd/withcluster
 
 export TOWLINE_E2E_BINARIES
 
+# A process with the race detector sleeps for a second before it ends, so that
+# others may still report. There are hundreds of them.
+export GORACE ?= atexit_sleep_ms=50
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

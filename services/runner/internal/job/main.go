@@ -30,11 +30,6 @@ const (
 	ExitOrphaned = 4 // the supervisor closed the pipe: it is gone
 )
 
-// StartEnvironment is the whole environment of a new job process. What it makes
-// before it knows its job stays for good, so that collecting garbage meanwhile
-// would be work for nothing; see collector.
-const StartEnvironment = "GOGC=off"
-
 // Main is a job process: it prepares what needs no job, waits on stdin for one
 // Spec, runs the job and writes its frames to frames. The process ends at once
 // when stdin ends, so the supervisor keeps it open until it has the result.

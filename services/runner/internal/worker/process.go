@@ -62,7 +62,7 @@ func start(command []string) (*process, error) {
 	}
 	stdin, frames, output := p.pairs[0], p.pairs[1], p.pairs[2]
 	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // our own binary, whose life is managed here
-	cmd.Env = []string{job.StartEnvironment}
+	cmd.Env = job.StartEnvironment()
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin.r, output.w, output.w
 	cmd.ExtraFiles = []*os.File{frames.w}

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"crypto/ed25519"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,7 +77,7 @@ func TestAProcessInheritsNothing(t *testing.T) {
 	b := run(t, redistest.New(t), func(b *bench) { b.Warm = 2 })
 	b.put(id, []string{"self", "result success"})
 	_, trace := b.finished(id)
-	if want := "env=[\"" + job.StartEnvironment + "\"] dir=/ descriptors=[0=pipe 1=pipe 2=pipe 3=pipe] own group=true\n"; trace != want {
+	if want := fmt.Sprintf("env=%q dir=/ descriptors=[0=pipe 1=pipe 2=pipe 3=pipe] own group=true\n", job.StartEnvironment()); trace != want {
 		t.Errorf("got %q, want %q", trace, want)
 	}
 }
