@@ -17,7 +17,7 @@ FUZZTIME ?= 10s
 KEEP     ?=
 NODE     ?= .
 P        ?= 2
-TIMEOUT  ?= 20m
+TIMEOUT  ?= 40m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 PACKAGES := $(WORKSPACE:%=./%/...)

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/towline/towline/e2e/cluster"
+	"github.com/towline/towline/pkg/eventually"
 )
 
 // installed is a release's accounts and rights in a real API server, with
@@ -176,6 +177,9 @@ func TestEachAccountMayDoExactlyWhatItNeeds(t *testing.T) {
 			in := install(t, combinations[name])
 			for account, want := range table(in) {
 				k := in.as(t, account, rest.ImpersonationConfig{})
+				for _, q := range want {
+					eventually.Is(t, account+" may "+q, func() bool { return in.may(t, k, q) })
+				}
 				var got []string
 				for _, q := range in.questions() {
 					if in.may(t, k, q) {
@@ -206,7 +210,7 @@ func TestNamespacesModeMakesNoClusterRole(t *testing.T) {
 	agent := rest.ImpersonationConfig{UserName: "system:serviceaccount:" + in.namespace + ":towline-agent"}
 	k := in.as(t, "towline-runner", agent)
 	for ns, ok := range map[string]bool{in.shop: true, in.staging: true, in.namespace: false, "default": false} {
-		if err := try(t, k, ns); (err == nil) != ok {
+		if err := tryUntil(t, k, ns, ok); (err == nil) != ok {
 			t.Errorf("in %s: %v, want success: %t", ns, err, ok)
 		}
 	}
@@ -223,6 +227,17 @@ func try(t *testing.T, k kubernetes.Interface, namespace string) error {
 		t.Fatal(err)
 	}
 	return err
+}
+
+// tryUntil is try, again and again for one who should succeed: the API server
+// learns of new rights a moment after they were made.
+func tryUntil(t *testing.T, k kubernetes.Interface, namespace string, ok bool) error {
+	t.Helper()
+	if ok {
+		eventually.Is(t, "a right in "+namespace, func() bool { return try(t, k, namespace) == nil })
+		return nil
+	}
+	return try(t, k, namespace)
 }
 
 // access.bindings give exactly whom they name, where they name it: tried as the
@@ -258,7 +273,7 @@ access:
 	for _, tt := range tests {
 		k := in.as(t, "towline-runner", rest.ImpersonationConfig{UserName: tt.user, Groups: []string{tt.group}})
 		for ns, ok := range map[string]bool{in.shop: tt.shop, in.staging: tt.staging, in.namespace: false} {
-			if err := try(t, k, ns); (err == nil) != ok {
+			if err := tryUntil(t, k, ns, ok); (err == nil) != ok {
 				t.Errorf("%s of %s in %s: %v, want success: %t", tt.user, tt.group, ns, err, ok)
 			}
 		}
@@ -276,7 +291,7 @@ func TestExactNamesStopTheRunnerItself(t *testing.T) {
 		UserName: "gitlab:ci_job:any", Groups: []string{"gitlab:ci_job", "gitlab:project_env_tier:42:production"},
 		Extra: map[string][]string{"agent.gitlab.com/ci_job_id": {"1"}},
 	}
-	if err := try(t, in.as(t, "towline-runner", job), in.shop); err != nil {
+	if err := tryUntil(t, in.as(t, "towline-runner", job), in.shop, true); err != nil {
 		t.Errorf("a job: %v", err)
 	}
 	for _, other := range []rest.ImpersonationConfig{

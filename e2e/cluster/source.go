@@ -59,6 +59,9 @@ func (s source) command(ctx context.Context, args ...string) *exec.Cmd {
 func digest(ctx context.Context, src source, include func(path string) bool, flags []string) (string, error) {
 	env, err := src.command(ctx, "env", "GOVERSION", "GOOS", "GOARCH", "GOAMD64", "GOARM64",
 		"CGO_ENABLED", "GOFLAGS", "GOEXPERIMENT").Output()
+	if ctx.Err() != nil {
+		err = ctx.Err() // a program that was killed does not know why
+	}
 	if err != nil {
 		return "", fmt.Errorf("go env: %w", describe(err))
 	}

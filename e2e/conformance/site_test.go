@@ -29,7 +29,7 @@ const (
 	projectPath = "acme/apps/shop"
 	tag         = "towline"
 	longPoll    = 2 * time.Second
-	within      = 30 * time.Second
+	within      = 2 * time.Minute
 	leaseFor    = 20 * time.Second
 	tickets     = 60
 	holder      = "runner-1/0/x"
@@ -91,7 +91,7 @@ func (s *site) start() *site {
 	ctx, cancel := context.WithCancel(context.Background())
 	var playing sync.WaitGroup
 	for i := range tickets {
-		must(s.t, s.ledger.Offer(ctx, fmt.Sprintf("runner-1/%d", i), 10*time.Minute))
+		must(s.t, s.ledger.Offer(ctx, fmt.Sprintf("runner-1/%d", i), time.Hour))
 	}
 	s.tunnel = s.another()
 	playing.Go(func() { s.dispatch(ctx) })
@@ -209,9 +209,14 @@ func (s *site) take(t *testing.T, id int64) *work {
 	_, err := s.ledger.Claim(ctx, id, holder, leaseFor)
 	must(t, err)
 	must(t, s.ledger.Start(ctx, id, holder))
-	w := &work{site: s, t: t, id: id, cancel: cancel, word: make(chan string, 1)}
-	go w.renew(ctx)
-	t.Cleanup(cancel)
+	w := &work{site: s, t: t, id: id, word: make(chan string, 1)}
+	var renewing sync.WaitGroup
+	renewing.Go(func() { w.renew(ctx) })
+	w.cancel = func() {
+		cancel()
+		renewing.Wait()
+	}
+	t.Cleanup(w.cancel)
 	return w
 }
 

@@ -166,11 +166,11 @@ func TestTrace(t *testing.T) {
 			w.trace("one\n")
 			w.write("two\n")
 			w.trace("two\n")
+			w.finish(success)
+			wholeLog(t, w, "one\ntwo\n")
 			if p := s.calls(sim.PatchTrace, w.id); len(p) != 2 || p[1].At.Sub(p[0].At) < 3*time.Second {
 				t.Errorf("pieces %v", p)
 			}
-			w.finish(success)
-			wholeLog(t, w, "one\ntwo\n")
 		}},
 		{name: "given an unwatched job when there is more log then it waits for the end of the job", run: func(t *testing.T, s *site) {
 			w := s.run(t)

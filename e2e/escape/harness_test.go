@@ -15,6 +15,7 @@ import (
 	sim "github.com/towline/towline/e2e/gitlabsim"
 	"github.com/towline/towline/e2e/gitlabsim/joblog"
 	"github.com/towline/towline/e2e/rig"
+	"github.com/towline/towline/pkg/eventually"
 )
 
 const (
@@ -218,8 +219,10 @@ func last(log string) string {
 // healthy checks that the runner is ready and runs another job.
 func (p *prison) healthy(t *testing.T) {
 	t.Helper()
-	if ready, body := p.rig.Runner.Ready(context.Background()); !ready {
-		t.Errorf("the runner is not ready: %s", body)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a machine that was full needs a moment
+	defer cancel()
+	if err := p.rig.Runner.WaitReady(ctx); err != nil {
+		t.Errorf("the runner does not become ready: %v", err)
 	}
 	if j, log := p.run(t, "kubectl version >/dev/null && echo fine | grep fine"); j.Status != sim.Success {
 		t.Errorf("the next job is %s\n%s", j.Status, last(log))
@@ -228,12 +231,11 @@ func (p *prison) healthy(t *testing.T) {
 
 // swept looks for what the jobs have left on the disk and running.
 func (p *prison) swept() {
-	if left, _ := os.ReadDir(filepath.Join(p.dir, "work")); len(left) > 0 {
-		p.t.Errorf("left behind: %v", left)
-	}
-	if left := p.programs(); len(left) > 0 {
-		p.t.Errorf("still running: %v", left)
-	}
+	eventually.Is(p.t, "nothing is left behind", func() bool {
+		left, _ := os.ReadDir(filepath.Join(p.dir, "work"))
+		return len(left) == 0
+	})
+	eventually.Is(p.t, "no program runs", func() bool { return len(p.programs()) == 0 })
 }
 
 // programs lists the running programs of the toolbox.

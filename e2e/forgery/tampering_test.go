@@ -42,10 +42,14 @@ func (s *site) load(t *testing.T, id int64) record {
 
 func (s *site) store(t *testing.T, r record) {
 	t.Helper()
-	c := s.redis.Client()
-	must(t, c.Set(t.Context(), s.key(r.id)+":payload", r.payload, time.Hour).Err())
-	must(t, c.Del(t.Context(), s.key(r.id)).Err())
-	must(t, c.HSet(t.Context(), s.key(r.id), r.fields).Err())
+	// At once: a record that is gone for a moment is one that the tunnel forgets.
+	_, err := s.redis.Client().TxPipelined(t.Context(), func(p redis.Pipeliner) error {
+		p.Set(t.Context(), s.key(r.id)+":payload", r.payload, time.Hour)
+		p.Del(t.Context(), s.key(r.id))
+		p.HSet(t.Context(), s.key(r.id), r.fields)
+		return nil
+	})
+	must(t, err)
 }
 
 // attack changes a queued job. victim is its record, other that of a job that is

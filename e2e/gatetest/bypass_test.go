@@ -2,6 +2,7 @@ package gatetest
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -90,8 +91,8 @@ func (s *siege) allowAll(group string) {
 	}, metav1.CreateOptions{})
 	s.must(err)
 	s.t.Cleanup(func() {
-		_ = rbac.ClusterRoleBindings().Delete(s.t.Context(), name, metav1.DeleteOptions{})
-		_ = rbac.ClusterRoles().Delete(s.t.Context(), name, metav1.DeleteOptions{})
+		_ = rbac.ClusterRoleBindings().Delete(context.Background(), name, metav1.DeleteOptions{})
+		_ = rbac.ClusterRoles().Delete(context.Background(), name, metav1.DeleteOptions{})
 	})
 }
 

@@ -76,25 +76,33 @@ func (b *bench) as(user string, groups ...string) *kubernetes.Clientset {
 
 func TestDocumentsAreFetchedOnceForAllJobs(t *testing.T) {
 	b, seen := watched(t)
-	var want []string
-	for i, user := range []string{"gitlab:ci_job:1", "gitlab:ci_job:22"} {
+	look := func(user string) (saw string, answers []string) {
 		d := b.as(user).Discovery()
 		groups, resources, err := d.ServerGroupsAndResources()
 		b.must(err)
 		doc, err := d.OpenAPISchema()
 		b.must(err)
-		got := []string{fmt.Sprint(len(groups), len(resources), doc.GetInfo().GetVersion())}
-		if i == 0 {
-			want = got
-		} else if !slices.Equal(got, want) {
-			t.Errorf("the second job sees %v, the first %v", got, want)
+		return fmt.Sprint(len(groups), len(resources), doc.GetInfo().GetVersion()), seen.since()
+	}
+	lacks := func(answers []string, status string) bool {
+		return slices.ContainsFunc(answers, func(a string) bool { return !strings.HasPrefix(a, status) })
+	}
+	want, answers := look("gitlab:ci_job:1")
+	if lacks(answers, "200") {
+		t.Errorf("the first job: %v, want 200", answers)
+	}
+	// Somebody else may change what the API server has; then one more job pays.
+	var got string
+	for n := range 3 {
+		if got, answers = look("gitlab:ci_job:2" + strings.Repeat("2", n)); !lacks(answers, "304") {
+			break
 		}
-		status := []string{"200", "304"}[i]
-		for _, line := range seen.since() {
-			if !strings.HasPrefix(line, status) {
-				t.Errorf("job %d: %s, want %s", i, line, status)
-			}
-		}
+	}
+	if lacks(answers, "304") {
+		t.Errorf("later jobs: %v, want 304", answers)
+	}
+	if got != want {
+		t.Errorf("a later job sees %v, the first %v", got, want)
 	}
 }
 

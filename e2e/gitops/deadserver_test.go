@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -44,7 +45,8 @@ func TestADeadServerHoldsUpNobody(t *testing.T) {
 		fmt.Fprintf(&dead, "    - {release_name: dead%d, namespace: NAMESPACE, source: {repository: {url: \"http://%s/dead\", chart: web}}}\n", n, charts.host)
 	}
 	b.configure(dead.String())
-	const slots = 2 // of a runner
+	const slots = 2        // of a runner
+	b.within = time.Minute // one entry after the other would need three
 	b.eventually("all slots wait", func(context.Context) bool { return charts.dead.Load() >= slots })
 
 	config := dead.String() + strings.ReplaceAll(alive, "HOST", charts.host)
@@ -73,6 +75,7 @@ func TestADeadServerHoldsUpNobody(t *testing.T) {
 		t.Error("every entry has asked the dead server")
 	}
 	charts.healed.Store(true)
+	b.within = within
 	came := func(n int) bool { return b.data(fmt.Sprint("dead", n)) != nil }
 	b.eventually("a release of the server that is back", func(context.Context) bool {
 		for n := range ofTheDead {
@@ -95,7 +98,7 @@ func (b *bench) archiveFails() {
 	b.Helper()
 	fault := b.gitlab.Inject(sim.Fault{Endpoint: sim.Archive, Times: -1, Status: http.StatusServiceUnavailable})
 	commit := b.push(map[string]string{"k8s/a.yaml": configMap("a", "x", "late")})
-	ctx, cancel := context.WithTimeout(b.Context(), within)
+	ctx, cancel := context.WithTimeout(b.Context(), b.within)
 	defer cancel()
 	const entry = "towline/" + agentName + "/alive"
 	st, err := b.gitlab.WaitCommitStatus(ctx, shop, commit, entry, "pending", "success", "failed")

@@ -325,9 +325,9 @@ func namespaces() hardCase {
 			}
 		}
 	}
-	return hardCase{"namespaces", ", prune_timeout: 2s", []step{
+	return hardCase{"namespaces", ", prune_timeout: 10s", []step{
 		{files: files, state: succeeds, says: "2 objects, 2 created", after: func(b *bench) { b.Cleanup(func() { b.leave(b.fill("NAMESPACE-stuck")) }) }},
-		{before: stick, files: none, state: fails, says: "Namespace NAMESPACE-stuck failed: its deletion was not done within 2s", after: holds("")},
+		{before: stick, files: none, state: fails, says: "Namespace NAMESPACE-stuck failed: its deletion was not done within 10s", after: holds("")},
 		{files: files, state: fails, says: "namespaces/inside.yaml:1: ConfigMap NAMESPACE-stuck/inside failed: its namespace NAMESPACE-stuck is being deleted", after: holds("")},
 		{before: release, state: succeeds, says: "2 objects", after: holds("1")},
 	}}

@@ -22,7 +22,7 @@ const (
 	agentProject = "acme/agents"
 	agentName    = "production"
 	shop         = "acme/apps/shop"
-	within       = 60 * time.Second
+	within       = 5 * time.Minute // for machines that are slow or busy
 	pollEvery    = 20 * time.Millisecond
 )
 
@@ -40,7 +40,8 @@ type bench struct {
 	token     string // that reads shop
 	rig       *rig.Rig
 	opts      *rig.Options
-	access    string // config.yaml
+	within    time.Duration // how long it waits
+	access    string        // config.yaml
 }
 
 // open starts an installation with this towline.yaml, in which NAMESPACE stands
@@ -54,7 +55,7 @@ func open(t testing.TB, towline string, first map[string]string, tunnelArgs ...s
 func openWith(t testing.TB, access, towline string, first map[string]string, tunnelArgs ...string) *bench {
 	t.Helper()
 	trial := rig.NewTrial(t, time.Second)
-	b := &bench{Trial: trial, cluster: trial.Cluster, kube: trial.Kube, namespace: trial.Namespace, gitlab: trial.GitLab, redis: trial.Redis, opts: &trial.Options, access: access}
+	b := &bench{Trial: trial, cluster: trial.Cluster, kube: trial.Kube, namespace: trial.Namespace, gitlab: trial.GitLab, redis: trial.Redis, opts: &trial.Options, access: access, within: within}
 	b.Project(agentProject)
 	b.Project(shop)
 	b.Agent(agentProject, agentName)
@@ -115,7 +116,7 @@ func (b *bench) status(entry, sha, state string) string {
 // statusIn is status of a commit of another project.
 func (b *bench) statusIn(project, entry, sha, state string) string {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+	ctx, cancel := context.WithTimeout(context.Background(), b.within)
 	defer cancel()
 	st, err := b.gitlab.WaitCommitStatus(ctx, project, sha, "towline/"+agentName+"/"+entry, "success", "failed")
 	b.must(err)
@@ -131,7 +132,7 @@ func (b *bench) statusIn(project, entry, sha, state string) string {
 // eventually waits until what a look at the cluster says is as wanted.
 func (b *bench) eventually(what string, ok func(ctx context.Context) bool) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+	ctx, cancel := context.WithTimeout(context.Background(), b.within)
 	defer cancel()
 	for !ok(ctx) {
 		select {

@@ -89,7 +89,7 @@ func (c *Container) exec(ctx context.Context, command []string, in io.Reader, ou
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir, cmd.Env = c.Dir, []string{"PATH=/usr/bin:/bin", "HOME=" + c.Dir}
 	cmd.Stdout, cmd.Stderr = out, errs
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 15 * time.Second // its last output may take its time
 	if in != nil {
 		// Wait must not wait for a client that has nothing to say.
 		stdin, err := cmd.StdinPipe()

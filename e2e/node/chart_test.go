@@ -25,7 +25,7 @@ const (
 	// readyWithin is how long all pods may take that have their images, on a
 	// machine that does nothing else; readyAtMost on one that does.
 	readyWithin = time.Minute
-	readyAtMost = 2 * readyWithin
+	readyAtMost = 5 * readyWithin
 )
 
 // TestChart is the life of a release, each step on what the one before has left.

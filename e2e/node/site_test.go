@@ -166,7 +166,7 @@ func (s *site) startLong(name string) longJob {
 	s.r.must(s.gitlab.WatchJob(j.id, true)) // else GitLab gets a piece of the log once a minute
 	ctx, cancel := context.WithTimeout(s.r.t.Context(), jobWithin)
 	defer cancel()
-	if err := s.gitlab.WaitTrace(ctx, j.id, "line 1 of"); err != nil {
+	if err := s.gitlab.WaitTrace(ctx, j.id, "line 2 of"); err != nil {
 		s.r.must(fmt.Errorf("job %d does not start: %w", j.id, err))
 	}
 	return j

@@ -16,7 +16,7 @@ import (
 // unwatched are kinds that the cluster makes by itself.
 var unwatched = []string{
 	"Event", "Endpoints", "EndpointSlice", "ReplicaSet", "Pod", "ControllerRevision", "Lease", "PodMetrics", "Binding",
-	"LocalSubjectAccessReview", "PodTemplate",
+	"LocalSubjectAccessReview", "PodTemplate", "Job",
 }
 
 // defaults are values that the API server fills in, wherever they stand.

@@ -54,7 +54,7 @@ func TestDeniedProject(t *testing.T) {
 func TestCancelWhileRunning(t *testing.T) {
 	s := open(t, "cancel")
 	job := s.start()["deploy"]
-	s.waitStarted(job.ID)
+	s.waitTraced(job.ID, "$ while true")
 	s.must(s.gitlab.CancelJob(job.ID))
 	done := s.wait(job.ID) // its script would go on for longer
 	s.want(done, sim.Canceled, done.FailureReason, 0)

@@ -56,7 +56,7 @@ func TestPolicyRestartedWhileAJobRuns(t *testing.T) {
 func TestRunnerKilledWhileAScriptRuns(t *testing.T) {
 	s := open(t, "runner-killed")
 	job := s.start()["deploy"]
-	s.waitTraced(job.ID, "configmap/started created")
+	s.waitTraced(job.ID, "$ sleep 600")
 	s.rig.Runner.Kill()
 	s.must(os.RemoveAll(s.opts.Dir + "/work")) // nobody is left to do so
 	s.must(s.rig.StartRunner(context.Background()))
