@@ -70,6 +70,8 @@ func TestWhatIsNotSupportedIsSaidBeforeAnythingRuns(t *testing.T) {
 		"coproc":                 {"coproc cat", "coproc"},
 		"integer attribute":      {"declare -i n=1", "declare -i"},
 		"exported function":      {"f() { :; }; export -f f", "functions are not passed to other shells"},
+		"octal number":           {"x=$((1 + 08))", "08: not a number"},
+		"division by zero":       {"echo $((1 / 0))", "division by 0"},
 		"patterns in expansions": {"echo ${v%%@(a|b)}", "extended patterns"},
 	} {
 		t.Run(name, func(t *testing.T) {

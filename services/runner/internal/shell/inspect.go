@@ -38,6 +38,10 @@ func inspect(file *syntax.File) *fault {
 			report(node, declFault(node))
 		case *syntax.ParamExp:
 			report(node, expansionFault(node))
+		case *syntax.ArithmExp:
+			report(node, sumFault(node.X))
+		case *syntax.ArithmCmd:
+			report(node, sumFault(node.X))
 		case *syntax.CallExpr:
 			report(node, callFault(node))
 			for _, word := range node.Args {
@@ -51,6 +55,31 @@ func inspect(file *syntax.File) *fault {
 		return true
 	})
 	return found
+}
+
+var badNumber = regexp.MustCompile(`^0[0-7]*[89][0-9]*$`)
+
+// sumFault says which number of a sum is none: the interpreter would count it as 0.
+func sumFault(sum syntax.ArithmExpr) string {
+	switch sum := sum.(type) {
+	case *syntax.Word:
+		if number := sum.Lit(); badNumber.MatchString(number) {
+			return number + ": not a number: one that begins with 0 is octal; write 10#" + number
+		}
+	case *syntax.ParenArithm:
+		return sumFault(sum.X)
+	case *syntax.UnaryArithm:
+		return sumFault(sum.X)
+	case *syntax.BinaryArithm:
+		if fault := sumFault(sum.X); fault != "" {
+			return fault
+		}
+		if word, ok := sum.Y.(*syntax.Word); ok && word.Lit() == "0" && (sum.Op == syntax.Quo || sum.Op == syntax.Rem) {
+			return "division by 0"
+		}
+		return sumFault(sum.Y)
+	}
+	return ""
 }
 
 // redirectFault says what is wrong with a redirection: the interpreter has the
