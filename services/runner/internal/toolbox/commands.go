@@ -82,6 +82,7 @@ func variants() map[string]variant {
 	return map[string]variant{
 		"cut":      {columns.CutWanted, tool.EndedByPipe(tool.Buffered(columns.Cut))},
 		"env":      {envWanted, tool.EndedByPipe(env)},
+		"find":     {printfWanted, tool.EndedByPipe(findPrintf)},
 		"grep":     {grep.Wanted, tool.EndedByPipe(grep.Run)},
 		"mktemp":   {anyArguments, tool.EndedByPipe(place.Mktemp)},
 		"realpath": {place.RealpathWanted, tool.EndedByPipe(place.Realpath)},

@@ -105,6 +105,51 @@ func TestPrefixesEndAsGNUs(t *testing.T) {
 	}
 }
 
+// TestFindPrintfAsGNUs compares lines in any order.
+func TestFindPrintfAsGNUs(t *testing.T) {
+	tools, work := box(t, folder(t)), t.TempDir()
+	if err := errors.Join(os.MkdirAll(work+"/d/sub/deep", 0o750), os.WriteFile(work+"/d/a.txt", []byte("text"), 0o640), os.WriteFile(work+"/d/sub/b.o", nil, 0o600), os.Symlink("a.txt", work+"/d/l"), os.Symlink("gone", work+"/d/g")); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		`find d -printf %p\n`, `find ./d -printf %f|%h|%s|%P|%y\n`, `find -printf %p|%P|%d|%H\n`, `find d/sub d/l -name *.o -printf %T@|%p|%P|%H|%d\n`, `find ./d/ -printf %p|%P|%d\n`, `find d/a.txt -printf %p|%h|%f|%P|%m\n`, `find . -maxdepth 0 -printf %p|%h|%f|%P\n`,
+		`find d -type l -printf %l\t%y%%\n`, `find -L d -printf %y|%s|%p\n`, `find d -type f ( -name a* -o -name b* ) -printf %f\n`, `find d nope -printf %f\n`, `find d -name nothing -printf %f\n`, `find d ! -type d -printf %p\n`,
+	} {
+		words := strings.Fields(line)
+		cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
+		cmd.Dir, cmd.Env = work, []string{"LC_ALL=C"}
+		want, err := cmd.Output()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		sorted := func(s string) string { return strings.Join(slices.Sorted(strings.Lines(s)), "") }
+		out, errs, code := run(t, tools, work, "", line)
+		if code != cmd.ProcessState.ExitCode() || sorted(out) != sorted(string(want)) || (errs == "") != (code == 0) {
+			t.Errorf("%s: exit %d, %q, stderr %q; GNU: %d, %q", line, code, sorted(out), errs, cmd.ProcessState.ExitCode(), sorted(string(want)))
+		}
+	}
+	for _, line := range []string{`d -printf %q`, `d -printf`, `d -printf %p -print`, `d -printf %p -delete`, `d -printf %`, `d -printf \`, `d -printf %TY`, `d -print`, `d d/sub -printf %p`} {
+		if printfWanted(strings.Fields(line)) {
+			t.Errorf("find %s is wanted", line)
+		}
+	}
+}
+
+func FuzzFormat(f *testing.F) {
+	for _, format := range []string{`%p\n`, `%T@ %y`, `%%\0`, `%T`, `\`} {
+		f.Add(format)
+	}
+	f.Fuzz(func(t *testing.T, format string) {
+		pieces, ok := parseFormat(format)
+		for _, p := range pieces {
+			if !ok || (p.tell == nil) == (p.text == "") {
+				t.Errorf("%q: %v", format, pieces)
+			}
+		}
+	})
+}
+
 func TestEveryCommandIsFoundByName(t *testing.T) {
 	tools := box(t)
 	names := tools.Names()
