@@ -134,12 +134,27 @@ func TestAReplacedPasswordIsUsedForTheNextConnection(t *testing.T) {
 	}
 }
 
+// startTLS tries other ports when somebody has taken one in between.
+func startTLS(t *testing.T, cert, key string) (port int, password string) {
+	t.Helper()
+	for n := 1; ; n++ {
+		port = freePort(t)
+		s, err := redistest.Start(t.Context(), redistest.Options{Config: []string{
+			fmt.Sprint("tls-port ", port), "tls-cert-file " + cert, "tls-key-file " + key, "tls-auth-clients no",
+		}})
+		if err == nil {
+			t.Cleanup(func() { _ = s.Close() })
+			return port, s.Client().Options().Password
+		}
+		if n == 5 {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestTLS(t *testing.T) {
-	port := freePort(t)
 	cert, key := certificate(t)
-	_, _, password := start(t, redistest.Options{Config: []string{
-		fmt.Sprint("tls-port ", port), "tls-cert-file " + cert, "tls-key-file " + key, "tls-auth-clients no",
-	}})
+	port, password := startTLS(t, cert, key)
 	address, pw := fmt.Sprint("127.0.0.1:", port), file(t, "pw", password)
 	works(t, "--redis-addresses="+address, "--redis-password-file="+pw, "--redis-tls", "--redis-ca-file="+cert)
 	works(t, "--redis-url=rediss://"+address, "--redis-password-file="+pw, "--redis-ca-file="+cert)
@@ -171,23 +186,44 @@ func TestCluster(t *testing.T) {
 	works(t, "--redis-addresses="+address, "--redis-cluster", "--redis-password-file="+file(t, "pw", password))
 }
 
-func TestSentinel(t *testing.T) {
-	_, address, password := start(t, redistest.Options{})
-	_, redisPort, _ := net.SplitHostPort(address)
-	port := freePort(t)
-	conf := file(t, "sentinel.conf", fmt.Sprintf("bind 127.0.0.1\nport %d\nrequirepass watch\nsentinel monitor main 127.0.0.1 %s 1\nsentinel auth-pass main %s\n", port, redisPort, password))
+// startSentinel says whether it answers at its address; it ends by itself when
+// somebody has taken its port.
+func startSentinel(t *testing.T, address, conf string) bool {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "redis-server", conf, "--sentinel")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	sentinel := fmt.Sprint("127.0.0.1:", port)
-	eventually.Is(t, "the Sentinel answers", func() bool {
-		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", sentinel)
-		if err != nil {
-			return false
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
+	eventually.Is(t, "the Sentinel answers or ends", func() bool {
+		select {
+		case <-ended:
+			return true
+		default:
 		}
-		return c.Close() == nil
+		rdb := redis.NewClient(&redis.Options{Addr: address, Password: "watch"})
+		defer rdb.Close()
+		return rdb.Ping(t.Context()).Err() == nil
+	})
+	select {
+	case <-ended:
+		return false
+	default:
+		return true
+	}
+}
+
+func TestSentinel(t *testing.T) {
+	_, address, password := start(t, redistest.Options{})
+	_, redisPort, _ := net.SplitHostPort(address)
+	sentinel := ""
+	eventually.Is(t, "a Sentinel answers", func() bool {
+		port := freePort(t)
+		conf := fmt.Sprintf("bind 127.0.0.1\nport %d\nrequirepass watch\nsentinel monitor main 127.0.0.1 %s 1\nsentinel auth-pass main %s\n", port, redisPort, password)
+		sentinel = fmt.Sprint("127.0.0.1:", port)
+		return startSentinel(t, sentinel, file(t, "sentinel.conf", conf))
 	})
 	works(t, "--redis-addresses="+sentinel, "--redis-sentinel-master=main", "--redis-password-file="+file(t, "pw", password),
 		"--redis-sentinel-password-file="+file(t, "spw", "watch"))

@@ -187,7 +187,7 @@ func TestServerDiesWithItsParent(t *testing.T) {
 	if !strings.HasPrefix(addr, "127.0.0.1:") {
 		t.Fatalf("child reported address %q", addr)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {

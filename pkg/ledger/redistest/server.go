@@ -24,6 +24,7 @@ const (
 	portAttempts = 5
 	pingTimeout  = 200 * time.Millisecond
 	pollEvery    = 2 * time.Millisecond
+	tryEvery     = 50 * time.Millisecond
 	// answerWithin is longer than the client's usual 3 s: a machine that is busy
 	// with other tests may stand still for that long.
 	answerWithin = 15 * time.Second
@@ -92,8 +93,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 			return s, nil
 		}
 		_ = s.client.Close()
-		taken := strings.Contains(err.Error(), "Address already in use")
-		if fixed || !taken || n == portAttempts {
+		if fixed || !taken(err) || n == portAttempts {
 			return nil, err
 		}
 	}
@@ -110,13 +110,30 @@ func (s *Server) Stop() error {
 }
 
 // Restart kills the server if it runs and starts it again, empty, at the same
-// address.
+// address. Another program may hold the port for a moment: it is waited for.
 func (s *Server) Restart(ctx context.Context) error {
 	s.own("Restart")
 	s.down()
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	return s.up(ctx)
+	tick := time.NewTicker(tryEvery)
+	defer tick.Stop()
+	for {
+		err := s.up(ctx)
+		if !taken(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// taken says that redis-server did not find its port free.
+func taken(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "Address already in use")
 }
 
 // Pause lets the server hang: it takes connections and answers nothing.

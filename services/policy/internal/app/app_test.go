@@ -114,7 +114,7 @@ func policy(t *testing.T, args ...string) (string, *outputtest.Buffer) {
 func report(t *testing.T, url string, ok func(service.Report) bool) {
 	t.Helper()
 	var last service.Report
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		resp, err := http.Get(url + "/readyz")
 		if err == nil {
 			last = service.Report{}

@@ -65,7 +65,7 @@ func around(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	h.args = []string{
-		"--redis-url=" + h.redis.URL + "?read_timeout=300ms", "--redis-prefix=pre", "--policy-url=" + h.policy.URL, "--listen=127.0.0.1:0",
+		"--redis-url=" + h.redis.URL + "?read_timeout=2s", "--redis-prefix=pre", "--policy-url=" + h.policy.URL, "--listen=127.0.0.1:0",
 		"--seal-key-file=" + h.file("seal.key", base64.StdEncoding.EncodeToString(key)), "--kubeconfig=" + h.file("kubeconfig", kubeconfig(h.api.URL)),
 		"--work-dir=" + t.TempDir(), "--sandbox=off", "--warm=0",
 	}
@@ -205,7 +205,7 @@ func (h *house) up(more ...string) (url string) {
 			if err != nil {
 				h.t.Errorf("Run: %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			h.t.Error("the runner does not stop")
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
@@ -66,6 +67,19 @@ func open(tb testing.TB) *site {
 		Prune:            apply.Prune{Timeout: 2 * time.Minute},
 	}
 	return s
+}
+
+// allowed waits until the API server knows that a user has just been given a
+// right in the site's namespace.
+func (s *site) allowed(user, verb, resource string) {
+	s.tb.Helper()
+	s.eventually(user+" may "+verb+" "+resource, func(ctx context.Context) bool {
+		review, err := s.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: s.namespace, Verb: verb, Resource: resource},
+		}}, metav1.CreateOptions{})
+		s.must(err)
+		return review.Status.Allowed
+	})
 }
 
 func (s *site) must(err error) {

@@ -113,7 +113,7 @@ func TestCrashAtEveryCall(t *testing.T) {
 		workers int
 	}{{false, 1}, {true, 1}, {true, 8}} {
 		t.Run(fmt.Sprintf("behind=%v workers=%d", c.behind, c.workers), func(t *testing.T) {
-			survived := false
+			survived, patience := false, time.Second
 			for n := 1; !survived; n++ {
 				s := open(t)
 				s.options.Replace, s.options.Workers = true, c.workers
@@ -121,9 +121,13 @@ func TestCrashAtEveryCall(t *testing.T) {
 				s.sync(first)
 				engine, d := s.dieAt(n, c.behind)
 				dead := s.options
-				dead.Prune.Timeout = time.Second // it would wait for an answer
+				dead.Prune.Timeout = patience // it would wait for an answer
 				rep, err := engine.Apply(t.Context(), s.read(second), dead)
 				survived = d.calls.Load() < int64(n)
+				if survived && rep.Err() != nil && patience < time.Minute { // a busy machine: nothing died, so it may take its time
+					survived, patience, n = false, time.Minute, n-1
+					continue
+				}
 				if survived != (err == nil && rep.Err() == nil) {
 					t.Errorf("call %d: %v, %v", n, err, rep.Err())
 				}

@@ -45,6 +45,7 @@ func (s *site) behindGate(namespaces ...string) *site {
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
 	}, metav1.CreateOptions{})
 	s.must(err)
+	s.allowed(user, "create", "configmaps")
 	token, err := signer.Sign(grant.Claims{
 		RegisteredClaims: jwt.RegisteredClaims{ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour))},
 		Job:              grant.Job{ID: 7, ProjectPath: "group/app"}, Identity: grant.Identity{Mode: grant.ModeImpersonate, User: user},

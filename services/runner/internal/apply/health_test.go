@@ -105,10 +105,14 @@ func TestARefusalIsNotWaitedFor(t *testing.T) {
 // TestHealthByRules: an expression decides where there is one for the kind.
 func TestHealthByRules(t *testing.T) {
 	s := open(t)
-	s.options.Health = apply.Health{Timeout: time.Second, Rules: []health.Rule{{Kind: "ConfigMap", Healthy: `data.value == "ready"`, Failed: `data.value == "broken"`}}}
+	s.options.Health = apply.Health{Rules: []health.Rule{{Kind: "ConfigMap", Healthy: `data.value == "ready"`, Failed: `data.value == "broken"`}}}
 	for value, want := range map[string]string{
-		"ready": "", "waiting": "not healthy within 1s: the expression healthy of health does not hold", "broken": "it is failed: the expression failed of health holds",
+		"ready": "", "waiting": "not healthy within 3s: the expression healthy of health does not hold", "broken": "it is failed: the expression failed of health holds",
 	} {
+		s.options.Health.Timeout = time.Minute
+		if value == "waiting" {
+			s.options.Health.Timeout = 3 * time.Second
+		}
 		rep := s.apply(s.read(map[string]string{"a.yaml": configMap("a", value)}))
 		if r := rep.Results[0]; r.Message != want || (r.Reason == apply.ReasonUnhealthy) != (want != "") {
 			t.Errorf("%s: %s", value, r.Line())

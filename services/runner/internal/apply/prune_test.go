@@ -43,6 +43,25 @@ func (s *site) replicaSets(ctx context.Context) []appsv1.ReplicaSet {
 	return list.Items
 }
 
+// collected waits until the garbage collector, which learns of ReplicaSets in
+// their order, knows those that are there: else it cannot keep to a propagation.
+func (s *site) collected() {
+	s.tb.Helper()
+	canary := s.replicaSets(s.tb.Context())[0].DeepCopy()
+	canary.ObjectMeta = metav1.ObjectMeta{
+		Name:            "canary",
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "gone", UID: types.UID("gone-" + s.namespace)}},
+	}
+	labels := map[string]string{"app": "canary"} // or the Deployment would adopt it
+	canary.Spec.Selector, canary.Spec.Template.Labels = &metav1.LabelSelector{MatchLabels: labels}, labels
+	_, err := s.client.AppsV1().ReplicaSets(s.namespace).Create(s.tb.Context(), canary, metav1.CreateOptions{})
+	s.must(err)
+	s.eventually("an orphan is collected", func(ctx context.Context) bool {
+		_, err := s.client.AppsV1().ReplicaSets(s.namespace).Get(ctx, "canary", metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+}
+
 func TestPropagation(t *testing.T) {
 	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationForeground, metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan} {
 		t.Run(string(policy), func(t *testing.T) {
@@ -50,6 +69,7 @@ func TestPropagation(t *testing.T) {
 			s.options.Prune.Propagation = policy
 			s.sync(map[string]string{"web.yaml": deployment("web", "")})
 			s.eventually("ReplicaSet", func(ctx context.Context) bool { return len(s.replicaSets(ctx)) == 1 })
+			s.collected()
 			s.expect(s.sync(nil), "1 pruned")
 			if _, err := s.client.AppsV1().Deployments(s.namespace).Get(t.Context(), "web", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 				t.Errorf("the Deployment: %v", err)

@@ -204,6 +204,8 @@ func TestNarrowIdentity(t *testing.T) {
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "gitlab:sync:" + s.namespace}},
 	}, metav1.CreateOptions{})
 	s.must(err)
+	s.allowed("gitlab:sync:"+s.namespace, "patch", "configmaps")
+	s.allowed("gitlab:sync:"+s.namespace, "create", "secrets")
 	cfg := rest.CopyConfig(s.config)
 	cfg.Impersonate = rest.ImpersonationConfig{UserName: "gitlab:sync:" + s.namespace}
 	narrow := *s

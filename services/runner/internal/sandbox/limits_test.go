@@ -56,7 +56,7 @@ func TestAForkBombIsHeldByTheLimit(t *testing.T) {
 	if os.Getuid() != 0 {
 		c.credential, c.Limits.Processes = nil, 1 // of this user, who has more already
 	}
-	bomb := strings.ReplaceAll("i=0; while [ $((i+=1)) -le 200 ]; do B sleep 2 >/dev/null 2>&1 & done; echo over", "B ", c.tool("busybox")+" ")
+	bomb := strings.ReplaceAll("pids=; trap 'kill $pids' EXIT; i=0; while [ $((i+=1)) -le 200 ]; do B sleep 60 >/dev/null 2>&1 & pids=\"$pids $!\"; done; echo over", "B ", c.tool("busybox")+" ")
 	o := c.start(t, []string{c.tool("busybox"), "sh", "-c", bomb})[0]
 	if strings.Contains(o.Says, "over") || !strings.Contains(o.Says, "can't fork") && !strings.Contains(o.Says, "temporarily unavailable") {
 		t.Errorf("%+v", o)

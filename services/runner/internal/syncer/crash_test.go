@@ -79,7 +79,7 @@ func (r *runner) kill() {
 	if err == nil {
 		err = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, syscall.ESRCH) { // it may have ended with its runner
 		r.Errorf("kill the sync process: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -137,6 +138,14 @@ func (g *strict) trace() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return string(g.log)
+}
+
+// told are the calls so far, without the pulses: one may come beside each call
+// that takes long.
+func (g *strict) told() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(g.calls), func(c string) bool { return c == "PUT running" })
 }
 
 func (g *strict) ended() *gitlab.Update {

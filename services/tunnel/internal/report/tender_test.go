@@ -301,16 +301,21 @@ func TestSilentJobStillPulses(t *testing.T) {
 	b := newBench(t)
 	b.running()
 	b.start(b.keeper("t1"))
-	b.eventually("three pulses", func() bool { return b.git.count("PUT running") >= 3 })
-	b.git.mu.Lock()
-	defer b.git.mu.Unlock()
-	least := time.Hour
-	for i := 1; i < len(b.git.at); i++ {
-		least = min(least, b.git.at[i].Sub(b.git.at[i-1]))
-	}
-	if least < pulse-50*time.Millisecond || least > 2*pulse {
+	var least time.Duration
+	b.eventually("three pulses, two of them within two pulses", func() bool { // this machine may stand still now and then
+		b.git.mu.Lock()
+		defer b.git.mu.Unlock()
+		least = time.Hour
+		for i := 1; i < len(b.git.at); i++ {
+			least = min(least, b.git.at[i].Sub(b.git.at[i-1]))
+		}
+		return len(b.git.at) >= 3 && least <= 2*pulse
+	})
+	if least < pulse-50*time.Millisecond {
 		t.Errorf("pulses come after %s at the least", least)
 	}
+	b.git.mu.Lock()
+	defer b.git.mu.Unlock()
 	if b.git.log != nil {
 		t.Error("an empty piece was sent")
 	}
@@ -321,26 +326,26 @@ func TestPulsesBackOff(t *testing.T) {
 	b := newBench(t)
 	b.running()
 	td := b.tender()
-	pause := func(r gitlab.UpdateResult) time.Duration {
+	pause := func(r gitlab.UpdateResult) (most, least time.Duration) { // from the beginning of the pulse, and from its end
 		b.git.put = func(gitlab.Update) gitlab.UpdateResult { return r }
 		td.nextPulse = time.Time{}
 		began := time.Now()
 		td.pulseIfDue(t.Context())
-		return td.nextPulse.Sub(began)
+		return td.nextPulse.Sub(began), time.Until(td.nextPulse)
 	}
 	down := gitlab.UpdateResult{Outcome: gitlab.UpdateRetry, Why: errors.New("502")}
-	var last time.Duration
+	var most, least time.Duration
 	for range 12 {
-		last = pause(down)
+		most, least = pause(down)
 	}
-	if last < backoff.Max/2 || last > backoff.Max+time.Second {
-		t.Errorf("pause during an outage %s", last)
+	if most < backoff.Max/2 || least > backoff.Max+time.Second {
+		t.Errorf("pause during an outage %s to %s", least, most)
 	}
-	if p := pause(gitlab.UpdateResult{Outcome: gitlab.UpdateRetry, Interval: time.Minute, Why: errors.New("429")}); p < time.Minute {
+	if p, _ := pause(gitlab.UpdateResult{Outcome: gitlab.UpdateRetry, Interval: time.Minute, Why: errors.New("429")}); p < time.Minute {
 		t.Errorf("GitLab asked for a minute, got %s", p)
 	}
 	pause(gitlab.UpdateResult{Outcome: gitlab.UpdateAccepted})
-	if p := pause(down); p > 2*pulse {
+	if _, p := pause(down); p > 2*pulse {
 		t.Errorf("the first failure after an answer pauses %s", p)
 	}
 }

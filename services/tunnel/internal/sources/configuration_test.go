@@ -368,7 +368,7 @@ func TestAnOptionalFileMayBeMissing(t *testing.T) {
 		b := newBench(t, good)
 		b.Optional = true
 		b.repo.err = fmt.Errorf("%w (404 File Not Found)", gitlab.ErrNoFile)
-		b.during(30*time.Second, map[time.Duration]func(){
+		b.during(60*time.Second, map[time.Duration]func(){
 			10 * time.Second: func() {
 				if c, err := b.Known(); c != nil || err != nil || !strings.HasPrefix(b.link(), "up; .gitlab/agents/main/config.yaml is not in project acme/agents") {
 					t.Errorf("%v, %v, link %s", c, err, b.link())

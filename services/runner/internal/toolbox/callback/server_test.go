@@ -35,7 +35,7 @@ func caller(t *testing.T, s *Server, run string, message []byte) (request, answe
 		t.Fatal(err)
 	}
 	_, _, _ = askR.Close(), ansW.Close(), null.Close()
-	go func() { _, _ = askW.Write(message) }()
+	_, _ = askW.Write(message) // it fits into the pipe
 	t.Cleanup(func() { _, _ = askW.Close(), ansR.Close() })
 	return askW, ansR
 }

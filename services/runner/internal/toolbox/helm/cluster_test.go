@@ -53,26 +53,26 @@ func TestReleasesAreThoseOfHelm(t *testing.T) {
 	for _, args := range []string{
 		"list", "status web", "upgrade web app",
 		"upgrade --install web app --create-namespace --dry-run=server --set message=dry",
-		"upgrade --install web app --create-namespace --wait --timeout 20s --skip-crds",
+		"upgrade --install web app --create-namespace --wait --timeout 200s --skip-crds",
 		"status web", "status web --show-desc", "list", "list -q", "list --all-namespaces -f ^none$",
 		"get all web", "get values web", "get values web --all -o json", "get hooks web", "get notes web", "get metadata web",
 		"get all web --template '{{.Release.Name}} {{.Release.Version}}'",
 		"upgrade web app --set message=two --history-max 3 --description changed",
-		"upgrade --install web app --reuse-values --set service.port=81 --atomic --timeout 10s --skip-crds",
+		"upgrade --install web app --reuse-values --set service.port=81 --atomic --timeout 100s --skip-crds",
 		"upgrade web app --set service.port=70000",
-		"upgrade web app --set service.port=70000 --atomic --timeout 5s",
+		"upgrade web app --set service.port=70000 --atomic --timeout 50s",
 		"history web", "history web --max 2 -o yaml", "get values web --revision 2",
-		"rollback web 99", "rollback web 2 --wait --timeout 10s", "history web",
+		"rollback web 99", "rollback web 2 --wait --timeout 100s", "history web",
 		"diff web", "install web app", "install web app --dry-run", "install other app --dry-run=server --hide-secret --skip-crds",
 		"install other app --skip-crds --set service.port=text",
-		"install third app --skip-crds --atomic --timeout 3s --set service.port=70000",
+		"install third app --skip-crds --atomic --timeout 30s --set service.port=70000",
 		"list -a", "list --failed -o json", "uninstall other",
 		"upgrade web schema --set size=3", "upgrade web app --post-renderer add-label --post-renderer-args a --post-renderer-args b",
-		"get manifest web --revision 2", "get manifest web", "test web --timeout 1s", "test web --filter name=none",
+		"get manifest web --revision 2", "get manifest web", "test web --timeout 5s", "test web --filter name=none",
 		"install labelled app --skip-crds -l team=me --no-hooks --hide-notes", "list -l team=me -q",
 		"template web app --validate --skip-crds", "template web app --validate --is-upgrade",
 		"uninstall web --keep-history", "list --uninstalled", "upgrade -i web app --skip-crds --set message=again",
-		"uninstall web labelled --wait --timeout 20s", "uninstall web", "uninstall web --ignore-not-found", "list -a",
+		"uninstall web labelled --wait --timeout 200s", "uninstall web", "uninstall web --ignore-not-found", "list -a",
 		"list --kube-context nowhere", "list --kube-token wrong", "list --kube-apiserver http://127.0.0.1:1",
 		"list --kube-as-user nobody --kube-as-group none",
 	} {
@@ -89,14 +89,14 @@ func TestReleasesAreThoseOfHelm(t *testing.T) {
 
 // landmarks show that a comparison went through what it was written for.
 var landmarks = map[string]string{
-	"upgrade --install web app --create-namespace --wait --timeout 20s --skip-crds": "STATUS: deployed",
+	"upgrade --install web app --create-namespace --wait --timeout 200s --skip-crds": "STATUS: deployed",
 	"history web": "Upgrade \"web\" failed",
-	"upgrade web app --set service.port=70000 --atomic --timeout 5s":               "rolled back due to atomic being set",
-	"install third app --skip-crds --atomic --timeout 3s --set service.port=70000": "uninstalled due to atomic being set",
-	"rollback web 2 --wait --timeout 10s":                                          "Rollback was a success",
-	"get manifest web":                                                             "added: a-b",
-	"uninstall web labelled --wait --timeout 20s":                                  `release "labelled" uninstalled`,
-	"list --kube-as-user nobody --kube-as-group none":                              "forbidden",
+	"upgrade web app --set service.port=70000 --atomic --timeout 50s":               "rolled back due to atomic being set",
+	"install third app --skip-crds --atomic --timeout 30s --set service.port=70000": "uninstalled due to atomic being set",
+	"rollback web 2 --wait --timeout 100s":                                          "Rollback was a success",
+	"get manifest web":                                                              "added: a-b",
+	"uninstall web labelled --wait --timeout 200s":                                  `release "labelled" uninstalled`,
+	"list --kube-as-user nobody --kube-as-group none":                               "forbidden",
 }
 
 // TestConfigMapsKeepReleases proves that the other storage in the cluster works.
@@ -134,7 +134,7 @@ func TestCancelledInstallIsFailed(t *testing.T) {
 		done <- s.run(ctx, line{args: "upgrade --install stuck stuck --create-namespace --wait --timeout 5m"})
 	}()
 	client := clients(t)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		list, err := client.AppsV1().Deployments(s.env["HELM_NAMESPACE"]).List(t.Context(), metav1.ListOptions{})
 		if err == nil && len(list.Items) == 1 {

@@ -39,7 +39,7 @@ func TestKindsCreatedByTheJobAreKnown(t *testing.T) {
 			t.Fatalf("%s: %s", args, errs)
 		}
 	}
-	sh.soon(t, "", "wait", "--for=condition=Established", "--timeout=10s", "crd/"+kind) // fails before there is a status
+	sh.soon(t, "", "wait", "--for=condition=Established", "--timeout=60s", "crd/"+kind) // fails before there is a status
 	sh.soon(t, "", "get", kind, "-n", "default")
 	sh.soon(t, "when to run", "explain", kind+".spec.schedule")
 	sh.stdin = crd("cron")
@@ -59,7 +59,7 @@ func (s *shell) soon(t *testing.T, says string, args ...string) {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		code, out, errs := s.run(args...)
 		if code == 0 && strings.Contains(out, says) {

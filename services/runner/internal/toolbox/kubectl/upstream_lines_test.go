@@ -136,7 +136,7 @@ create secret generic sec --from-literal=p=w --dry-run=client -o yaml
 create secret tls t --cert=plain.txt --key=plain.txt
 create deployment web --image=nginx --replicas=0
 create job j --image=busybox -- true
-create cronjob cj --image=busybox '--schedule=*/5_*_*_*_*' -- true
+create cronjob cj --image=busybox '--schedule=0_0_31_12_*' -- true
 create role r --verb=get --resource=pods
 create rolebinding rb --role=r --user=u
 create serviceaccount sa
@@ -203,11 +203,15 @@ patch cm cm --type=json --patch-file=patch.json
 patch cm cm --patch-file=patch.yaml
 patch cm cm --type=nonsense -p '{}'
 set image deploy/d c=nginx:3
+rollout status deploy/d
 set image deploy/d nope=nginx:3
 set env deploy/d X=y
+rollout status deploy/d
 set env deploy/d --list
 set resources deploy/d --limits=cpu=1
+rollout status deploy/d
 set serviceaccount deploy/d sa
+rollout status deploy/d
 scale deploy/d --replicas=0
 scale deploy/d --replicas=0 --current-replicas=5
 scale deploy/nope --replicas=1

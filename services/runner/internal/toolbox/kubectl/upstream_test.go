@@ -130,6 +130,7 @@ var passing = []struct {
 	{regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{8,10}\b`), "-HASH"},
 	{regexp.MustCompile(`pod-template-hash: \w+`), "pod-template-hash: HASH"},
 	{regexp.MustCompile(`"(\w+)(-\w+)?\.\w{16}"`), "EVENT"},
+	{regexp.MustCompile(`(?m)^Waiting for deployment spec update to be observed\.\.\.\n`), ""},
 	{regexp.MustCompile(` +`), " "},
 	{regexp.MustCompile(`-{2,}`), "--"},
 }

@@ -102,9 +102,9 @@ func TestWaitForWhatIsThere(t *testing.T) {
 	kubectlIn(t, config, dir, "apply", "-f", "set.yaml")
 	t.Cleanup(func() { runKubectl(t, config, dir, "delete", "-f", "set.yaml", "--wait=false") })
 	for _, args := range [][]string{
-		{"wait", "-f", "set.yaml", "--timeout", "30s"},
-		{"wait", "-n", "default", "deployment/towline-nothing", "configmap/towline-settings", "--timeout=30s"},
-		{"wait", "-f", "-", "--timeout=30s"},
+		{"wait", "-f", "set.yaml", "--timeout", "2m"},
+		{"wait", "-n", "default", "deployment/towline-nothing", "configmap/towline-settings", "--timeout=2m"},
+		{"wait", "-f", "-", "--timeout=2m"},
 	} {
 		code, out, errs := run(t, config, dir, nothing, args...)
 		if code != 0 || !strings.Contains(out, "2 objects are rolled out") || !strings.Contains(out, "deployments.apps/towline-nothing: 0 replicas are available") {
@@ -117,8 +117,8 @@ func TestWaitTimesOutWithTheReasons(t *testing.T) {
 	config, dir := cluster(t, never)
 	kubectlIn(t, config, dir, "apply", "-f", "set.yaml")
 	t.Cleanup(func() { runKubectl(t, config, dir, "delete", "-f", "set.yaml", "--wait=false") })
-	code, out, errs := run(t, config, dir, "", "wait", "-f", "set.yaml", "--timeout", "3s")
-	if code != exitFailure || !strings.Contains(errs, "timed out after 3s") || !strings.Contains(out, "NOT READY") ||
+	code, out, errs := run(t, config, dir, "", "wait", "-f", "set.yaml", "--timeout", "10s")
+	if code != exitFailure || !strings.Contains(errs, "timed out after 10s") || !strings.Contains(out, "NOT READY") ||
 		!strings.Contains(out, "deployments.apps/towline-never") {
 		t.Errorf("%d, %s%s", code, out, errs)
 	}
@@ -129,7 +129,7 @@ func TestWaitSeesWhatComesLater(t *testing.T) {
 	t.Cleanup(func() { runKubectl(t, config, dir, "delete", "-f", "set.yaml", "--wait=false") })
 	done := make(chan string, 1)
 	go func() {
-		_, out, errs := run(t, config, dir, "", "wait", "-f", "set.yaml", "--timeout", "30s")
+		_, out, errs := run(t, config, dir, "", "wait", "-f", "set.yaml", "--timeout", "2m")
 		done <- out + errs
 	}()
 	kubectlIn(t, config, dir, "apply", "-f", "set.yaml")

@@ -157,6 +157,12 @@ func TestSameAsYq(t *testing.T) {
 			want := answer{cmd.ProcessState.ExitCode(), out.String(), errs.String(), contents(t, theirs)}
 			got := run(t.Context(), ours, t.TempDir(), tt.args, tt.stdin)
 			got.Files = contents(t, ours)
+			if strings.Contains(want.Errors, "--yaml-fix-merge-anchor-to-spec is false") {
+				if warned {
+					want.Errors = ""
+				}
+				warned = true
+			}
 			want.Errors, got.Errors = comparable(want.Errors), comparable(got.Errors)
 			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("(-yq +here)\n%s", d)
@@ -164,6 +170,10 @@ func TestSameAsYq(t *testing.T) {
 		})
 	}
 }
+
+// warned: the library warns of anchors once in a process only, and this test may
+// run again.
+var warned bool
 
 // comparable removes what differs from run to run.
 func comparable(text string) string {
