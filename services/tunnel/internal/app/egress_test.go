@@ -89,6 +89,7 @@ func TestATransferOutlivesItsProxy(t *testing.T) {
 	if err := redis.Stop(); err != nil {
 		t.Fatal(err)
 	}
+	p.link("redis", "does not answer")
 	answers := make(chan *http.Response, 1)
 	go func() {
 		resp, err := (&http.Client{Transport: transport}).Get(target.URL)
@@ -98,7 +99,6 @@ func TestATransferOutlivesItsProxy(t *testing.T) {
 		answers <- resp
 	}()
 	p.eventually("keys fetched", func() bool { return fetches.Load() > 2 })
-	p.link("redis", "does not answer")
 	if err := redis.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
