@@ -32,6 +32,8 @@ func newEnviron(list []string) *environ {
 		"HOSTNAME":      text(host),
 		"OSTYPE":        text("linux-gnu"),
 		"PS4":           text("+ "),
+		emptyVariable:   text(""),
+		starVariable:    text("*"),
 	}}
 	if !e.Environ.Get("HOME").IsSet() {
 		e.own["HOME"] = text("/")

@@ -37,6 +37,8 @@ const (
 //   - ${!name} becomes an expansion of a variable that stands for the one meant;
 //   - what is exempt from errexit does not end the script a level further out,
 //     and && in [[ ]] becomes one between tests;
+//   - the texts of ${name:-text} are expanded where it is their turn only, and a
+//     list beside other text in quotes is several words;
 //   - subshells know the function that they belong to;
 //   - what the interpreter lacks of expansions, assignments, PIPESTATUS and the
 //     exceptions of errexit is put in its place (anchor.go and its neighbours).
@@ -60,6 +62,8 @@ func (f *fitter) fit(file *syntax.File, text string) bool {
 	})
 	f.list(&file.Stmts)
 	syntax.Walk(file, f.node)
+	f.lists(file)
+	f.defaults(file)
 	if f.sourced != "" {
 		file.Stmts = append([]*syntax.Stmt{assign(f.sourced, quotedWord(f.source))}, file.Stmts...)
 	}

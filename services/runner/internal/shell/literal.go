@@ -104,9 +104,14 @@ func character(lit *syntax.Lit, text string) syntax.WordPart {
 }
 
 // innerQuotes makes quotes of a word that is in quotes itself a part of the text,
-// in which expansions count.
+// in which expansions count, and has backslashes quote what they quote there.
 func (f *fitter) innerQuotes(word *syntax.Word) {
 	for i, part := range word.Parts {
+		if lit, ok := part.(*syntax.Lit); ok && strings.Contains(lit.Value, `\`) {
+			text := &syntax.Lit{ValuePos: lit.ValuePos, ValueEnd: lit.ValueEnd, Value: strings.ReplaceAll(lit.Value, `\}`, "}")}
+			word.Parts[i], f.changed = &syntax.DblQuoted{Left: lit.ValuePos, Right: lit.ValueEnd, Parts: []syntax.WordPart{text}}, true
+			continue
+		}
 		quotes, ok := part.(*syntax.SglQuoted)
 		if !ok || quotes.Dollar {
 			continue
