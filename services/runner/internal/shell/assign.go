@@ -242,10 +242,16 @@ func (f *fitter) assign(as *syntax.Assign) {
 	f.changed = true
 }
 
-// arithm does the same for a name in a sum.
+// arithm does the same for a name in a sum, and has the line for LINENO.
 func (f *fitter) arithm(expr *syntax.ArithmExpr) {
-	if word, ok := (*expr).(*syntax.Word); ok && word.Lit() == "SECONDS" {
+	word, ok := (*expr).(*syntax.Word)
+	switch {
+	case !ok:
+	case word.Lit() == "SECONDS":
 		*expr = &syntax.Word{Parts: []syntax.WordPart{&syntax.CmdSubst{Stmts: []*syntax.Stmt{command(secondsCommand)}}}}
+		f.changed = true
+	case word.Lit() == "LINENO" && f.event != "ERR":
+		*expr = literalWord(strconv.FormatUint(uint64(f.reader.line(f.offset+word.Pos().Line())), 10))
 		f.changed = true
 	}
 }

@@ -49,7 +49,7 @@ func init() {
 	rewritings = map[string]rewriting{
 		"set": rewriteSet, "shopt": rewriteShopt, "echo": rewriteEcho, "cd": rewriteCd, "exit": rewriteExit, "return": rewriteExit,
 		"[": rewriteTest, "test": rewriteTest, "eval": rewriteEval, "source": rewriteSource, ".": rewriteSource, "shift": rewriteShift,
-		"kill": rewriteKill,
+		"kill": rewriteKill, numberCommand: rewriteNumber,
 	}
 }
 

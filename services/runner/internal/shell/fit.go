@@ -64,6 +64,7 @@ func (f *fitter) fit(file *syntax.File, text string) bool {
 	syntax.Walk(file, f.node)
 	f.lists(file)
 	f.defaults(file)
+	f.sums(file)
 	if f.sourced != "" {
 		file.Stmts = append([]*syntax.Stmt{assign(f.sourced, quotedWord(f.source))}, file.Stmts...)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
@@ -35,6 +36,11 @@ func (m *messages) Write(p []byte) (int, error) {
 	s := m.session
 	line := uint(s.at.Load())
 	text, ours := s.reader.named(p)
+	if n, _, _ := bytes.Cut(bytes.TrimPrefix(p, []byte(lineOfVariable)), []byte(":")); ours && len(n) < len(p) {
+		if at, err := strconv.ParseUint(string(n), 10, 32); err == nil {
+			line = uint(at)
+		}
+	}
 	match := said.FindSubmatch(p)
 	if match == nil && !ours {
 		return m.Writer.Write(p)
