@@ -183,7 +183,6 @@ var different = map[string]struct{ script, why string }{
 	"trap on return":            {`f() { trap 'echo left' RETURN; }; f`, "trap ... RETURN is refused"},
 	"sums in [[ ]]":             {`[[ 3 -eq 1+2 ]] && echo same`, "-eq and its like in [[ ]] compare numbers, not expressions"},
 	"quoting operator":          {`v="it's a"; echo ${v@Q}`, "${v@Q} quotes in another way that means the same"},
-	"time":                      {`x=$(time true); [ -z "$x" ] && echo empty`, "time prints to standard output"},
 	"syntax error further down": {"echo first\nif", "nothing of a script with a syntax error runs"},
 	"programs see the shell":    {`ps -o comm= -p $$ 2>/dev/null`, "jobs do not see processes"},
 }

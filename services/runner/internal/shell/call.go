@@ -37,7 +37,7 @@ func init() {
 	builtins = map[string]builtin{
 		"kill": of((*session).kill), "wait": of((*session).wait), "jobs": of((*session).listJobs), "disown": succeed,
 		"fg": of((*session).noJobControl), "bg": of((*session).noJobControl), "umask": of((*session).umask), "ulimit": of((*session).ulimit),
-		"type": of((*session).typeOf), "hash": succeed, "trap": of((*session).trap), "caller": fail, "complete": succeed,
+		"type": of((*session).typeOf), "hash": of((*session).hash), "trap": of((*session).trap), "caller": fail, "complete": succeed,
 		countCommand: countWords, forkCommand: of((*session).fork), doneCommand: of((*session).done),
 		"read": of((*session).read), "printf": of((*session).printf), "command": of((*session).which),
 		"mapfile": of((*session).mapfile), "readarray": of((*session).mapfile),
@@ -45,6 +45,7 @@ func init() {
 		secondsCommand: of((*session).seconds), pipeCommand: of((*session).pipe), pipedCommand: of((*session).piped),
 		pipeStatusCommand: of((*session).pipeStatus), referCommand: of((*session).refer),
 		failedCommand: of((*session).failed), leftCommand: of((*session).left), codeCommand: exitCode,
+		startCommand: of((*session).start), timesCommand: of((*session).times),
 	}
 	rewritings = map[string]rewriting{
 		"set": rewriteSet, "shopt": rewriteShopt, "echo": rewriteEcho, "cd": rewriteCd, "exit": rewriteExit, "return": rewriteExit,

@@ -50,6 +50,7 @@ func (f *fitter) fit(file *syntax.File, text string) bool {
 	if f.event == "" {
 		f.watch(file, text)
 	}
+	f.timed(file)
 	f.leaving(file)
 	f.literals(file)
 	f.scoped(file, scope{returns: sourced})

@@ -85,6 +85,20 @@ func (s *session) describe(ctx context.Context, hc interp.HandlerContext, name, 
 	return true
 }
 
+// hash is the builtin: it says which names are none of a command. Nothing is kept.
+func (s *session) hash(ctx context.Context, hc interp.HandlerContext, args []string) int {
+	code := 0
+	for _, name := range args {
+		if strings.HasPrefix(name, "-") {
+			return 0
+		}
+		if _, found := s.shell.tools.Look(s.invocation(hc, []string{"hash"}), name); !found && kindOf(ctx, hc, name) == "" {
+			code = s.fault(hc, exitFailure, "hash: %s: not found", name)
+		}
+	}
+	return code
+}
+
 // which is the builtin command -v name... and command -V name...
 func (s *session) which(ctx context.Context, hc interp.HandlerContext, args []string) int {
 	code := exitFailure

@@ -50,4 +50,8 @@ var repaired = map[string]string{
 	"divisor that is 0":   `set -e; f() { (( y = 1 / $1 )) || echo "or [$y]"; echo $((10 / $1)); echo on; }; f 2; x=$(f 0; echo never) || echo failed; total=0; count=0; avg=$(( total / count )); echo never`,
 	"number that is none": `set -e; month=10; echo $((month - 1)); month=08; echo $((10#$month - 1)); next=$((month + 1)); echo never`,
 	"divisor of a slice":  `set -e; x=0; t=abc; echo ${t:4/(x+2):1}; echo ${t:1/x}; echo never`,
+
+	"times":                `x=$(time true); [ -z "$x" ] && echo empty; { time sleep 0.01; } 2>&1 | grep -c 'real.0m0'; { time -p true; } 2>&1 | cut -c1-6; ! time false; echo $?; time false; echo $?; time echo a | cat; time { echo b; false; } || echo or; time (exit 3); echo $?; f() { time (exit 4); }; f; echo $?; (exit 5); time echo $?; y=$( { time echo out; } 2>/dev/null ); echo "$y"; time; set -e; time f || echo no; time false; echo never`,
+	"test of what is none": `[ abc -eq 1 ]; echo $?; [ "" -eq 0 ]; echo $?; [ " 7 " -eq 7 ]; echo $?; [ 0x10 -eq 16 ]; echo $?; test 1 -lt a; echo $?; [ ! a -eq 1 ]; echo $?; [ a -eq 1 -o 1 -eq 1 ]; echo $?; [ 99999999999999999999 -gt 1 ]; echo $?; [ +5 -eq 5 ]; echo $?; [ 1.5 -gt 1 ] || echo no; [ -eq = -eq ] && echo same; x=; if [ "$x" -gt 0 ]; then echo yes; else echo no; fi; [ 08 -eq 8 ] && echo 8; set -e; [ x -eq y ]; echo never`,
+	"hash":                 `f() { :; }; hash f; echo $?; hash nosuch; echo $?; hash cd cat; echo $?; hash -r; echo $?; hash nosuch cat || echo missing; command hash nosuch 2>/dev/null || echo none`,
 }

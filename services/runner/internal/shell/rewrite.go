@@ -212,10 +212,14 @@ func rewriteExit(s *session, hc interp.HandlerContext, args []string) ([]string,
 }
 
 // rewriteTest compares texts with < and >, which the interpreter's test lacks.
-func rewriteTest(_ *session, _ interp.HandlerContext, args []string) ([]string, error) {
+func rewriteTest(s *session, hc interp.HandlerContext, args []string) ([]string, error) {
 	words := args[1:]
 	if args[0] == "[" && len(words) > 0 && words[len(words)-1] == "]" {
 		words = words[:len(words)-1]
+	}
+	if wrong := notNumber(words); wrong != nil {
+		s.fault(hc, exitSyntax, "%s: %s: integer expression expected", args[0], *wrong)
+		return []string{own + codeCommand, strconv.Itoa(exitSyntax)}, nil
 	}
 	const operands = 3
 	if len(words) != operands || words[1] != "<" && words[1] != ">" {
@@ -225,6 +229,37 @@ func rewriteTest(_ *session, _ interp.HandlerContext, args []string) ([]string, 
 		return []string{"true"}, nil
 	}
 	return []string{"false"}, nil
+}
+
+// numeric are the operators of test that compare numbers.
+var numeric = map[string]bool{"-eq": true, "-ne": true, "-lt": true, "-le": true, "-gt": true, "-ge": true}
+
+// notNumber is the first operand of a comparison of numbers that is none, nil if
+// there is no such one. It knows comparisons after ! and between -a and -o.
+func notNumber(words []string) *string {
+	const operands, step = 3, 4
+	if len(words) > operands && words[0] == "!" {
+		words = words[1:]
+	}
+	if len(words)%step != operands {
+		return nil
+	}
+	for at := operands; at < len(words); at += step {
+		if words[at] != "-a" && words[at] != "-o" {
+			return nil
+		}
+	}
+	for at := 1; at < len(words); at += step {
+		if !numeric[words[at]] {
+			continue
+		}
+		for _, operand := range []*string{&words[at-1], &words[at+1]} {
+			if _, err := strconv.ParseInt(strings.TrimSpace(*operand), 10, 64); err != nil {
+				return operand
+			}
+		}
+	}
+	return nil
 }
 
 var digits = regexp.MustCompile(`^[0-9]{1,9}$`)
