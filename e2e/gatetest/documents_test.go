@@ -179,6 +179,12 @@ func TestNewKindsAreSeenAtOnce(t *testing.T) {
 	_, err = definitions.Create(t.Context(), definition, metav1.CreateOptions{})
 	b.must(err)
 	b.eventually("the new kind is known", knows)
+	// A definition that goes before its storage is ready stays half deleted.
+	things := admin.Resource(schema.GroupVersionResource{Group: group, Version: "v1", Resource: "things"}).Namespace(b.home)
+	b.eventually("its objects can be listed", func() bool {
+		_, err := things.List(t.Context(), metav1.ListOptions{})
+		return err == nil
+	})
 	b.must(definitions.Delete(t.Context(), name, metav1.DeleteOptions{}))
 	b.eventually("the kind is gone", func() bool { return !knows() })
 }
