@@ -105,6 +105,7 @@ var same = map[string]string{
 	"redirections":                  `echo a > f; echo b >> f; cat < f; { echo o; echo e >&2; } > both 2>&1; cat both; echo x &> g; cat g; ls /nope 2>/dev/null || echo failed`,
 	"redirection that fails":        `echo x > /nope/y 2>/dev/null; echo $?; cat < /nope 2>/dev/null; echo $?`,
 	"devices":                       `echo out > /dev/stdout; echo err 2>&1 >/dev/null; echo in | cat /dev/stdin; cat < /dev/stdin <<< x; echo e > /dev/stderr 2>/dev/null`,
+	"streams by name":               `printf 'a:b\nc:d\n' > f; cut -d: -f2 /dev/stdin < f; cut -d: -f1 f | cut -c1 /dev/fd/0; mkdir d; tar -cf /dev/stdout --exclude=x d > d.tar; tar -tf /dev/stdin < d.tar`,
 	"swapped streams":               `f() { echo o; echo e >&2; }; f 2>&1 >/dev/null | sed 's/^/got /'`,
 	"getopts":                       `set -- -a -b val rest; while getopts ab:c o; do case $o in a) echo a;; b) echo b=$OPTARG;; *) echo bad;; esac; done; shift $((OPTIND-1)); echo $1`,
 	"select":                        `PS3=; select x in one two; do echo $x; break; done <<< 2 2>/dev/null`,

@@ -236,7 +236,10 @@ func (r *reader) pattern(text string, usual bool) (p glob.Pattern, literal bool)
 		Literal: !said("wildcards", usual), InFolder: !said("slash", true), AnyCase: said("ignore-case", false),
 		Trailing: !said("anchored", !usual), Below: true,
 	}
-	return glob.Compile(text, mode), mode.Literal && !mode.AnyCase && !mode.Trailing
+	if literal = mode.Literal && !mode.AnyCase && !mode.Trailing; literal && !usual {
+		return p, true // there may be very many of these
+	}
+	return glob.Compile(text, mode), literal
 }
 
 func (r *reader) member(name string) {

@@ -109,6 +109,20 @@ func archives(t *testing.T, dir string) map[string][]byte {
 		}
 		made[name] = out.Bytes()
 	}
+	var global bytes.Buffer // as git archive writes it
+	w := tar.NewWriter(&global)
+	for _, h := range []*tar.Header{
+		{Typeflag: tar.TypeXGlobalHeader, Name: "pax_global_header", PAXRecords: map[string]string{"comment": "52b2c0a"}},
+		{Typeflag: tar.TypeReg, Name: "top/a.txt", Mode: 0o644, ModTime: time.Unix(1700000000, 0)},
+	} {
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	made["global.tar"] = global.Bytes()
 	return made
 }
 
@@ -220,7 +234,7 @@ func TestArchivesAreReadAsByGNU(t *testing.T) {
 		"tvf p.tar --numeric-owner --exclude=x d/l", "tf p.tar -T list", "tf p.tar -X skip d/sub", "tf p.tar --wildcards --no-wildcards-match-slash d/*.md", "tf p.tar --wildcards --ignore-case *.TXT",
 		"xf p.tar -C x --exclude=.git", "xzf p.tgz --exclude=sub -C x", "xvzf p.tgz -C x --strip-components=1 --exclude=sub", "-x --file=p.tgz --directory x --wildcards *.md", "xvf p.tar -C x --transform=s,^d,e,", "xvf p.tar -C x --show-transformed-names --transform=s,^d,e, d/sub d/l",
 		"xf p.tar -C x --xform=s,d/,, --strip-components=1", "xOf p.tar --wildcards *.md", "xvOf p.tar --wildcards *.txt", "xf p.tar -C x --wildcards *.nope", "xf p.tar -C nope --exclude=x", "xf p.txz -C x --exclude=.git", "xf p.tbz -C x --exclude=d/sub d", "xf p.tar -C x --exclude=z --exclude=e/a.txt", "xf p.tar d/a.txt --exclude=x -C x", "xf p.tar -C x -T list",
-		"xf p.tgz -C x", "xvf p.txz -C x", "-xf p.tbz -C x d/e", "tf p.tgz", "tvf p.txz d/sub", "xf p.tar -C x d/nope", "xkf p.tar -C x",
+		"xf global.tar -C x", "tf global.tar", "xf p.tgz -C x", "xvf p.txz -C x", "-xf p.tbz -C x d/e", "tf p.tgz", "tvf p.txz d/sub", "xf p.tar -C x d/nope", "xkf p.tar -C x",
 		"xf p.tar -C x --wildcards --strip-components=2 */a.txt", "xf p.tar -C x --no-same-owner --exclude=x d/empty", "xmf p.tar -C x --exclude=x d/e", "xf p.tar -C x --anchored --exclude=sub d/sub", "xf list -C x --exclude=z",
 	} {
 		compare(t, strings.Fields(line), "")

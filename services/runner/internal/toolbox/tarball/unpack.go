@@ -48,15 +48,25 @@ func (a *archive) unpack(ctx context.Context) error {
 	}
 	defer end()
 	if a.mode == 'x' && !a.set["O"] {
-		return u.extract(unpacked)
+		err = u.extract(unpacked)
+	} else {
+		err = u.shown(unpacked)
 	}
-	if a.set["O"] {
-		a.names = a.inv.Stderr
+	if in == a.inv.Stdin && err == nil {
+		_, err = io.Copy(io.Discard, in) // who writes the archive must not meet a closed pipe at its end
 	}
-	if a.mode == 't' {
-		a.verbose++ // -t shows what -v does, and -tv what -vv does
+	return err
+}
+
+// shown is what names an archive's entries or prints them.
+func (u *unpacking) shown(in io.Reader) error {
+	if u.set["O"] {
+		u.names = u.inv.Stderr
 	}
-	return u.entries(unpacked)
+	if u.mode == 't' {
+		u.verbose++ // -t shows what -v does, and -tv what -vv does
+	}
+	return u.entries(in)
 }
 
 // elsewhere finds a member behind a second -C.
@@ -128,7 +138,7 @@ func (u *unpacking) entries(in io.Reader) error {
 		case err != nil:
 			return unrecoverable{err}
 		}
-		if !u.chosen(h.Name) {
+		if h.Typeflag == tar.TypeXGlobalHeader || !u.chosen(h.Name) {
 			continue
 		}
 		if err := u.entry(h, archive); err != nil {

@@ -2,7 +2,9 @@ package tool
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -38,10 +40,34 @@ func (i Invocation) Getenv(key string) (string, bool) {
 	return "", false
 }
 
-// Path makes a path of the script absolute.
+// Path makes a path of the script absolute. /dev/stdin and its kind are the
+// command's, not those of the process in which it runs.
 func (i Invocation) Path(p string) string {
+	switch filepath.Clean(p) {
+	case "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0":
+		return stream(i.Stdin)
+	case "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
+		return stream(i.Stdout)
+	case "/dev/stderr", "/dev/fd/2", "/proc/self/fd/2":
+		return stream(i.Stderr)
+	}
 	if p == "" || filepath.IsAbs(p) {
 		return p
 	}
 	return filepath.Join(i.Dir, p)
+}
+
+// stream is the path under which an open file can be opened again. There is none
+// for what is no file, such as the job's log.
+func stream(of any) string {
+	fd := -1
+	if b, ok := of.(buffered); ok {
+		of = b.of
+	}
+	if f, ok := of.(*os.File); ok {
+		if c, err := f.SyscallConn(); err == nil {
+			_ = c.Control(func(n uintptr) { fd = int(n) })
+		}
+	}
+	return fmt.Sprintf("/proc/self/fd/%d", fd)
 }
