@@ -15,6 +15,8 @@ type buffered struct {
 	of io.Writer
 }
 
+func (b buffered) behind() io.Writer { return b.of }
+
 // Buffered carries out a command whose original is a C program: those write to
 // anything but a terminal in pieces and not line by line, so that `git tag |
 // head -1` does not end with a broken pipe.

@@ -49,6 +49,8 @@ type pipeWriter struct {
 	end    context.CancelFunc
 }
 
+func (w *pipeWriter) behind() io.Writer { return w.to }
+
 // Write implements io.Writer.
 func (w *pipeWriter) Write(p []byte) (int, error) {
 	if w.broken.Load() {

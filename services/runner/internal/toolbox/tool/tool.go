@@ -43,28 +43,35 @@ func (i Invocation) Getenv(key string) (string, bool) {
 // Path makes a path of the script absolute. /dev/stdin and its kind are the
 // command's, not those of the process in which it runs.
 func (i Invocation) Path(p string) string {
+	var stream any
 	switch filepath.Clean(p) {
 	case "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0":
-		return stream(i.Stdin)
+		stream = i.Stdin
 	case "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
-		return stream(i.Stdout)
+		stream = i.Stdout
 	case "/dev/stderr", "/dev/fd/2", "/proc/self/fd/2":
-		return stream(i.Stderr)
+		stream = i.Stderr
 	}
-	if p == "" || filepath.IsAbs(p) {
+	switch {
+	case stream != nil:
+		return again(stream)
+	case p == "" || filepath.IsAbs(p):
 		return p
 	}
 	return filepath.Join(i.Dir, p)
 }
 
-// stream is the path under which an open file can be opened again. There is none
+// wrapper is a writer that stands before another.
+type wrapper interface{ behind() io.Writer }
+
+// again is the path under which an open file can be opened again. There is none
 // for what is no file, such as the job's log.
-func stream(of any) string {
-	fd := -1
-	if b, ok := of.(buffered); ok {
-		of = b.of
+func again(stream any) string {
+	for w, ok := stream.(wrapper); ok; w, ok = stream.(wrapper) {
+		stream = w.behind()
 	}
-	if f, ok := of.(*os.File); ok {
+	fd := -1
+	if f, ok := stream.(*os.File); ok {
 		if c, err := f.SyscallConn(); err == nil {
 			_ = c.Control(func(n uintptr) { fd = int(n) })
 		}
