@@ -28,6 +28,7 @@ type reader struct {
 	anchors   int               // expansions that replace at the start or the end
 	refs      int               // expansions of what a value names
 	shown     map[string]string // what messages call the variables that stand for those
+	loops     int               // declarations in loops of functions
 	timed     int               // commands that time is for
 	watches   bool              // commands say that they begin
 	commands  []watched         // those that do, by number

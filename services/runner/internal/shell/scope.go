@@ -1,6 +1,13 @@
 package shell
 
-import "mvdan.cc/sh/v3/syntax"
+import (
+	"slices"
+	"strconv"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+const loopVariable = "__towline_loop_" // and a number: is 1 when a loop has declared its variables
 
 // scope is where in a text a command stands.
 type scope struct {
@@ -9,6 +16,7 @@ type scope struct {
 	subshell bool // in a subshell of that
 	loop     bool
 	declared map[string]bool // by local, in this function
+	first    *[]string       // variables that say what a loop of this function has declared
 }
 
 // scoped fits what depends on where it stands. The interpreter does not know in
@@ -19,7 +27,9 @@ func (f *fitter) scoped(node syntax.Node, s scope) {
 		inner := s
 		switch n := n.(type) {
 		case *syntax.FuncDecl:
-			f.scoped(n.Body, scope{returns: true, function: true, declared: map[string]bool{}})
+			var first []string
+			f.scoped(n.Body, scope{returns: true, function: true, declared: map[string]bool{}, first: &first})
+			begin(n.Body, first)
 			return false
 		case *syntax.Subshell, *syntax.CmdSubst, *syntax.ProcSubst:
 			inner.subshell = true
@@ -58,6 +68,63 @@ func (f *fitter) hidden(st *syntax.Stmt, s scope) {
 	if !ok || !s.function || s.subshell || d.Variant.Value == "export" || d.Variant.Value == "readonly" {
 		return
 	}
+	before := *d
+	before.Args = nil
+	for _, arg := range d.Args {
+		again := *arg
+		before.Args = append(before.Args, &again)
+	}
+	declared, changed := *st, f.changed
+	f.changed = false
+	f.hide(&declared, d, s)
+	if f.changed && s.loop {
+		st.Cmd = f.once(&declared, &before, s)
+	} else {
+		st.Cmd = declared.Cmd
+	}
+	f.changed = f.changed || changed
+}
+
+// once is a declaration for the first time that a loop comes to it, and the one
+// before it was changed for other times.
+func (f *fitter) once(declared *syntax.Stmt, again *syntax.DeclClause, s scope) syntax.Command {
+	f.reader.loops++
+	flag := loopVariable + strconv.Itoa(f.reader.loops)
+	*s.first = append(*s.first, flag)
+	at := declared.Position
+	if number, ok := f.numbers[declared.Cmd]; ok {
+		f.numbers[again] = number
+	}
+	inner := *declared
+	inner.Redirs = nil
+	set := assign(flag, literalWord("1"))
+	set.Position = at
+	return &syntax.CaseClause{Case: at, In: at, Esac: at, Word: &syntax.Word{Parts: []syntax.WordPart{parameter(flag)}}, Items: []*syntax.CaseItem{
+		{Op: syntax.Break, Patterns: []*syntax.Word{literalWord("1")}, Stmts: []*syntax.Stmt{{Position: at, Cmd: again}}},
+		{Op: syntax.Break, Patterns: []*syntax.Word{literalWord("*")}, Stmts: []*syntax.Stmt{&inner, set}},
+	}}
+}
+
+// begin has a function begin with variables of its own that are empty.
+func begin(body *syntax.Stmt, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	block, ok := body.Cmd.(*syntax.Block)
+	if !ok {
+		inner := *body
+		block = &syntax.Block{Lbrace: body.Position, Rbrace: body.End(), Stmts: []*syntax.Stmt{&inner}}
+		body.Cmd, body.Redirs = block, nil
+	}
+	local := &syntax.DeclClause{Variant: &syntax.Lit{ValuePos: body.Pos(), Value: "local"}}
+	for _, name := range names {
+		local.Args = append(local.Args, &syntax.Assign{Name: &syntax.Lit{Value: name}, Value: quotedWord("")})
+	}
+	block.Stmts = slices.Insert(block.Stmts, 0, &syntax.Stmt{Position: body.Position, Cmd: local})
+}
+
+// hide is what hidden does to a declaration.
+func (f *fitter) hide(st *syntax.Stmt, d *syntax.DeclClause, s scope) {
 	var names []string
 	array, plain := false, true
 	for _, arg := range d.Args {
@@ -68,7 +135,7 @@ func (f *fitter) hidden(st *syntax.Stmt, s scope) {
 			continue
 		}
 		name := arg.Name.Value
-		again := s.declared[name] || s.loop
+		again := s.declared[name]
 		s.declared[name] = true
 		switch {
 		case !arg.Naked || again:
