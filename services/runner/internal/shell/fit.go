@@ -84,6 +84,8 @@ type fitter struct {
 	// conditional are the parts of conditions, where errexit has no effect.
 	conditional map[syntax.Node]bool
 	recording   map[*syntax.BinaryCmd]bool // parts of pipelines whose codes are recorded
+	askers      map[string]bool            // functions that begin with the code of what was before
+	codeless    map[*syntax.ForClause]bool // loops that need no code any more
 }
 
 // node is called for every node before its children.

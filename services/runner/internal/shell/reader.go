@@ -25,6 +25,7 @@ type reader struct {
 	begun     bool              // the script itself was read
 	required  map[string]bool   // the variables of ${name?message}
 	inherit   bool              // command substitutions inherit errexit
+	codes     int               // loops whose codes are kept
 	anchors   int               // expansions that replace at the start or the end
 	refs      int               // expansions of what a value names
 	shown     map[string]string // what messages call the variables that stand for those
