@@ -152,8 +152,29 @@ func (f *fitter) hide(st *syntax.Stmt, d *syntax.DeclClause, s scope) {
 	}
 	declaration := *st
 	declaration.Redirs = nil
-	unset := command(append([]string{"builtin", "unset"}, names...)...)
-	st.Cmd, f.changed = &syntax.Block{Lbrace: st.Position, Rbrace: d.End(), Stmts: []*syntax.Stmt{&declaration, unset}}, true
+	stmts := []*syntax.Stmt{&declaration}
+	for _, name := range names {
+		stmts = append(stmts, emptied(name, st.Position))
+	}
+	st.Cmd, f.changed = &syntax.Block{Lbrace: st.Position, Rbrace: d.End(), Stmts: stmts}, true
+}
+
+// emptied unsets a variable, which stays exported where the one outside is:
+//
+//	case ${name+${name@a}} in *x*) unset; declare -x name;; *) unset;; esac
+func emptied(name string, at syntax.Pos) *syntax.Stmt {
+	attributes := parameter(name)
+	attributes.Short, attributes.Exp = false, &syntax.Expansion{Op: syntax.OtherParamOps, Word: literalWord("a")}
+	known := parameter(name)
+	known.Short, known.Exp = false, &syntax.Expansion{Op: syntax.AlternateUnset, Word: &syntax.Word{Parts: []syntax.WordPart{attributes}}}
+	unset := func() *syntax.Stmt { return command("builtin", "unset", "-v", name) }
+	again := &syntax.Stmt{Position: at, Cmd: &syntax.DeclClause{Variant: &syntax.Lit{ValuePos: at, ValueEnd: at, Value: "declare"}, Args: []*syntax.Assign{
+		{Naked: true, Value: literalWord("-x")}, {Naked: true, Name: &syntax.Lit{ValuePos: at, ValueEnd: at, Value: name}},
+	}}}
+	return &syntax.Stmt{Position: at, Cmd: &syntax.CaseClause{Case: at, In: at, Esac: at, Word: &syntax.Word{Parts: []syntax.WordPart{known}}, Items: []*syntax.CaseItem{
+		{Op: syntax.Break, Patterns: []*syntax.Word{literalWord("*x*")}, Stmts: []*syntax.Stmt{unset(), again}},
+		{Op: syntax.Break, Patterns: []*syntax.Word{literalWord("*")}, Stmts: []*syntax.Stmt{unset()}},
+	}}}
 }
 
 // leaving puts a command at the end of the subshells that may have a trap for EXIT:
