@@ -188,3 +188,28 @@ func rewriteNumber(_ *session, hc interp.HandlerContext, args []string) ([]strin
 	}
 	return nil, errors.New(lineOfVariable + line + ": " + said)
 }
+
+// let reads quoted expressions, which the interpreter takes for the names of
+// variables.
+func (f *fitter) let(l *syntax.LetClause) {
+	for i, expr := range l.Exprs {
+		word, ok := expr.(*syntax.Word)
+		if !ok || len(word.Parts) != 1 {
+			continue
+		}
+		text := ""
+		switch part := word.Parts[0].(type) {
+		case *syntax.SglQuoted:
+			text = part.Value
+		case *syntax.DblQuoted:
+			text = strings.Trim(printed(&syntax.Word{Parts: []syntax.WordPart{part}}), `"`)
+		}
+		file, err := syntax.NewParser().Parse(strings.NewReader("(("+text+"))"), "")
+		if text == "" || err != nil || len(file.Stmts) != 1 {
+			continue
+		}
+		if cmd, ok := file.Stmts[0].Cmd.(*syntax.ArithmCmd); ok {
+			l.Exprs[i], f.changed = cmd.X, true
+		}
+	}
+}
