@@ -44,6 +44,9 @@ func markQuoted(quoted map[*syntax.ParamExp]bool, parts []syntax.WordPart) {
 	for _, part := range parts {
 		if p, ok := part.(*syntax.ParamExp); ok {
 			quoted[p] = true
+			if p.Exp != nil && p.Exp.Word != nil {
+				markQuoted(quoted, p.Exp.Word.Parts)
+			}
 		}
 	}
 }

@@ -316,8 +316,7 @@ func rewriteSource(s *session, hc interp.HandlerContext, args []string) ([]strin
 }
 
 func (s *session) sourceText(hc interp.HandlerContext, name string) (string, error) {
-	inv := s.invocation(hc, []string{"source"})
-	path := inv.Path(name)
+	path := tool.Invocation{Dir: hc.Dir}.Path(name)
 	if !strings.Contains(name, "/") {
 		if at, err := interp.LookPathDir(hc.Dir, hc.Env, name); err == nil {
 			path = at

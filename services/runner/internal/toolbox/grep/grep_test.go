@@ -211,7 +211,7 @@ func TestPatternsThatCannotBeAreRefusedByName(t *testing.T) {
 func TestOnlyGrepsThatBusyboxCannotDoAreWanted(t *testing.T) {
 	for line, want := range map[string]bool{
 		"-P a": true, "-oP a": true, "a -Po": true, "--perl-regexp a": true, "-e -P": false, "-E a": false, "a -- -P": false, "-A 1 -P a": true, "": false, "--unknown -P": false,
-		"-r a --include=x": true, "-r --exclude x a": true, "-r a --exclude-dir x": true, "-r a": false, "-e --include=x": false, "--incl=x a": true,
+		"-r a --include=x": true, "-r --exclude x a": true, "-r a --exclude-dir x": true, "-r a": true, "-r a b": false, "-re a": true, "-R -e a b": false, "-e --include=x": false, "--incl=x a": true,
 	} {
 		if got := Wanted(strings.Fields(line)); got != want {
 			t.Errorf("%q: %v", line, got)

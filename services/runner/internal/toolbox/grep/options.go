@@ -35,10 +35,17 @@ type options struct {
 }
 
 // Wanted says whether a command line of grep has an option that busybox's does
-// not know.
+// not know, or searches the working directory, where busybox's reads its input.
 func Wanted(args []string) bool {
-	given, _, _ := getopt.Parse(spec, args)
-	return slices.ContainsFunc(given, func(o getopt.Option) bool { return slices.Contains(wanted, o.Name) })
+	given, operands, err := getopt.Parse(spec, args)
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(given, func(o getopt.Option) bool { return slices.Contains(names, o.Name) })
+	}
+	files := len(operands)
+	if !has("e", "f") {
+		files-- // the first is the pattern
+	}
+	return has(wanted...) || err == nil && files == 0 && has("r", "R")
 }
 
 var wanted = []string{"P", "include", "exclude", "exclude-dir"}
